@@ -1,0 +1,178 @@
+//! Approved state: what the operators agreed a station's configuration to be.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::diff::{Edit, OBJECT};
+use crate::dn::Dn;
+use crate::snapshot::Snapshot;
+use crate::value::Value;
+
+/// An approved attribute value and where its approval stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovedValue {
+    pub value: Value,
+    /// The request that approved it: a baseline or a change.
+    pub request: String,
+    /// Height at which that request became final.
+    pub height: u64,
+}
+
+/// Jointly approved baseline plus executed approvals of one station. Advances when an authorised edit is
+/// observed, not when it is approved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ApprovedState {
+    objects: BTreeMap<Dn, BTreeMap<String, ApprovedValue>>,
+}
+
+/// Where current state is not what was approved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// From approved (`old`) to current (`new`).
+    pub edit: Edit,
+    /// The request that approved the old value, if there was one.
+    pub approved_by: Option<String>,
+}
+
+impl ApprovedState {
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    pub fn insert_object(&mut self, object: Dn) {
+        self.objects.entry(object).or_default();
+    }
+
+    pub fn insert(&mut self, object: Dn, attribute: String, value: ApprovedValue) {
+        self.objects.entry(object).or_default().insert(attribute, value);
+    }
+
+    pub fn get(&self, object: &Dn, attribute: &str) -> Option<&ApprovedValue> {
+        self.objects.get(object)?.get(attribute)
+    }
+
+    pub fn contains(&self, object: &Dn) -> bool {
+        self.objects.contains_key(object)
+    }
+
+    /// Objects with their attributes, sorted by DN.
+    pub fn objects(&self) -> &BTreeMap<Dn, BTreeMap<String, ApprovedValue>> {
+        &self.objects
+    }
+
+    /// The approved value of an attribute, or of [`OBJECT`] the structure of all attributes.
+    pub fn value(&self, object: &Dn, attribute: &str) -> Option<Value> {
+        let attributes = self.objects.get(object)?;
+        if attribute == OBJECT {
+            return Some(Value::Fields(
+                attributes.iter().map(|(n, v)| (n.clone(), v.value.clone())).collect(),
+            ));
+        }
+        attributes.get(attribute).map(|v| v.value.clone())
+    }
+
+    /// Moves the approved state by one authorised edit (its `new` becomes approved).
+    pub fn advance(&mut self, edit: &Edit, request: &str, height: u64) {
+        let approve =
+            |value: &Value| ApprovedValue { value: value.clone(), request: request.to_owned(), height };
+        match (edit.attribute.as_str(), &edit.new) {
+            (OBJECT, None) => {
+                self.objects.remove(&edit.object);
+            }
+            (OBJECT, Some(value)) => {
+                let fields = match value {
+                    Value::Fields(fields) => fields.iter().map(|(n, v)| (n.clone(), approve(v))).collect(),
+                    _ => BTreeMap::new(),
+                };
+                self.objects.insert(edit.object.clone(), fields);
+            }
+            (name, None) => {
+                if let Some(attributes) = self.objects.get_mut(&edit.object) {
+                    attributes.remove(name);
+                }
+            }
+            (name, Some(value)) => self.insert(edit.object.clone(), name.to_owned(), approve(value)),
+        }
+    }
+
+    /// Every (object, attribute) where approved and current differ, sorted. A created or deleted object is one
+    /// difference on [`OBJECT`] and subsumes its attributes.
+    pub fn differences(&self, current: &Snapshot) -> Vec<Difference> {
+        let mut out = Vec::new();
+        for (dn, attributes) in &self.objects {
+            let Some(object) = current.object(dn) else {
+                let old = self.value(dn, OBJECT);
+                self.push(&mut out, dn, OBJECT, old.as_ref(), None);
+                continue;
+            };
+            for (name, approved) in attributes {
+                self.push(&mut out, dn, name, Some(&approved.value), object.attribute(name));
+            }
+            for (name, value) in object.attributes() {
+                if !attributes.contains_key(name) {
+                    self.push(&mut out, dn, name, None, Some(value));
+                }
+            }
+        }
+        for object in current.objects() {
+            if !self.objects.contains_key(object.dn()) {
+                self.push(&mut out, object.dn(), OBJECT, None, Some(&object.as_value()));
+            }
+        }
+        out.sort_by(|a, b| (&a.edit.object, &a.edit.attribute).cmp(&(&b.edit.object, &b.edit.attribute)));
+        out
+    }
+
+    fn push(&self, out: &mut Vec<Difference>, dn: &Dn, name: &str, old: Option<&Value>, new: Option<&Value>) {
+        let approved_by = match name {
+            OBJECT => self.objects.get(dn).and_then(|a| a.values().next()).map(|v| v.request.clone()),
+            name => self.get(dn, name).map(|v| v.request.clone()),
+        };
+        out.extend(Edit::between(dn, name, old, new).map(|edit| Difference { edit, approved_by }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::{Digest, Interpretation, Object};
+
+    fn snapshot(objects: &[(&str, &[(&str, &str)])]) -> Snapshot {
+        let objects = objects.iter().map(|(dn, attributes)| {
+            let attributes = attributes.iter().map(|(n, v)| ((*n).to_owned(), Value::from(*v))).collect();
+            Object::new(dn.parse().unwrap(), attributes, vec![])
+        });
+        Snapshot::new(Interpretation::new("none", &Digest::of(b"p")), objects.collect(), vec![])
+    }
+
+    fn approved(of: &Snapshot) -> ApprovedState {
+        let mut state = ApprovedState::default();
+        for object in of.objects() {
+            state.insert_object(object.dn().clone());
+            for (name, value) in object.attributes() {
+                let value = ApprovedValue { value: value.clone(), request: "BL-1".into(), height: 3 };
+                state.insert(object.dn().clone(), name.clone(), value);
+            }
+        }
+        state
+    }
+
+    #[test]
+    fn differences_close_once_the_state_has_advanced_by_them() {
+        let before = snapshot(&[("A=1", &[("x", "1"), ("y", "2")]), ("B=1", &[("z", "1")])]);
+        let after = snapshot(&[("A=1", &[("x", "9"), ("w", "2")]), ("C=1", &[("z", "1")])]);
+        let mut state = approved(&before);
+        assert!(state.differences(&before).is_empty());
+        let differences = state.differences(&after);
+        let names: Vec<_> =
+            differences.iter().map(|d| format!("{} {}", d.edit.object, d.edit.attribute)).collect();
+        assert_eq!(names, ["A=1 w", "A=1 x", "A=1 y", "B=1 @object", "C=1 @object"]);
+        assert_eq!(differences[1].approved_by.as_deref(), Some("BL-1"));
+        for difference in &differences {
+            state.advance(&difference.edit, "CR-1", 7);
+        }
+        assert!(state.differences(&after).is_empty());
+        assert_eq!(state.get(&"A=1".parse().unwrap(), "x").unwrap().height, 7);
+    }
+}
