@@ -108,7 +108,10 @@ impl UnverifiedCheckpoint {
     /// Checks the origin and that the first signature is the log's. The key's name is the origin.
     pub fn verify(self, origin: &str, log_key: PublicKey) -> Result<Checkpoint, CheckpointError> {
         if self.head.origin != origin {
-            return Err(CheckpointError::WrongOrigin { found: self.head.origin, expected: origin.to_owned() });
+            return Err(CheckpointError::WrongOrigin {
+                found: self.head.origin,
+                expected: origin.to_owned(),
+            });
         }
         let key = NoteKey::new(origin, NoteKeyKind::Ed25519, log_key)?;
         let signed = self.note.signatures.first().is_some_and(|s| key.check(&self.note.text, s).is_some());
@@ -138,7 +141,7 @@ impl Checkpoint {
         &self.head
     }
 
-    /// The note with all its signatures; [`Checkpoint::to_string`] is its text.
+    /// The note with all its signatures; its `Display` is their text.
     pub fn note(&self) -> &SignedNote {
         &self.note
     }
@@ -246,10 +249,10 @@ mod tests {
         checkpoint.add_cosignature(line_a, &a_key).unwrap();
         checkpoint.add_cosignature(line, &b_key).unwrap();
         let names = checkpoint.cosignatures(&[b_key.clone(), a_key.clone()]).unwrap();
-        assert_eq!(names.iter().map(|c| (c.name.as_str(), c.time)).collect::<Vec<_>>(), [
-            ("net/a", 101),
-            ("net/b", 100)
-        ]);
+        assert_eq!(
+            names.iter().map(|c| (c.name.as_str(), c.time)).collect::<Vec<_>>(),
+            [("net/a", 101), ("net/b", 100)]
+        );
         let refused = checkpoint.cosignatures(std::slice::from_ref(&a_key));
         assert_eq!(refused, Err(CheckpointError::UnknownSigner("net/b".into())));
         let mut swapped = checkpoint.clone();

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub struct Hash(pub [u8; 32]);
 
-/// Text that is not the hexadecimal form of a [`Hash`].
+/// Text that is not the hexadecimal form of a [`struct@Hash`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a SHA-256 value: `{0}`; hint: 64 lower-case hexadecimal digits")]
 pub struct InvalidHash(pub String);

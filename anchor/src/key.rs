@@ -1,13 +1,11 @@
 //! Ed25519 keys and signatures (RFC 8032), always verified strictly.
 
 use std::fmt;
-use std::str::FromStr;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use ed25519_dalek::Signer as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::hash::{Hash, fixed_hex};
+use crate::hash::Hash;
 
 /// An Ed25519 public key. Written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
@@ -77,36 +75,42 @@ impl fmt::Debug for SigningKey {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub struct Address(pub [u8; 20]);
 
+/// Text and JSON form of a fixed number of bytes: lower-case hexadecimal, one spelling for each value.
 macro_rules! hex_text {
     ($type:ident, $bytes:literal, $what:literal) => {
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&hex::encode(self.0))
             }
         }
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 write!(f, concat!(stringify!($type), "({})"), self)
             }
         }
-        impl FromStr for $type {
-            type Err = InvalidKeyText;
+        impl std::str::FromStr for $type {
+            type Err = $crate::key::InvalidKeyText;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                fixed_hex::<$bytes>(text).map($type).ok_or(InvalidKeyText { what: $what, digits: 2 * $bytes })
+                $crate::hash::fixed_hex::<$bytes>(text)
+                    .map($type)
+                    .ok_or($crate::key::InvalidKeyText { what: $what, digits: 2 * $bytes })
             }
         }
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                <String as Deserialize>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
             }
         }
     };
 }
+pub(crate) use hex_text;
+
 hex_text!(PublicKey, 32, "public key");
 hex_text!(Signature, 64, "signature");
 hex_text!(Address, 20, "address");

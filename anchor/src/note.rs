@@ -298,6 +298,8 @@ mod tests {
             assert_eq!(SignedNote::parse(note.as_bytes()), Err(error), "{note:.80}");
         }
         assert_eq!(SignedNote::parse(&[0xff]), Err(NoteError::NotText));
-        assert!("PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW".parse::<NoteKey>().is_err());
+        assert!(
+            "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW".parse::<NoteKey>().is_err()
+        );
     }
 }

@@ -205,7 +205,17 @@ pub struct ProposalStatement {
 
 /// What an approval is about.
 #[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum SubjectKind {
@@ -264,7 +274,7 @@ pub struct WithdrawStatement {
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct OpenRoundStatement {
     pub origin: MemberId,
-    /// Starts at 1 for each origin and grows by one.
+    /// Grows with each round of an origin; numbers left out are rounds that the chain did not open.
     pub round: u64,
     pub agreement: String,
     pub agreement_version: u32,

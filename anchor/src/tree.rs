@@ -5,6 +5,7 @@
 use std::io;
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
 
 use crate::hash::Hash;
 
@@ -241,8 +242,11 @@ pub fn verify_consistency(
         return wrong_length;
     }
     // Where `old` is a power of two, its root is itself a node of the new tree and is left out of the proof.
-    let (first, rest) =
-        if old.is_power_of_two() { (*old_root, proof) } else { (proof[0], proof.get(1..).unwrap_or_default()) };
+    let (first, rest) = if old.is_power_of_two() {
+        (*old_root, proof)
+    } else {
+        (proof[0], proof.get(1..).unwrap_or_default())
+    };
     let shift = (old - 1).trailing_ones();
     let (mut node, mut last) = (shift_right(old - 1, shift), shift_right(new - 1, shift));
     let (mut old_hash, mut new_hash) = (first, first);
@@ -284,6 +288,49 @@ fn verify_trivial_consistency(
         return if *old_root == empty_root() { Ok(()) } else { Err(ProofError::OldRootMismatch) };
     }
     if old_root == new_root { Ok(()) } else { Err(ProofError::RootMismatch) }
+}
+
+/// A sibling on the way from a leaf to the root, and the side it stands on.
+///
+/// A path of these needs no index and no size: both would only say the sides, and where nothing signs the size
+/// (a block's header does not), another size can give the same sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SidedNode {
+    Left(Hash),
+    Right(Hash),
+}
+
+/// The same path with sides instead of index and size.
+pub fn sided_path(index: u64, size: u64, path: &[Hash]) -> Vec<SidedNode> {
+    let (mut node, mut last) = (index, size.saturating_sub(1));
+    let mut sided = Vec::with_capacity(path.len());
+    for sibling in path {
+        if node & 1 == 1 || node == last {
+            sided.push(SidedNode::Left(*sibling));
+            while node & 1 == 0 && node != 0 {
+                node >>= 1;
+                last >>= 1;
+            }
+        } else {
+            sided.push(SidedNode::Right(*sibling));
+        }
+        node >>= 1;
+        last >>= 1;
+    }
+    sided
+}
+
+/// Checks that the leaf with hash `leaf` stands somewhere in the tree with `root`.
+pub fn verify_sided(leaf: &Hash, path: &[SidedNode], root: &Hash) -> Result<(), ProofError> {
+    if path.len() > MAX_PROOF_HASHES {
+        return Err(ProofError::WrongLength(path.len()));
+    }
+    let found = path.iter().fold(*leaf, |hash, sibling| match sibling {
+        SidedNode::Left(left) => node_hash(left, &hash),
+        SidedNode::Right(right) => node_hash(&hash, right),
+    });
+    if found == *root { Ok(()) } else { Err(ProofError::RootMismatch) }
 }
 
 /// `value >> shift` where a shift of all 64 bits gives 0.
@@ -371,6 +418,7 @@ mod tests {
                 let path = tree.inclusion(index, size).unwrap();
                 let leaf = leaf_hash(&leaves[index as usize]);
                 verify_inclusion(&leaf, index, size, &path, &root).unwrap();
+                verify_sided(&leaf, &sided_path(index, size, &path), &root).unwrap();
                 for other in (0..size).filter(|&o| o != index) {
                     assert!(verify_inclusion(&leaf, other, size, &path, &root).is_err());
                 }

@@ -275,6 +275,14 @@ impl SigningScheme for Ed25519 {
     }
 }
 
+impl Ctx {
+    /// Whose turn it is to propose: round robin in the set's own order, one step per height and per round.
+    pub fn turn(count: usize, height: Height, round: Round) -> usize {
+        let steps = height.0.wrapping_add(u64::from(round.as_u32().unwrap_or(0))).wrapping_sub(1);
+        usize::try_from(steps % count.max(1) as u64).expect("less than a count of validators")
+    }
+}
+
 impl core::Context for Ctx {
     type Address = Address;
     type Height = Height;
@@ -288,11 +296,9 @@ impl core::Context for Ctx {
     type Extension = Bytes;
     type SigningScheme = Ed25519;
 
-    /// Round robin over the set's own order, one step per height and per round.
     fn select_proposer<'a>(&self, set: &'a Validators, height: Height, round: Round) -> &'a Validator {
-        let turn = height.0.wrapping_add(u64::from(round.as_u32().unwrap_or(0))).wrapping_sub(1);
-        let count = set.0.len().max(1) as u64;
-        set.0.get((turn % count) as usize).expect("the engine refuses an empty validator set")
+        let turn = Ctx::turn(set.0.len(), height, round);
+        set.0.get(turn).expect("the engine refuses an empty validator set")
     }
 
     fn new_proposal(

@@ -18,10 +18,15 @@ use crate::ledger::FinalBlock;
 const FORMAT: &[u8] = b"ranproof/chain-store/1";
 const CACHE_BYTES: usize = 64 << 20;
 
+/// Encoded block, certificate and receipts.
+type FinalRow<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+/// Key and value of each entry of the state.
+type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// `format`, `genesis`, `ready`, `history`, `abstain-since`.
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
-/// Height to encoded block, certificate, receipts.
-const FINAL: TableDefinition<'_, u64, (&[u8], &[u8], &[u8])> = TableDefinition::new("final");
+/// By height.
+const FINAL: TableDefinition<'_, u64, FinalRow<'_>> = TableDefinition::new("final");
 /// Entries of the state after the newest final block.
 const STATE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("state");
 /// Transaction id to height and index.
@@ -36,7 +41,9 @@ pub enum StoreError {
     Io { what: &'static str, source: Box<redb::Error> },
     #[error("chain store: cannot {what}; hint: check that the data folder is writable")]
     File { what: &'static str, source: std::io::Error },
-    #[error("chain store: {what} is unreadable: {reason}; hint: restore the data folder or rejoin from peers")]
+    #[error(
+        "chain store: {what} is unreadable: {reason}; hint: restore the data folder or rejoin from peers"
+    )]
     Corrupt { what: &'static str, reason: String },
 }
 
@@ -78,7 +85,8 @@ impl Store {
     /// Opens the file at `path`, or creates it. A crash while creating leaves `path` absent: the file appears
     /// there only after its first commit.
     pub fn open_or_create(path: &Path, genesis: &Hash) -> Result<Self, StoreError> {
-        let exists = path.try_exists().map_err(|source| StoreError::File { what: "look for its file", source })?;
+        let exists =
+            path.try_exists().map_err(|source| StoreError::File { what: "look for its file", source })?;
         if exists {
             let db = builder().open(path).map_err(io("open its file"))?;
             return Store { db }.initialised(genesis);
@@ -175,7 +183,7 @@ impl Store {
     }
 
     /// The state after the newest final block.
-    pub fn entries(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub fn entries(&self) -> Result<Entries, StoreError> {
         let read = self.db.begin_read().map_err(io("begin reading"))?;
         let table = read.open_table(STATE).map_err(io("open a table"))?;
         let mut entries = Vec::new();

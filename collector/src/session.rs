@@ -30,6 +30,13 @@ pub use target::{Address, Credential, HostKeyPin, Target, TargetError};
 /// The longest hello that is read; netconfd with 90 modules sends 12 KB.
 const MAX_HELLO_BYTES: usize = 4 * 1024 * 1024;
 
+/// Pause between the hellos and the first request.
+///
+/// netconfd loses a request that it reads together with the client's hello, and then never answers. That its
+/// own hello has arrived does not say that it has read ours: it greets on connect. Without a pause one session
+/// in seventy hung on a busy machine. It costs time only, never processor.
+const HELLO_GAP: Duration = Duration::from_millis(100);
+
 /// How long a polite goodbye may take.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -82,13 +89,14 @@ impl Session {
         let deadline = Instant::now() + limits.deadline;
         let mut link = Link::open(target, limits, deadline).await?;
         link.set_limit(MAX_HELLO_BYTES.min(limits.max_reply_bytes));
-        // The client's hello waits for the server's: netconfd loses what comes too early.
+        // Both sides speak at once (RFC 6241 §8.1).
+        link.send(client_hello().as_bytes(), "hello").await?;
         let bytes = link.receive("hello").await?;
         let hello = ServerHello::parse(&bytes)?;
         let framing = hello.negotiate()?;
-        link.send(client_hello().as_bytes(), "hello").await?;
         link.switch(framing);
         link.set_limit(limits.max_reply_bytes);
+        tokio::time::sleep(HELLO_GAP).await;
         Ok(Session { link, hello, framing, next_id: 1, poisoned: None })
     }
 
@@ -123,11 +131,13 @@ impl Session {
     }
 
     /// Reads the text of a YANG module (RFC 6022 §3.1).
-    pub async fn get_schema(&mut self, identifier: &str, version: Option<&str>) -> Result<String, FetchError> {
-        let request = Request::GetSchema {
-            identifier: identifier.to_owned(),
-            version: version.map(str::to_owned),
-        };
+    pub async fn get_schema(
+        &mut self,
+        identifier: &str,
+        version: Option<&str>,
+    ) -> Result<String, FetchError> {
+        let request =
+            Request::GetSchema { identifier: identifier.to_owned(), version: version.map(str::to_owned) };
         let reply = self.data(&request).await?;
         reply.text().map_err(|error| FetchError::Reply(ReplyError::Xml(error)))
     }

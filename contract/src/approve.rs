@@ -25,8 +25,7 @@ pub(crate) fn approve(call: &Call<'_>, statement: &ApprovalStatement) -> Result<
     check_open(call, subject, &standing)?;
 
     let mut writes = Writes::default();
-    let record =
-        ApprovalRecord { decision: statement.decision, at: call.now, transaction: call.transaction };
+    let record = ApprovalRecord { decision: statement.decision, at: call.now, transaction: call.transaction };
     writes.put(&key::approval(subject, call.author_id()), &record);
     match statement.decision {
         Decision::Reject => standing.rejected = Some(call.now),
@@ -74,7 +73,8 @@ fn check_open(call: &Call<'_>, subject: &Subject, standing: &Standing) -> Result
         return Err(Refusal::new(code::REJECTED, format!("{subject} was rejected")));
     }
     if is_superseded(call, subject, standing) {
-        let reason = format!("what {subject} rests on was replaced since it was proposed; hint: propose anew");
+        let reason =
+            format!("what {subject} rests on was replaced since it was proposed; hint: propose anew");
         return Err(Refusal::new(code::SUPERSEDED, reason));
     }
     if standing.window_to.is_some_and(|end| call.now.time >= end) {

@@ -72,9 +72,9 @@ impl Call<'_> {
     }
 
     pub fn member(&self, id: &str) -> Result<Member, Refusal> {
-        self.view
-            .get(&key::member(id))
-            .ok_or_else(|| Refusal::new(code::UNKNOWN_MEMBER, format!("`{id}` is not a member of this chain")))
+        self.view.get(&key::member(id)).ok_or_else(|| {
+            Refusal::new(code::UNKNOWN_MEMBER, format!("`{id}` is not a member of this chain"))
+        })
     }
 
     /// The witness registers, proposes and approves nothing.

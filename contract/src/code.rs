@@ -69,7 +69,7 @@ codes! {
     FINAL = "final", true, "a registration with all its approvals is not withdrawn, only replaced";
     NOT_PROPOSER = "not-proposer", true, "only the proposer withdraws";
     NOT_ORIGIN = "not-origin", true, "the log key is not the named origin's";
-    ROUND_ORDER = "round-order", true, "not the origin's last round plus one";
+    ROUND_ORDER = "round-order", true, "not after the origin's last round, or more than a million after it";
     ROUND_OPEN = "round-open", true, "the origin's previous round is neither attested nor past its deadline";
     UNKNOWN_ROUND = "unknown-round", true, "the round was never opened";
     COUNT = "count", true, "expected differs from the agreed inventory, or the outcomes do not add up to it";

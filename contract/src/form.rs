@@ -4,6 +4,7 @@ use anchor::transaction::{
     Action, AgreementStatement, AnchorCheckpointStatement, InventoryStatement, MemberId, PolicySetStatement,
     ProposalStatement, Subject, SubjectKind,
 };
+use anchor::tree::MAX_PROOF_HASHES;
 
 use crate::code::{self, Refusal};
 
@@ -11,8 +12,6 @@ use crate::code::{self, Refusal};
 pub const MAX_ID: usize = 128;
 /// Most members of a federation, and most names in a list.
 pub const MAX_MEMBERS: usize = 64;
-/// Most hashes in a consistency proof: two per level of a tree of 2^63 leaves would be more than any has.
-pub const MAX_PROOF: usize = 128;
 /// Longest signed checkpoint, in bytes.
 pub const MAX_CHECKPOINT: usize = 8 * 1024;
 /// Longest time from a round's opening to its deadline: 366 days, in milliseconds.
@@ -111,8 +110,8 @@ fn check_anchor(statement: &AnchorCheckpointStatement) -> Result<(), Refusal> {
     if statement.checkpoint.len() > MAX_CHECKPOINT {
         return refuse(format!("the checkpoint is longer than {MAX_CHECKPOINT} bytes"));
     }
-    if statement.consistency.len() > MAX_PROOF {
-        return refuse(format!("the consistency proof has more than {MAX_PROOF} hashes"));
+    if statement.consistency.len() > MAX_PROOF_HASHES {
+        return refuse(format!("the consistency proof has more than {MAX_PROOF_HASHES} hashes"));
     }
     Ok(())
 }

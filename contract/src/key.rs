@@ -172,14 +172,20 @@ pub(crate) fn is_well_formed(key: &[u8], value: &[u8]) -> bool {
         ["member", id] => is_id(id) && decodes::<Member>(value),
         ["key", hex] => is_key(hex) && decodes::<KeyHolder>(value),
         ["sequence", hex] => is_key(hex) && decodes::<u64>(value),
-        ["agreement", id, version] => is_id(id) && is_version(version) && decodes::<AgreementStatement>(value),
-        ["policy-set", id, version] => is_id(id) && is_version(version) && decodes::<PolicySetStatement>(value),
+        ["agreement", id, version] => {
+            is_id(id) && is_version(version) && decodes::<AgreementStatement>(value)
+        }
+        ["policy-set", id, version] => {
+            is_id(id) && is_version(version) && decodes::<PolicySetStatement>(value)
+        }
         ["inventory", agreement, origin, version] => {
             is_id(agreement) && is_id(origin) && is_version(version) && decodes::<InventoryStatement>(value)
         }
         ["change", id, version] => is_id(id) && is_version(version) && decodes::<ProposalStatement>(value),
         ["versions", path @ ..] => is_path(path) && decodes::<Versions>(value),
-        ["standing", path @ .., version] => is_path(path) && is_version(version) && decodes::<Standing>(value),
+        ["standing", path @ .., version] => {
+            is_path(path) && is_version(version) && decodes::<Standing>(value)
+        }
         ["approval", path @ .., version, member] => {
             is_path(path) && is_version(version) && is_id(member) && decodes::<ApprovalRecord>(value)
         }
@@ -237,7 +243,8 @@ mod tests {
     fn foreign_keys_and_values_are_not_well_formed() {
         let five = borsh::to_vec(&5u64).unwrap();
         assert!(is_well_formed(last_round("telecom").as_bytes(), &five));
-        for key in ["", "rounds", "rounds/", "rounds/a/b", "rounds/a b", "other/telecom", "sequence/telecom"] {
+        for key in ["", "rounds", "rounds/", "rounds/a/b", "rounds/a b", "other/telecom", "sequence/telecom"]
+        {
             assert!(!is_well_formed(key.as_bytes(), &five), "{key}");
         }
         assert!(!is_well_formed(last_round("telecom").as_bytes(), &five[..7]));

@@ -14,7 +14,8 @@ pub(crate) fn withdraw(call: &Call<'_>, statement: &WithdrawStatement) -> Result
     let subject = &statement.subject;
     let mut standing = standing(call, subject)?;
     if standing.proposer != *call.author_id() {
-        let reason = format!("{subject} was proposed by `{}`, not by `{}`", standing.proposer, call.author_id());
+        let reason =
+            format!("{subject} was proposed by `{}`, not by `{}`", standing.proposer, call.author_id());
         return Err(Refusal::new(code::NOT_PROPOSER, reason));
     }
     if standing.withdrawn.is_some() {

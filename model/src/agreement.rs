@@ -28,6 +28,9 @@ pub struct Agreement {
     pub sharing: Vec<Sharing>,
     /// Who may change and who must approve. First match wins; what no line covers is common: all operators approve.
     pub rights: Vec<Right>,
+    /// Members who must at least approve every change request, whatever it touches.
+    #[serde(default)]
+    pub change_approvers: Vec<String>,
     /// Attributes whose commitments leave the operator.
     pub key_attributes: Vec<AttributePattern>,
     #[serde(default)]
@@ -347,6 +350,7 @@ impl Agreement {
                 .enumerate()
                 .map(|(i, t)| (format!("tracking_areas[{i}]"), t.party.clone())),
         );
+        out.extend(self.change_approvers.iter().map(|id| ("change_approvers".to_owned(), id.clone())));
         for (i, right) in self.rights.iter().enumerate() {
             for actor in right.change.iter().chain(&right.approve) {
                 if let Actor::Party(id) = actor {

@@ -247,6 +247,9 @@ pub enum Progress {
 pub struct RequestView {
     pub request: ChangeRequest,
     pub standing: Standing,
+    /// Members whose approval is final, whatever the standing. Proposing is no approval.
+    #[serde(default)]
+    pub approved_by: Vec<String>,
     /// Chain time of the block in which it became final, or was withdrawn.
     pub decided_at: Option<Timestamp>,
 }

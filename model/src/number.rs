@@ -1,6 +1,7 @@
 //! Exact decimals: comparing what devices write as numbers without ever passing through a float.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 /// A decimal number `mantissa / 10^scale`, exact.
 #[derive(Debug, Clone, Copy)]
@@ -37,8 +38,33 @@ impl Decimal {
         Some(Decimal { mantissa: if negative { -mantissa } else { mantissa }, scale })
     }
 
+    /// How far two numbers lie apart. `None` beyond what 128 bits hold.
+    pub fn distance(self, other: Decimal) -> Option<Decimal> {
+        let scale = self.scale.max(other.scale);
+        let apart = self.raised_to(scale)?.checked_sub(other.raised_to(scale)?)?;
+        Some(Decimal { mantissa: apart.checked_abs()?, scale })
+    }
+
     fn raised_to(self, scale: u32) -> Option<i128> {
         self.mantissa.checked_mul(10i128.checked_pow(scale.checked_sub(self.scale)?)?)
+    }
+}
+
+impl From<i64> for Decimal {
+    fn from(number: i64) -> Decimal {
+        Decimal { mantissa: i128::from(number), scale: 0 }
+    }
+}
+
+/// Plain digits, without zeros at the end of the fraction.
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = format!("{:0width$}", self.mantissa.unsigned_abs(), width = self.scale as usize + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - self.scale as usize);
+        let fraction = fraction.trim_end_matches('0');
+        let sign = if self.mantissa < 0 { "-" } else { "" };
+        let point = if fraction.is_empty() { "" } else { "." };
+        write!(f, "{sign}{whole}{point}{fraction}")
     }
 }
 
@@ -85,6 +111,17 @@ mod tests {
         for text in ["", "-", "1.", ".5", "1e3", "0x1", "1 2", "9999999999999999999999999999999"] {
             assert!(Decimal::parse(text).is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn distances_are_exact() {
+        let number = |text| Decimal::parse(text).unwrap();
+        let apart = |a, b| number(a).distance(number(b)).unwrap().to_string();
+        assert_eq!(number("-0.50").to_string(), "-0.5");
+        assert_eq!(apart("15", "23"), "8");
+        assert_eq!(apart("-1.5", "1.25"), "2.75");
+        assert_eq!(apart("1.10", "1.0"), "0.1");
+        assert_eq!(apart("2.50", "1.5"), "1");
     }
 
     proptest! {

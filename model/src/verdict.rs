@@ -50,6 +50,21 @@ impl Authorisation {
         )
     }
 
+    /// How bad a violation with this verdict is.
+    pub fn severity(self) -> Severity {
+        match self {
+            Authorisation::NoRight => Severity::Critical,
+            Authorisation::Exceeded
+            | Authorisation::Deviating
+            | Authorisation::WrongObject
+            | Authorisation::Unapproved => Severity::Major,
+            Authorisation::Late | Authorisation::Early | Authorisation::Expired | Authorisation::Stale => {
+                Severity::Minor
+            }
+            _ => Severity::Warning,
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Authorisation::Restored => "restored",

@@ -21,7 +21,9 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// Another machine answers, or the station was exchanged. Nothing secret was sent.
-    #[error("{address}: host key is {got}, the inventory pins {expected}; no credential was sent; hint: a swapped station needs an approved change of kind swap, anything else is an attack until shown otherwise")]
+    #[error(
+        "{address}: host key is {got}, the inventory pins {expected}; no credential was sent; hint: a swapped station needs an approved change of kind swap, anything else is an attack until shown otherwise"
+    )]
     HostKeyMismatch {
         /// The station.
         address: Address,
@@ -31,7 +33,9 @@ pub enum ConnectError {
         got: String,
     },
     /// Something listens that does not complete an SSH key exchange.
-    #[error("{address}: no SSH key exchange; hint: check that this port is NETCONF over SSH and which algorithms the station offers")]
+    #[error(
+        "{address}: no SSH key exchange; hint: check that this port is NETCONF over SSH and which algorithms the station offers"
+    )]
     Ssh {
         /// The station.
         address: Address,
@@ -39,7 +43,9 @@ pub enum ConnectError {
         source: russh::Error,
     },
     /// The account or credential is not accepted.
-    #[error("{address}: user `{user}` refused with {method}; the station would take: {offered}; hint: check the account on the station and the credential in the inventory")]
+    #[error(
+        "{address}: user `{user}` refused with {method}; the station would take: {offered}; hint: check the account on the station and the credential in the inventory"
+    )]
     Authentication {
         /// The station.
         address: Address,
@@ -51,7 +57,9 @@ pub enum ConnectError {
         offered: String,
     },
     /// SSH works, NETCONF is not offered.
-    #[error("{address}: no NETCONF subsystem ({detail}); hint: NETCONF may be switched off, listen on another port (often 830), or be closed to this account")]
+    #[error(
+        "{address}: no NETCONF subsystem ({detail}); hint: NETCONF may be switched off, listen on another port (often 830), or be closed to this account"
+    )]
     NoSubsystem {
         /// The station.
         address: Address,

@@ -3,6 +3,8 @@
 //! [`Link`] is SSH, the `netconf` subsystem and framing under one deadline. It knows no operation:
 //! [`Session`](super::Session) is what gives it requests, and those only read.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use russh::client::{Handle, Msg};
 use russh::{Channel, ChannelMsg, Disconnect};
@@ -12,17 +14,22 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::wire::framing::{Decoder, Framing, FramingError, encode};
 
+use super::Limits;
 use super::deadline::DeadlineStream;
 use super::error::ConnectError;
 use super::ssh::{self, Guard, HandshakeError, Login};
 use super::target::{Address, Target};
-use super::Limits;
+
+/// How long after the deadline the library's own task may still live. The poll itself ends at the deadline.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Why a message could not be sent or received.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// The deadline of the poll passed.
-    #[error("{address}: no complete {step} within {seconds} s, {received} bytes of it had arrived; hint: the station is slow or stuck, compare its CPU load, or raise the deadline")]
+    #[error(
+        "{address}: no complete {step} within {seconds} s, {received} bytes of it had arrived; hint: the station is slow or stuck, compare its CPU load, or raise the deadline"
+    )]
     Timeout {
         /// The station.
         address: Address,
@@ -84,7 +91,10 @@ pub struct Link {
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("address", &self.address).field("framing", &self.framing).finish_non_exhaustive()
+        f.debug_struct("Link")
+            .field("address", &self.address)
+            .field("framing", &self.framing)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,7 +116,7 @@ impl Link {
         };
         let socket = timeout_at(deadline, connect_tcp(address)).await.map_err(late("TCP connection"))??;
         let (guard, farewell) = Guard::new(target.host_key.clone());
-        let stream = DeadlineStream::new(socket, deadline);
+        let stream = DeadlineStream::new(socket, deadline + GRACE);
         let handshake = russh::client::connect_stream(ssh::config(target), stream, guard);
         let mut handle = timeout_at(deadline, handshake)
             .await
@@ -164,7 +174,9 @@ impl Link {
                     received += data.len();
                     self.pending = data;
                 }
-                Ok(None | Some(ChannelMsg::Eof | ChannelMsg::Close)) => return Err(self.ended(step, received)),
+                Ok(None | Some(ChannelMsg::Eof | ChannelMsg::Close)) => {
+                    return Err(self.ended(step, received));
+                }
                 // Standard error, exit status and window changes are no part of NETCONF.
                 Ok(Some(_)) => {}
             }
@@ -265,7 +277,11 @@ async fn open_subsystem(
             Some(ChannelMsg::Failure) => return Err(refused("request refused".to_owned())),
             Some(ChannelMsg::Data { data }) => return Ok((channel, data)),
             None | Some(ChannelMsg::Eof | ChannelMsg::Close) => {
-                return Err(if handle.is_closed() { closed().into() } else { refused("channel closed".to_owned()) });
+                return Err(if handle.is_closed() {
+                    closed().into()
+                } else {
+                    refused("channel closed".to_owned())
+                });
             }
             Some(_) => {}
         }

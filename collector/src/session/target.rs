@@ -17,13 +17,17 @@ pub enum TargetError {
         text: String,
     },
     /// Neither a public key nor a fingerprint.
-    #[error("host key `{text}` is neither an OpenSSH public key nor a SHA256 fingerprint; hint: take the line `ssh-keyscan` prints without the host, or `SHA256:…` from `ssh-keygen -lf`")]
+    #[error(
+        "host key `{text}` is neither an OpenSSH public key nor a SHA256 fingerprint; hint: take the line `ssh-keyscan` prints without the host, or `SHA256:…` from `ssh-keygen -lf`"
+    )]
     HostKey {
         /// The beginning of what was given.
         text: String,
     },
     /// The private key cannot be read; its text is never repeated.
-    #[error("private key unreadable: {why}; hint: an OpenSSH or PKCS#8 PEM file without passphrase is expected")]
+    #[error(
+        "private key unreadable: {why}; hint: an OpenSSH or PKCS#8 PEM file without passphrase is expected"
+    )]
     PrivateKey {
         /// What the reader met.
         why: String,
@@ -218,7 +222,8 @@ pub struct Target {
 mod tests {
     use super::*;
 
-    const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ station";
+    const ED25519: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ station";
 
     #[test]
     fn addresses_read_back() {
@@ -241,7 +246,9 @@ mod tests {
         assert_eq!(by_line.to_string(), typed.to_string());
         let other = PublicKey::from(russh::keys::ssh_key::public::Ed25519PublicKey([7; 32]));
         assert!(!by_line.matches(&other) && !by_print.matches(&other));
-        assert!("SHA256:short".parse::<HostKeyPin>().is_err() && "ssh-ed25519 zzz".parse::<HostKeyPin>().is_err());
+        assert!(
+            "SHA256:short".parse::<HostKeyPin>().is_err() && "ssh-ed25519 zzz".parse::<HostKeyPin>().is_err()
+        );
     }
 
     #[test]

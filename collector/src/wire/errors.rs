@@ -16,6 +16,12 @@ pub enum Severity {
     Warning,
 }
 
+impl Severity {
+    fn from_name(name: &str) -> Severity {
+        if name == "warning" { Severity::Warning } else { Severity::Error }
+    }
+}
+
 /// One `<rpc-error>`. Absent fields were absent on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RpcError {
@@ -51,11 +57,11 @@ impl RpcError {
             raw: String::new(),
         };
         let end = loop {
-            match walk.next()? {
+            match walk.token()? {
                 (Token::Start(tag), _) => match tag.local_name().into_inner() {
                     "error-type" => error.error_type = Some(trimmed(walk)?),
                     "error-tag" => error.tag = trimmed(walk)?,
-                    "error-severity" if trimmed(walk)? == "warning" => error.severity = Severity::Warning,
+                    "error-severity" => error.severity = Severity::from_name(&trimmed(walk)?),
                     "error-app-tag" => error.app_tag = Some(trimmed(walk)?),
                     "error-path" => error.path = Some(trimmed(walk)?),
                     "error-message" => error.message = Some(trimmed(walk)?),
@@ -63,8 +69,6 @@ impl RpcError {
                         let range = walk.skip_element()?;
                         error.info = Some(slice(bytes, range.start, range.end));
                     }
-                    // The guard above has consumed a severity of `error`.
-                    "error-severity" => {}
                     _ => {
                         walk.skip_element()?;
                     }

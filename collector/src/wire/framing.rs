@@ -45,7 +45,9 @@ pub enum FramingError {
         offset: u64,
     },
     /// The message is longer than the reader is willing to hold.
-    #[error("message over the limit of {limit} bytes at byte {offset}; hint: raise the limit or narrow the filter")]
+    #[error(
+        "message over the limit of {limit} bytes at byte {offset}; hint: raise the limit or narrow the filter"
+    )]
     TooLarge {
         /// The limit in bytes of content.
         limit: usize,
@@ -53,7 +55,9 @@ pub enum FramingError {
         offset: u64,
     },
     /// The stream ended inside a message.
-    #[error("stream ends at byte {offset} inside {place}, {received} bytes of the message had arrived; hint: the peer closed early, try again and look at its log")]
+    #[error(
+        "stream ends at byte {offset} inside {place}, {received} bytes of the message had arrived; hint: the peer closed early, try again and look at its log"
+    )]
     Truncated {
         /// How many bytes the stream had.
         offset: u64,
@@ -164,7 +168,8 @@ impl Decoder {
 
     fn feed_delimited(&mut self, input: &[u8]) -> Result<(usize, Option<Vec<u8>>), FramingError> {
         let before = self.message.len();
-        let room = (self.limit + END_OF_MESSAGE.len()).saturating_sub(before);
+        let full = self.limit.saturating_add(END_OF_MESSAGE.len());
+        let room = full.saturating_sub(before);
         let (piece, beyond) = input.split_at(input.len().min(room));
         self.message.extend_from_slice(piece);
         // The delimiter may have begun in an earlier piece.
@@ -180,7 +185,7 @@ impl Decoder {
             }
             None => {
                 self.offset += piece.len() as u64;
-                if beyond.is_empty() && self.message.len() < self.limit + END_OF_MESSAGE.len() {
+                if beyond.is_empty() && self.message.len() < full {
                     Ok((piece.len(), None))
                 } else {
                     Err(FramingError::TooLarge { limit: self.limit, offset: self.offset })
@@ -222,7 +227,9 @@ impl Decoder {
             (State::HeaderHash, _) => return self.bad_chunk("`#`", byte),
             (State::HeaderFirst, b'#') if self.chunks > 0 => State::EndLf,
             (State::HeaderFirst, b'1'..=b'9') => State::Size(u64::from(byte - b'0')),
-            (State::HeaderFirst, _) if self.chunks > 0 => return self.bad_chunk("a size from 1 or `#`", byte),
+            (State::HeaderFirst, _) if self.chunks > 0 => {
+                return self.bad_chunk("a size from 1 or `#`", byte);
+            }
             (State::HeaderFirst, _) => return self.bad_chunk("a size from 1", byte),
             (State::Size(size), b'0'..=b'9') => {
                 let size = size * 10 + u64::from(byte - b'0');

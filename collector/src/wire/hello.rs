@@ -23,7 +23,9 @@ pub enum HelloError {
     #[error("hello unreadable")]
     Xml(#[from] XmlError),
     /// Another element came first.
-    #[error("expected `<hello>` in the NETCONF namespace, found `<{found}>`; hint: the subsystem is not NETCONF, or writes a banner into it")]
+    #[error(
+        "expected `<hello>` in the NETCONF namespace, found `<{found}>`; hint: the subsystem is not NETCONF, or writes a banner into it"
+    )]
     NotHello {
         /// Name of the element that came.
         found: String,
@@ -35,7 +37,9 @@ pub enum HelloError {
         found: Option<String>,
     },
     /// Neither base:1.0 nor base:1.1 is shared.
-    #[error("no protocol version in common; hint: the server offers neither {BASE_1_0} nor {BASE_1_1} that this side accepts")]
+    #[error(
+        "no protocol version in common; hint: the server offers neither {BASE_1_0} nor {BASE_1_1} that this side accepts"
+    )]
     NoCommonVersion,
 }
 
@@ -90,9 +94,7 @@ impl Capabilities {
     /// RFC 8526 §2), if it says so: equal ids mean equal schemas.
     pub fn schema_id(&self) -> Option<&str> {
         ["content-id", "module-set-id"].iter().find_map(|name| {
-            self.iter()
-                .filter(|uri| uri.starts_with(YANG_LIBRARY))
-                .find_map(|uri| parameter(uri, name))
+            self.iter().filter(|uri| uri.starts_with(YANG_LIBRARY)).find_map(|uri| parameter(uri, name))
         })
     }
 
@@ -107,7 +109,10 @@ impl Capabilities {
 
 fn parameter<'a>(uri: &'a str, name: &str) -> Option<&'a str> {
     let (_, query) = uri.split_once('?')?;
-    query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name)).map(|(_, value)| value)
+    query
+        .split('&')
+        .find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))
+        .map(|(_, value)| value)
 }
 
 /// A server's hello.
@@ -127,7 +132,7 @@ impl ServerHello {
         let mut session_id = None;
         let mut uris = Vec::new();
         loop {
-            let (token, range) = walk.next()?;
+            let (token, range) = walk.token()?;
             let Token::Start(tag) = token else {
                 match token {
                     Token::Done => break,
@@ -168,10 +173,11 @@ impl ServerHello {
 
 /// The hello of this side: both protocol versions and nothing else.
 ///
-/// It is sent after the server's has been read, and the first request after that again: netconfd loses a
-/// request that arrives in one packet with the hello.
+/// It goes out as soon as the subsystem is open, and the first request a moment after the server's hello was
+/// read: netconfd loses a request that it reads together with the hello.
 pub fn client_hello() -> String {
-    let mut hello = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><hello xmlns=\"{BASE_NAMESPACE}\"><capabilities>");
+    let mut hello =
+        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><hello xmlns=\"{BASE_NAMESPACE}\"><capabilities>");
     for uri in [BASE_1_0, BASE_1_1] {
         hello.push_str("<capability>");
         hello.push_str(&escape(uri));

@@ -16,7 +16,9 @@ pub enum ReplyError {
     #[error("reply unreadable")]
     Xml(#[from] XmlError),
     /// The message is not an `<rpc-reply>`.
-    #[error("expected `<rpc-reply>` in the NETCONF namespace, found `<{found}>`; hint: no notifications were asked for, the peer is out of step")]
+    #[error(
+        "expected `<rpc-reply>` in the NETCONF namespace, found `<{found}>`; hint: no notifications were asked for, the peer is out of step"
+    )]
     NotAReply {
         /// Name of the element that came.
         found: String,
@@ -71,6 +73,10 @@ pub enum Reply {
     Data(DataReply),
 }
 
+/// Namespace declarations as (prefix, namespace), the default namespace with the empty prefix. References in
+/// a namespace are resolved: it must be escaped again to be written.
+pub type Declarations = Vec<(String, String)>;
+
 /// A reply with `<data>`, whole as it came, framing removed.
 ///
 /// [`DataReply::content`] is what lies between the data tags, byte for byte. Prefixes it uses may be
@@ -82,7 +88,7 @@ pub enum Reply {
 pub struct DataReply {
     bytes: Vec<u8>,
     data: Range<usize>,
-    namespaces: Vec<(String, String)>,
+    namespaces: Declarations,
     warnings: Vec<RpcError>,
 }
 
@@ -122,7 +128,7 @@ impl DataReply {
     pub fn text(&self) -> Result<String, XmlError> {
         let mut walk = Walk::document(&self.bytes)?;
         loop {
-            match walk.next()? {
+            match walk.token()? {
                 (Token::Start(_), range) if range.end == self.data.start => return walk.element_text(),
                 (Token::Done, _) => return Ok(String::new()),
                 _ => {}
@@ -150,7 +156,12 @@ pub(crate) struct Scope {
 
 impl Scope {
     /// Enters an element at `depth` (1 for the root); elements left meanwhile lose their declarations.
-    pub(crate) fn enter(&mut self, tag: &BytesStart<'_>, depth: usize, offset: usize) -> Result<(), XmlError> {
+    pub(crate) fn enter(
+        &mut self,
+        tag: &BytesStart<'_>,
+        depth: usize,
+        offset: usize,
+    ) -> Result<(), XmlError> {
         while self.levels >= depth {
             self.resolver.pop();
             self.levels -= 1;
@@ -167,11 +178,15 @@ impl Scope {
         self.resolver.resolve_element(tag.name()).0 == ResolveResult::Bound(Namespace(namespace))
     }
 
-    fn declarations(&self) -> Vec<(String, String)> {
-        let mut found: Vec<(String, String)> = self
+    fn declarations(&self) -> Declarations {
+        let mut found: Declarations = self
             .resolver
             .bindings()
-            .map(|(prefix, namespace)| (prefix_text(&prefix).to_owned(), namespace.0.to_owned()))
+            .map(|(prefix, namespace)| {
+                // The walk has checked the references, so decoding cannot fail here.
+                let decoded = quick_xml::escape::unescape(namespace.0).unwrap_or_default();
+                (prefix_text(&prefix).to_owned(), decoded.into_owned())
+            })
             .collect();
         found.sort();
         found
@@ -182,7 +197,7 @@ impl Scope {
 struct Envelope {
     message_id: Option<String>,
     ok: bool,
-    data: Option<(Range<usize>, Vec<(String, String)>)>,
+    data: Option<(Range<usize>, Declarations)>,
     errors: Vec<RpcError>,
     other: Option<String>,
 }
@@ -193,7 +208,7 @@ impl Envelope {
         let mut scope = Scope::default();
         let mut envelope = Envelope::default();
         loop {
-            match walk.next()? {
+            match walk.token()? {
                 (Token::Start(tag), range) => {
                     scope.enter(&tag, walk.depth(), range.start)?;
                     if walk.depth() == 1 {
@@ -251,7 +266,8 @@ impl Envelope {
         let failed = self.errors.iter().any(|error| error.severity == Severity::Error);
         let ours = self.message_id.as_deref() == Some(expected.to_string().as_str());
         // A station that could not read the request answers without an id (RFC 6241 §4.3, missing-attribute).
-        if !ours && !(failed && self.message_id.is_none()) {
+        let unread = failed && self.message_id.is_none();
+        if !(ours || unread) {
             return Err(ReplyError::MessageId { expected, got: self.message_id });
         }
         if failed {
@@ -273,7 +289,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn reply(body: &str) -> Result<Reply, ReplyError> {
-        let text = format!("<rpc-reply xmlns=\"{BASE_NAMESPACE}\" xmlns:v=\"urn:v\" message-id=\"5\">{body}</rpc-reply>");
+        let text = format!(
+            "<rpc-reply xmlns=\"{BASE_NAMESPACE}\" xmlns:v=\"urn:v\" message-id=\"5\">{body}</rpc-reply>"
+        );
         parse_reply(text.into_bytes(), 5)
     }
 
@@ -282,18 +300,22 @@ mod tests {
 
     #[test]
     fn content_and_inherited_namespaces_are_exact() {
-        let Ok(Reply::Data(data)) = reply(" <data xmlns:w=\"urn:w\"><v:a><w:b>1</w:b></v:a>\n</data>") else {
+        let Ok(Reply::Data(data)) =
+            reply(" <data xmlns:w=\"urn:w?a&amp;b\"><v:a><w:b>1</w:b></v:a>\n</data>")
+        else {
             panic!("no data");
         };
         assert_eq!(data.content(), b"<v:a><w:b>1</w:b></v:a>\n");
         let namespaces: Vec<_> = data.namespaces().iter().map(|(p, n)| (p.as_str(), n.as_str())).collect();
-        assert_eq!(namespaces, [("", BASE_NAMESPACE), ("v", "urn:v"), ("w", "urn:w")]);
+        assert_eq!(namespaces, [("", BASE_NAMESPACE), ("v", "urn:v"), ("w", "urn:w?a&b")]);
         assert_eq!(&data.bytes()[data.data_range()], data.content());
     }
 
     #[test]
     fn prefixed_envelope_and_empty_data_are_read() {
-        let text = format!("<?xml version=\"1.0\"?>\n<n:rpc-reply message-id='9' xmlns:n='{BASE_NAMESPACE}'><n:data/></n:rpc-reply>");
+        let text = format!(
+            "<?xml version=\"1.0\"?>\n<n:rpc-reply message-id='9' xmlns:n='{BASE_NAMESPACE}'><n:data/></n:rpc-reply>"
+        );
         let Ok(Reply::Data(data)) = parse_reply(text.into_bytes(), 9) else { panic!("no data") };
         assert!(data.content().is_empty());
     }
@@ -325,7 +347,9 @@ mod tests {
     fn data_beside_a_warning_is_data() {
         let Ok(Reply::Data(data)) = reply(&format!("{WARNING}<data><a/></data>")) else { panic!("no data") };
         assert_eq!(data.warnings().len(), 1);
-        assert!(matches!(reply(&format!("<ok/>{WARNING}")), Ok(Reply::Ok { warnings }) if warnings.len() == 1));
+        assert!(
+            matches!(reply(&format!("<ok/>{WARNING}")), Ok(Reply::Ok { warnings }) if warnings.len() == 1)
+        );
     }
 
     #[test]
@@ -352,7 +376,9 @@ mod tests {
 
     #[test]
     fn schema_text_is_decoded() {
-        let body = format!("<data xmlns=\"{MONITORING_NAMESPACE}\">module a {{ if x &lt; 1; }}<![CDATA[<&>]]></data>");
+        let body = format!(
+            "<data xmlns=\"{MONITORING_NAMESPACE}\">module a {{ if x &lt; 1; }}<![CDATA[<&>]]></data>"
+        );
         let Ok(Reply::Data(data)) = reply(&body) else { panic!("no data") };
         assert_eq!(data.text().unwrap(), "module a { if x < 1; }<&>");
     }

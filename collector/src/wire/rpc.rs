@@ -51,7 +51,7 @@ impl SubtreeFilter {
     pub fn new(elements: impl Into<String>) -> Result<SubtreeFilter, XmlError> {
         let elements = elements.into();
         let mut walk = Walk::fragment(elements.as_bytes())?;
-        while !matches!(walk.next()?.0, Token::Done) {}
+        while !matches!(walk.token()?.0, Token::Done) {}
         Ok(SubtreeFilter(elements))
     }
 
@@ -102,7 +102,10 @@ impl Request {
                 push_filter(&mut xml, filter.as_ref());
                 if let Some(mode) = with_defaults {
                     let name = mode.name();
-                    let _ = write!(xml, "<with-defaults xmlns=\"{WITH_DEFAULTS_NAMESPACE}\">{name}</with-defaults>");
+                    let _ = write!(
+                        xml,
+                        "<with-defaults xmlns=\"{WITH_DEFAULTS_NAMESPACE}\">{name}</with-defaults>"
+                    );
                 }
                 xml.push_str("</get-config>");
             }
@@ -113,7 +116,10 @@ impl Request {
             }
             Request::GetSchema { identifier, version } => {
                 let name = escape(identifier);
-                let _ = write!(xml, "<get-schema xmlns=\"{MONITORING_NAMESPACE}\"><identifier>{name}</identifier>");
+                let _ = write!(
+                    xml,
+                    "<get-schema xmlns=\"{MONITORING_NAMESPACE}\"><identifier>{name}</identifier>"
+                );
                 if let Some(version) = version {
                     let _ = write!(xml, "<version>{}</version>", escape(version));
                 }
@@ -171,7 +177,7 @@ mod tests {
         ] {
             let xml = request.to_xml(1);
             let mut walk = Walk::document(xml.as_bytes()).unwrap();
-            while !matches!(walk.next().unwrap().0, Token::Done) {}
+            while !matches!(walk.token().unwrap().0, Token::Done) {}
         }
     }
 

@@ -18,7 +18,9 @@ pub const MAX_DEPTH: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum XmlError {
     /// The bytes are not UTF-8.
-    #[error("invalid UTF-8 at byte {offset}; hint: NETCONF is UTF-8 only (RFC 6241 §3), the peer sends another encoding or broken text")]
+    #[error(
+        "invalid UTF-8 at byte {offset}; hint: NETCONF is UTF-8 only (RFC 6241 §3), the peer sends another encoding or broken text"
+    )]
     NotUtf8 {
         /// The first byte that is not UTF-8.
         offset: usize,
@@ -30,7 +32,9 @@ pub enum XmlError {
         offset: usize,
     },
     /// A reference to something other than the five predefined entities or a legal character.
-    #[error("reference `&{name};` at byte {offset} is not predefined; hint: only lt, gt, amp, apos, quot and character references are read")]
+    #[error(
+        "reference `&{name};` at byte {offset} is not predefined; hint: only lt, gt, amp, apos, quot and character references are read"
+    )]
     Entity {
         /// Where the reference (or the tag that holds it) begins.
         offset: usize,
@@ -81,7 +85,7 @@ pub enum Token<'a> {
     Done,
 }
 
-/// The walk itself; [`Walk::next`] until [`Token::Done`] or an error.
+/// The walk itself; [`Walk::token`] until [`Token::Done`] or an error.
 pub struct Walk<'a> {
     reader: Reader<&'a [u8]>,
     base: usize,
@@ -111,8 +115,7 @@ impl<'a> Walk<'a> {
     }
 
     fn new(bytes: &'a [u8], fragment: bool) -> Result<Walk<'a>, XmlError> {
-        let text =
-            std::str::from_utf8(bytes).map_err(|e| XmlError::NotUtf8 { offset: e.valid_up_to() })?;
+        let text = std::str::from_utf8(bytes).map_err(|e| XmlError::NotUtf8 { offset: e.valid_up_to() })?;
         let body = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
         let mut reader = Reader::from_str(body);
         let config = reader.config_mut();
@@ -127,7 +130,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The next token and the bytes it covers. The end that belongs to an empty element has an empty range.
-    pub fn next(&mut self) -> Result<(Token<'a>, Range<usize>), XmlError> {
+    pub fn token(&mut self) -> Result<(Token<'a>, Range<usize>), XmlError> {
         loop {
             let start = self.position();
             let event = self.reader.read_event().map_err(|e| self.syntax_error(&e))?;
@@ -172,7 +175,7 @@ impl<'a> Walk<'a> {
         let outside = self.depth.saturating_sub(1);
         let start = self.position();
         loop {
-            let (token, range) = self.next()?;
+            let (token, range) = self.token()?;
             if matches!(token, Token::End) && self.depth == outside {
                 return Ok(start..range.start);
             }
@@ -183,7 +186,7 @@ impl<'a> Walk<'a> {
     pub fn element_text(&mut self) -> Result<String, XmlError> {
         let mut text = String::new();
         loop {
-            match self.next()? {
+            match self.token()? {
                 (Token::Text(piece), _) => text.push_str(&piece),
                 (Token::End | Token::Done, _) => return Ok(text),
                 (Token::Start(tag), range) => {
@@ -234,7 +237,9 @@ impl<'a> Walk<'a> {
             Some(Ok(name)) if name.eq_ignore_ascii_case("utf-8") || name.eq_ignore_ascii_case("us-ascii") => {
                 Ok(())
             }
-            Some(Ok(name)) => Err(malformed(start, &format!("encoding `{name}` declared, only UTF-8 is read"))),
+            Some(Ok(name)) => {
+                Err(malformed(start, &format!("encoding `{name}` declared, only UTF-8 is read")))
+            }
             Some(Err(e)) => Err(malformed(start, &e.to_string())),
         }
     }
@@ -341,7 +346,7 @@ mod tests {
         let mut walk = Walk::document(bytes)?;
         let mut text = String::new();
         loop {
-            match walk.next()?.0 {
+            match walk.token()?.0 {
                 Token::Text(piece) => text.push_str(&piece),
                 Token::Done => return Ok(text),
                 Token::Start(_) | Token::End => {}
@@ -388,11 +393,11 @@ mod tests {
     fn skipped_content_has_its_exact_range() {
         let doc = b"\xef\xbb\xbf<r><d x='1'><k>v</k> </d ><e/></r>";
         let mut walk = Walk::document(doc).unwrap();
-        walk.next().unwrap();
-        walk.next().unwrap();
+        walk.token().unwrap();
+        walk.token().unwrap();
         let range = walk.skip_element().unwrap();
         assert_eq!(&doc[range], b"<k>v</k> ");
-        assert!(matches!(walk.next().unwrap().0, Token::Start(_)));
+        assert!(matches!(walk.token().unwrap().0, Token::Start(_)));
         assert!(walk.skip_element().unwrap().is_empty());
     }
 

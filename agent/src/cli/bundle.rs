@@ -1,0 +1,52 @@
+//! `ranproof bundle` and `ranproof verify`
+
+use std::path::PathBuf;
+
+use anchor::trust::Trust;
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use super::output::{Exit, print, print_json, talk};
+use crate::client::{AgentOptions, Client, percent};
+
+#[derive(Debug, Args)]
+pub struct BundleArgs {
+    /// A violation's id, a change's id, or `round-7`.
+    pub id: String,
+    #[arg(short, long)]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub agent: AgentOptions,
+}
+
+pub fn fetch(args: &BundleArgs) -> Result<Exit> {
+    let bytes = Client::new(&args.agent)?.get_bytes(&format!("/api/v1/bundles/{}", percent(&args.id)))?;
+    std::fs::write(&args.output, &bytes).with_context(|| format!("cannot write {}", args.output.display()))?;
+    talk(&format!("Wrote {} ({} bytes)", args.output.display(), bytes.len()));
+    Ok(Exit::Clean)
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    pub file: PathBuf,
+    /// What you trust: your own file, never one that came with the bundle.
+    #[arg(long)]
+    pub trust: PathBuf,
+}
+
+pub fn verify(args: &VerifyArgs, json: bool) -> Result<Exit> {
+    let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let trust = Trust::parse(&read(&args.trust)?).with_context(|| args.trust.display().to_string())?;
+    let report = anchor::verify(&read(&args.file)?, &trust);
+    if json {
+        print_json(&report)?;
+    } else {
+        print(&report.to_string())?;
+    }
+    Ok(match report.outcome.exit_code() {
+        0 => Exit::Clean,
+        1 => Exit::Found,
+        3 => Exit::Incomplete,
+        _ => Exit::CouldNot,
+    })
+}

@@ -1,0 +1,60 @@
+//! `ranproof inventory`
+
+use std::path::PathBuf;
+
+use anchor::Action;
+use anchor::transaction::SubjectKind;
+use anyhow::Result;
+use clap::Subcommand;
+use model::Inventory;
+
+use super::approve::{self, ApproveArgs, SignOptions};
+use super::output::{Exit, print, print_json, talk};
+use crate::client::Client;
+use crate::config::read_yaml;
+use crate::{keys, statements};
+
+#[derive(Debug, Subcommand)]
+pub enum InventoryCommand {
+    /// Check an inventory's file
+    Check { file: PathBuf },
+    /// Register a version; all parties of the agreement must then approve it
+    Register {
+        file: PathBuf,
+        #[command(flatten)]
+        sign: SignOptions,
+    },
+    /// Approve (or reject) the newest registered version of `agreement/operator`
+    Approve(ApproveArgs),
+}
+
+pub fn run(command: &InventoryCommand, json: bool) -> Result<Exit> {
+    match command {
+        InventoryCommand::Check { file } => {
+            let inventory: Inventory = read_yaml(file)?;
+            inventory.check()?;
+            print(&format!("{} stations of {}", inventory.stations.len(), inventory.origin))?;
+        }
+        InventoryCommand::Register { file, sign } => {
+            let inventory: Inventory = read_yaml(file)?;
+            let client = Client::new(&sign.agent)?;
+            let agreement = approve::agreement_of(&client, &inventory.agreement)?;
+            let (statement, body) = statements::inventory(&inventory, &agreement)?;
+            client.put_body(&body)?;
+            let count = statement.count;
+            let result = client.submit(&keys::load(&sign.key)?, Action::RegisterInventory(statement))?;
+            talk(&format!("Registered an inventory of {count} stations in block {}", result.height));
+            if json {
+                print_json(&result)?;
+            }
+        }
+        InventoryCommand::Approve(args) => {
+            let (_, result) = approve::decide(args, SubjectKind::Inventory)?;
+            talk(&approve::describe(args, &result));
+            if json {
+                print_json(&result)?;
+            }
+        }
+    }
+    Ok(Exit::Clean)
+}

@@ -1,0 +1,249 @@
+//! An agent's configuration file. Every key stands in `examples/agent.yaml` with its default; a test keeps it so.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use model::Dn;
+use serde::{Deserialize, Serialize};
+
+/// `agent.yaml`. Paths are relative to the file's folder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentConfig {
+    /// `ranproof/agent/1`.
+    pub format: String,
+    /// This operator's member id in genesis.
+    pub operator: String,
+    /// Everything the agent stores.
+    pub data: PathBuf,
+    pub genesis: PathBuf,
+    /// Id of the sharing agreement that rounds are judged by.
+    pub agreement: String,
+    /// Where pages, API and metrics are served.
+    #[serde(default = "defaults::listen")]
+    pub listen: SocketAddr,
+    /// Where the stations are, and with which account they are read.
+    pub targets: PathBuf,
+    /// Collection profiles; `plain` is built in.
+    #[serde(default)]
+    pub profiles: Vec<PathBuf>,
+    #[serde(default)]
+    pub collection: CollectionConfig,
+    #[serde(default)]
+    pub node: NodeSection,
+    /// Network name in page titles.
+    #[serde(default = "defaults::title")]
+    pub title: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectionConfig {
+    /// Minutes between rounds; 0 leaves rounds to `ranproof collect`.
+    #[serde(default)]
+    pub every_minutes: u32,
+    /// Stations read at the same time.
+    #[serde(default = "defaults::concurrency")]
+    pub concurrency: usize,
+    /// Total time for one station, from connect to last byte, in seconds.
+    #[serde(default = "defaults::deadline_seconds")]
+    pub deadline_seconds: u64,
+    /// Longest reply accepted from a station, in bytes.
+    #[serde(default = "defaults::max_reply_bytes")]
+    pub max_reply_bytes: usize,
+    /// Share of vanished objects, in percent, from which a second read must agree.
+    #[serde(default = "defaults::mass_deletion_percent")]
+    pub mass_deletion_percent: u8,
+}
+
+impl Default for CollectionConfig {
+    fn default() -> Self {
+        CollectionConfig {
+            every_minutes: 0,
+            concurrency: defaults::concurrency(),
+            deadline_seconds: defaults::deadline_seconds(),
+            max_reply_bytes: defaults::max_reply_bytes(),
+            mass_deletion_percent: defaults::mass_deletion_percent(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSection {
+    /// Where the chain node listens for its peers.
+    #[serde(default = "defaults::node_listen")]
+    pub listen: SocketAddr,
+    /// How long a round or an approval waits for finality before it goes on without, in seconds.
+    #[serde(default = "defaults::finality_seconds")]
+    pub finality_seconds: u64,
+    /// Take part again although the write-ahead log or store is missing. Only after reading `docs/threat-model.md`.
+    #[serde(default)]
+    pub rejoin: bool,
+}
+
+impl Default for NodeSection {
+    fn default() -> Self {
+        NodeSection {
+            listen: defaults::node_listen(),
+            finality_seconds: defaults::finality_seconds(),
+            rejoin: false,
+        }
+    }
+}
+
+mod defaults {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    pub fn listen() -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 8420))
+    }
+    pub fn node_listen() -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 8421))
+    }
+    pub fn title() -> String {
+        "ranproof".into()
+    }
+    pub fn concurrency() -> usize {
+        64
+    }
+    pub fn deadline_seconds() -> u64 {
+        60
+    }
+    pub fn max_reply_bytes() -> usize {
+        64 << 20
+    }
+    pub fn mass_deletion_percent() -> u8 {
+        25
+    }
+    pub fn finality_seconds() -> u64 {
+        15
+    }
+}
+
+impl AgentConfig {
+    pub const FORMAT: &'static str = "ranproof/agent/1";
+
+    /// Reads and checks the file; paths come back absolute or relative to the working directory.
+    pub fn load(path: &Path) -> Result<AgentConfig> {
+        let mut config: AgentConfig = read_yaml(path)?;
+        if config.format != Self::FORMAT {
+            bail!("{}: format is `{}`; this version reads {}", path.display(), config.format, Self::FORMAT);
+        }
+        let base = path.parent().unwrap_or(Path::new("."));
+        for relative in [&mut config.data, &mut config.genesis, &mut config.targets] {
+            *relative = base.join(&*relative);
+        }
+        for profile in &mut config.profiles {
+            *profile = base.join(&*profile);
+        }
+        if config.collection.concurrency == 0 {
+            bail!("{}: collection.concurrency is 0; hint: at least 1", path.display());
+        }
+        Ok(config)
+    }
+
+    pub fn key_path(&self, name: &str) -> PathBuf {
+        self.data.join("keys").join(format!("{name}.key"))
+    }
+}
+
+/// `targets.yaml`: the collecting side's own matter, never agreed and never sent.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Targets {
+    /// Accounts by name.
+    pub credentials: BTreeMap<String, Credential>,
+    pub stations: Vec<TargetEntry>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetEntry {
+    pub element: Dn,
+    pub host: String,
+    #[serde(default = "netconf_port")]
+    pub port: u16,
+    /// Name of an entry of `credentials`.
+    pub credential: String,
+}
+
+/// RFC 6242 §3: the port assigned to NETCONF over SSH.
+fn netconf_port() -> u16 {
+    830
+}
+
+/// A read-only account on the stations. Secrets are files of mode 0600, never in the YAML.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Credential {
+    pub user: String,
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// OpenSSH private key.
+    #[serde(default)]
+    pub private_key_file: Option<PathBuf>,
+}
+
+impl Targets {
+    pub fn load(path: &Path) -> Result<Targets> {
+        let mut targets: Targets = read_yaml(path)?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        for (name, credential) in &mut targets.credentials {
+            if credential.password_file.is_some() == credential.private_key_file.is_some() {
+                bail!("{}: credential `{name}` needs a password_file or a private_key_file", path.display());
+            }
+            for file in [&mut credential.password_file, &mut credential.private_key_file].into_iter().flatten() {
+                *file = base.join(&*file);
+            }
+        }
+        for entry in &targets.stations {
+            if !targets.credentials.contains_key(&entry.credential) {
+                bail!("{}: station {} names the unknown credential `{}`", path.display(), entry.element, entry.credential);
+            }
+        }
+        Ok(targets)
+    }
+}
+
+/// Reads a YAML (or JSON) file into `T`; the error names file, line and what was expected.
+pub fn read_yaml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    parse_yaml(&text, &path.display().to_string())
+}
+
+/// Strict YAML: duplicate keys and unknown keys are errors; only `true` and `false` are booleans.
+pub fn parse_yaml<T: serde::de::DeserializeOwned>(text: &str, name: &str) -> Result<T> {
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(text, options).map_err(|e| {
+        let place = e.location().map_or(String::new(), |l| format!(":{}:{}", l.line(), l.column()));
+        anyhow::anyhow!("{name}{place}: {}", one_line(&e.without_snippet().to_string()))
+    })
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_yaml_fault_names_file_line_and_key() {
+        let error = parse_yaml::<Targets>("credentials: {}\nstations: []\nstatoins: []\n", "targets.yaml").unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("targets.yaml:3:"), "{text}");
+        assert!(text.contains("statoins"), "{text}");
+        assert!(!text.contains('\n'), "{text}");
+    }
+
+    #[test]
+    fn country_no_stays_a_string() {
+        let map: BTreeMap<String, String> = parse_yaml("country: no\nversion: '1.10'\n", "x").unwrap();
+        assert_eq!(map["country"], "no");
+        assert_eq!(map["version"], "1.10");
+    }
+}

@@ -1,0 +1,209 @@
+//! Bundles: everything a peer needs beside its own trust file to check one claim, put together from log, chain and
+//! openings, and verified here before it is handed out.
+
+mod observation;
+
+use anchor::bundle::{BlockEvidence, BundleParts, Role, Subject, SubjectKind, TransactionEvidence};
+use anchor::proof::TlogProof;
+use anchor::record::{Attestation, ChangeRecord, Envelope, Record};
+use anchor::transaction::{Subject as ChainSubject, SubjectKind as ChainSubjectKind};
+use anchor::tree::Tree;
+use anchor::trust::{Trust, TrustFile};
+use anchor::{Bundle, Checkpoint, Hash, json};
+use anyhow::{Context as _, Result, bail};
+use store::{BundleRow, LogLeaf, RoundCommit, log};
+
+use crate::anchoring;
+use crate::app::App;
+use crate::{clock, statements};
+
+/// What a bundle is being made of.
+struct Builder<'a> {
+    app: &'a App,
+    checkpoint: Checkpoint,
+    tree: Tree,
+    blocks: Vec<BlockEvidence>,
+    transactions: Vec<TransactionEvidence>,
+}
+
+/// The bundle of a violation, a change or `round-N`, verified.
+pub async fn bundle(app: &App, id: &str) -> Result<Vec<u8>> {
+    let (kind, leaf) = find(app, id).await?;
+    let checkpoint = anchoring::anchored(app).await?.context("nothing is anchored yet; hint: try again")?;
+    if leaf.index >= checkpoint.head().size {
+        bail!("{id} is not anchored yet; hint: try again in a moment");
+    }
+    let tree = anchoring::tree(app, checkpoint.head().size).await?;
+    let mut builder = Builder { app, checkpoint, tree, blocks: vec![], transactions: vec![] };
+    let bundle = builder.build(kind, id, &leaf).await?;
+    let bytes = bundle.encode()?;
+    let trust = own_trust(app).await?;
+    let report = anchor::verify(&bytes, &trust);
+    if report.outcome.exit_code() == 1 || report.outcome.exit_code() == 2 {
+        bail!("the bundle of {id} does not verify here and is not handed out:\n{report}");
+    }
+    Ok(bytes)
+}
+
+/// Writes the bundles of what this round completed; a failure is logged, since they can be asked for again.
+pub async fn publish(app: &App, commit: &RoundCommit) -> Vec<String> {
+    let mut files = Vec::new();
+    for leaf in commit.leaves.iter().filter(|leaf| leaf.kind == "change") {
+        match write(app, &leaf.subject).await {
+            Ok(file) => files.push(file),
+            Err(error) => {
+                tracing::warn!(change.id = leaf.subject, "No bundle of `{}` yet: {error:#}", leaf.subject);
+            }
+        }
+    }
+    files
+}
+
+async fn write(app: &App, id: &str) -> Result<String> {
+    let bytes = bundle(app, id).await?;
+    let folder = app.config.data.join("bundles");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let path = folder.join(format!("{id}.json"));
+    let part = folder.join(format!("{id}.json.part"));
+    std::fs::write(&part, bytes).with_context(|| format!("cannot write {}", part.display()))?;
+    std::fs::rename(&part, &path).with_context(|| format!("cannot name {}", path.display()))?;
+    let file = path.display().to_string();
+    let row = BundleRow { file: file.clone(), subject: id.to_owned(), created: clock::now(), trust: String::new() };
+    app.store.add_bundle(&row).await?;
+    Ok(file)
+}
+
+async fn find(app: &App, id: &str) -> Result<(SubjectKind, LogLeaf)> {
+    let round = id.strip_prefix("round-").and_then(|n| n.parse::<u64>().ok());
+    if let Some(round) = round {
+        let leaf = app.store.leaf_of(log::ATTESTATION, &format!("round/{round}")).await?;
+        return Ok((SubjectKind::Round, leaf.with_context(|| format!("round {round} has no anchored attestation"))?));
+    }
+    for (kind, name) in [(SubjectKind::Violation, "violation"), (SubjectKind::Change, "change")] {
+        if let Some(leaf) = app.store.leaf_of(name, id).await? {
+            return Ok((kind, leaf));
+        }
+    }
+    bail!("there is no evidence about `{id}`; hint: a violation's or change's id, or round-N")
+}
+
+/// This federation's keys and the agreement's secret: what a party would trust.
+async fn own_trust(app: &App) -> Result<Trust> {
+    let genesis = app.ledger.genesis();
+    let agreement = {
+        let contract = app.ledger.contract().read();
+        contract.agreement_in_force(&app.config.agreement, app.ledger.next_height())
+    };
+    let file = match agreement {
+        Some(found) => statements::trust(genesis, &app.read_body(&found.statement.body, "agreement").await?)?,
+        None => TrustFile::from_genesis(genesis),
+    };
+    Ok(Trust::new(file)?)
+}
+
+impl Builder<'_> {
+    async fn build(&mut self, kind: SubjectKind, id: &str, leaf: &LogLeaf) -> Result<Bundle> {
+        let envelope = Envelope::decode(&leaf.envelope).context("the leaf is unreadable")?;
+        let attestation = self.attestation(leaf.round).await?;
+        self.anchor_transaction().await?;
+        self.round(&attestation, Role::Open, Role::Attest).await?;
+        self.documents(&attestation).await?;
+        let record = leaf.record.clone().map(serde_json::from_value::<Record>).transpose()?;
+        let (mut before, mut after, mut request) = (None, None, None);
+        if let Some(record) = &record {
+            after = Some(self.after(&attestation, record).await?);
+            before = self.before(leaf.round, record).await?;
+            if let Some(earlier) = &before {
+                let attestation = earlier.attestation.clone();
+                self.round(&attestation, Role::OpenBefore, Role::AttestBefore).await?;
+            }
+            if let Record::Change(change) = record {
+                request = self.request(change).await?;
+            }
+        }
+        let id = if kind == SubjectKind::Round { leaf.round.to_string() } else { id.to_owned() };
+        let size = self.checkpoint.head().size;
+        let proof = TlogProof::new(leaf.index, self.tree.inclusion(leaf.index, size)?, &self.checkpoint);
+        Ok(Bundle::assemble(BundleParts {
+            subject: Subject { kind, id },
+            record,
+            leaf: envelope,
+            proof,
+            request,
+            before,
+            after,
+            blocks: std::mem::take(&mut self.blocks),
+            transactions: std::mem::take(&mut self.transactions),
+        }))
+    }
+
+    async fn attestation(&self, round: u64) -> Result<Attestation> {
+        let row = self.app.store.round(round).await?;
+        let bytes = row.and_then(|row| row.attestation).with_context(|| format!("round {round} has no attestation"))?;
+        json::decode(&bytes).with_context(|| format!("the attestation of round {round} is unreadable"))
+    }
+
+    async fn add(&mut self, role: Role, id: &Hash) -> Result<()> {
+        let (transaction, block) = self.app.ledger.evidence(role, id).await?;
+        self.transactions.push(transaction);
+        self.blocks.push(block);
+        Ok(())
+    }
+
+    /// The transaction that put exactly this checkpoint on the chain.
+    async fn anchor_transaction(&mut self) -> Result<()> {
+        let size = self.checkpoint.head().size;
+        let anchors = self.app.store.chain_anchors(self.app.origin(), 64).await?;
+        let found = anchors.into_iter().find(|anchor| anchor.size == size);
+        let id = found.with_context(|| format!("the chain knows no checkpoint of size {size}"))?.transaction;
+        self.add(Role::Anchor, &id).await
+    }
+
+    async fn round(&mut self, attestation: &Attestation, open: Role, attest: Role) -> Result<()> {
+        if attestation.opened.is_none() {
+            return Ok(());
+        }
+        let state = self.app.ledger.contract().read().round(&attestation.origin, attestation.round);
+        let state = state.with_context(|| format!("the chain does not know round {}", attestation.round))?;
+        self.add(open, &state.opening.transaction).await?;
+        if let Some(attested) = state.attestation {
+            self.add(attest, &attested.transaction).await?;
+        }
+        Ok(())
+    }
+
+    /// Agreement, policy set and inventory as the round pinned them, with their approvals.
+    async fn documents(&mut self, attestation: &Attestation) -> Result<()> {
+        let inventory = format!("{}/{}", attestation.agreement.id, attestation.origin);
+        let subjects = [
+            (Role::RegisterAgreement, ChainSubjectKind::Agreement, &attestation.agreement.id, attestation.agreement.version),
+            (Role::RegisterPolicySet, ChainSubjectKind::PolicySet, &attestation.policy_set.id, attestation.policy_set.version),
+            (Role::RegisterInventory, ChainSubjectKind::Inventory, &inventory, attestation.inventory.version),
+        ];
+        for (role, kind, id, version) in subjects {
+            self.subject(role, ChainSubject { kind, id: id.clone(), version }).await?;
+        }
+        Ok(())
+    }
+
+    async fn subject(&mut self, role: Role, subject: ChainSubject) -> Result<()> {
+        let (registered, approvals) = {
+            let contract = self.app.ledger.contract().read();
+            let standing = contract.standing(&subject).with_context(|| format!("the chain does not know {subject}"))?;
+            (standing.transaction, contract.approvals(&subject))
+        };
+        self.add(role, &registered).await?;
+        for (_, approval) in approvals {
+            self.add(Role::Approve, &approval.transaction).await?;
+        }
+        Ok(())
+    }
+
+    /// The request that a change rests on: its proposal, its approvals, its body.
+    async fn request(&mut self, change: &ChangeRecord) -> Result<Option<serde_json::Value>> {
+        let Some(reference) = &change.request else { return Ok(None) };
+        let subject = ChainSubject { kind: ChainSubjectKind::Change, id: reference.id.clone(), version: 1 };
+        self.subject(Role::Propose, subject).await?;
+        Ok(Some(self.app.read_body(&reference.body, "change request").await?))
+    }
+}

@@ -1,0 +1,92 @@
+//! Plugs the contract into the chain: the chain orders bytes, the contract says what they mean.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use anchor::{Genesis, Hash, ValidatorSet};
+use anyhow::{Context as _, Result};
+use chain::{BlockInput, InvalidBlock, Outcome, Refusal, RestoreError, StateMachine};
+use contract::{BlockContext, Contract, Execution};
+
+/// The committed contract state, readable by everybody in the agent, written by the chain alone.
+#[derive(Debug, Clone)]
+pub struct SharedContract(Arc<RwLock<Contract>>);
+
+impl SharedContract {
+    pub fn from_genesis(genesis: &Genesis) -> Result<SharedContract> {
+        let contract = Contract::from_genesis(genesis).context("the genesis file is not usable")?;
+        Ok(SharedContract(Arc::new(RwLock::new(contract))))
+    }
+
+    /// A view of the committed state. Hold it briefly: the next block waits for it.
+    pub fn read(&self) -> RwLockReadGuard<'_, Contract> {
+        // A writer replaces whole values only, so that a panic elsewhere leaves nothing half done.
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn replace(&self, change: impl FnOnce(&mut Contract)) {
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// The contract as the chain sees it.
+#[derive(Debug)]
+pub struct Machine {
+    pub genesis: Genesis,
+    pub contract: SharedContract,
+}
+
+impl StateMachine for Machine {
+    fn restore(&mut self, height: u64, entries: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), RestoreError> {
+        let restored = if height == 0 {
+            Contract::from_genesis(&self.genesis).map_err(|e| RestoreError { height, reason: e.to_string() })?
+        } else {
+            Contract::restore(&self.genesis, entries)
+                .map_err(|e| RestoreError { height, reason: e.to_string() })?
+        };
+        self.contract.replace(|contract| *contract = restored);
+        Ok(())
+    }
+
+    fn check(&self, transaction: &[u8]) -> Result<(), Refusal> {
+        match self.contract.read().check(transaction) {
+            Ok(_) => Ok(()),
+            Err(refusal) => Err(Refusal { code: refusal.code.into(), reason: refusal.reason }),
+        }
+    }
+
+    fn execute(&self, input: &BlockInput<'_>) -> Result<Outcome, InvalidBlock> {
+        let context = BlockContext { height: input.height, time: input.time };
+        let execution = self.contract.read().execute(&context, input.transactions);
+        if let Some(position) = execution.inadmissible.first() {
+            let reason = format!("transaction {position} could not have been admitted by an honest proposer");
+            return Err(InvalidBlock { reason });
+        }
+        Ok(Outcome {
+            height: input.height,
+            receipts: execution.receipts.clone(),
+            state_root: execution.state_root,
+            next_validators: execution.next_validators.clone(),
+            changes: execution.changes.clone(),
+            post: Box::new(execution),
+        })
+    }
+
+    fn commit(&mut self, outcome: Outcome) {
+        let execution = outcome.post.downcast::<Execution>().expect("the chain returns what execute gave it");
+        self.contract.replace(|contract| {
+            contract.commit(*execution).expect("the chain commits what it executed on this very state");
+        });
+    }
+
+    fn state_root(&self) -> Hash {
+        self.contract.read().state_root()
+    }
+
+    fn validators(&self) -> ValidatorSet {
+        self.contract.read().validators()
+    }
+
+    fn rules_version(&self) -> u32 {
+        self.contract.read().rules_version()
+    }
+}

@@ -1,0 +1,157 @@
+//! A round: open on the chain → inventory → sweep → diff → judge → one store transaction → anchor → publish.
+//!
+//! Beside each step stands what a crash there leaves. A failed station is an entry, never an error of the round.
+
+mod attestation;
+mod commitments;
+mod judging;
+mod opening;
+mod records;
+mod stations;
+mod violations;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use collector::sweep::{Reading, StationRead, sweep};
+use model::{Accounting, Dn, Outcome};
+use store::{RoundCommit, StationResult, StoredSnapshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::anchoring;
+use crate::api::types::{ChangeCounts, FailedStation, RoundSummary};
+use crate::app::App;
+use crate::clock;
+use crate::evidence;
+
+pub(crate) use attestation::{attributes as attribute_map, records as record_map};
+
+use opening::Opening;
+
+/// Runs one round, or finishes the one that a crash left open. `only` restricts it to some stations; the others are
+/// skipped, and attested as such.
+pub async fn run(app: &App, only: &[Dn]) -> Result<RoundSummary> {
+    let _turn = app.turn.lock().await;
+    let outcome = in_turn(app, only).await;
+    if outcome.is_err() {
+        app.metrics.round_broken();
+    }
+    outcome
+}
+
+async fn in_turn(app: &App, only: &[Dn]) -> Result<RoundSummary> {
+    let clock = std::time::Instant::now();
+    // What an earlier round left in the outbox goes first: the contract opens no round before the last is attested.
+    anchoring::advance_or_say(app).await;
+    // A crash after this leaves a round that is open on the chain, and perhaps begun here: it is continued.
+    let opening = opening::open(app).await?;
+    let previous = previous_snapshots(app).await?;
+    // A crash during the sweep leaves nothing of it: the round is swept again.
+    let (results, reads) = collect(app, &opening, only, &previous).await;
+    let commit = judging::judge(app, &opening, &previous, results, reads).await?;
+    // One transaction: a crash before it leaves the round open, after it everything, with the outbox to be anchored.
+    app.store.commit_round(&commit).await.context("the round cannot be stored")?;
+    // A crash from here on leaves staged or anchored leaves: the same call continues.
+    anchoring::advance_or_say(app).await;
+    let bundles = evidence::publish(app, &commit).await;
+    let summary = summarise(app, &opening, &commit, bundles).await?;
+    app.metrics.round_finished(&accounting(&summary), opening.start.started, commit.finished);
+    app.metrics.changes_observed(commit.edits.iter().filter_map(|edit| edit.authorisation));
+    tracing::info!(
+        round.id = summary.round,
+        duration_ms = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "Round {}: {} expected = {} collected + {} unchanged + {} failed + {} skipped",
+        summary.round,
+        summary.expected,
+        summary.collected,
+        summary.unchanged,
+        summary.failed,
+        summary.skipped
+    );
+    Ok(summary)
+}
+
+fn accounting(summary: &RoundSummary) -> Accounting {
+    let RoundSummary { expected, collected, unchanged, failed, skipped, .. } = *summary;
+    Accounting { expected, collected, unchanged, failed, skipped }
+}
+
+async fn previous_snapshots(app: &App) -> Result<BTreeMap<Dn, StoredSnapshot>> {
+    let newest = app.store.newest_snapshots().await?;
+    Ok(newest.into_iter().map(|stored| (stored.element.clone(), stored)).collect())
+}
+
+/// Reads all stations of the round; those that cannot be tried have their results at once.
+async fn collect(
+    app: &App,
+    opening: &Opening,
+    only: &[Dn],
+    previous: &BTreeMap<Dn, StoredSnapshot>,
+) -> (Vec<StationResult>, Vec<StationRead>) {
+    let inventory = &opening.in_force.inventory.stations;
+    if opening.lapsed {
+        return (inventory.iter().map(|s| stations::skipped(&s.element, "restart")).collect(), vec![]);
+    }
+    let plans = stations::plan(app, inventory, only, previous);
+    let cancel = CancellationToken::new();
+    let mut stopping = app.stopping.subscribe();
+    let watcher = tokio::spawn({
+        let cancel = cancel.clone();
+        async move {
+            if stopping.wait_for(|stop| *stop).await.is_ok() {
+                cancel.cancel();
+            }
+        }
+    });
+    let reads = sweep(plans.plans, stations::options(app), Arc::new(clock::now), cancel).await;
+    watcher.abort();
+    let mut results = plans.not_tried;
+    results.extend(reads.iter().map(|read| StationResult {
+        element: read.element.clone(),
+        outcome: read.outcome(),
+        read: read.finished,
+        duration_ms: u64::try_from(read.finished.since(read.started)).unwrap_or(0),
+    }));
+    let complete = |read: &StationRead| {
+        matches!(read.reading, Reading::Collected(_) | Reading::Unchanged { .. })
+    };
+    (results, reads.into_iter().filter(complete).collect())
+}
+
+async fn summarise(
+    app: &App,
+    opening: &Opening,
+    commit: &RoundCommit,
+    bundles: Vec<String>,
+) -> Result<RoundSummary> {
+    let row = app.store.round(commit.round).await?.context("the round that was just stored is gone")?;
+    let Accounting { expected, collected, unchanged, failed, skipped } = row.accounting;
+    let failures = commit.stations.iter().filter_map(|station| match &station.outcome {
+        Outcome::Failed { reason, detail } => Some(FailedStation {
+            element: station.element.to_string(),
+            reason: reason.clone(),
+            detail: detail.clone(),
+        }),
+        _ => None,
+    });
+    Ok(RoundSummary {
+        round: commit.round,
+        opened: opening.start.opened,
+        expected,
+        collected,
+        unchanged,
+        failed,
+        skipped,
+        failures: failures.collect(),
+        changes: ChangeCounts {
+            observed: row.changes.observed,
+            authorised: row.changes.authorised,
+            unauthorised: row.changes.unauthorised,
+        },
+        violations_opened: row.violations_opened,
+        violations_resolved: row.violations_resolved,
+        anchored: app.store.log_state().await?.checkpoint.map(|c| c.size),
+        bundles,
+    })
+}

@@ -1,0 +1,169 @@
+//! From a judgement and the rules to violations: opened at first sight, seen again, resolved when the cause is gone.
+
+use std::collections::BTreeMap;
+
+use model::violation::{AUTHORISATION_RULE, ActorClass, Responsibility, RuleOutcome, Sighting};
+use model::{
+    Agreement, ApprovedState, Dn, Edit, OBJECT, Object, Severity, Snapshot, Text, Value, Violation, ViolationState,
+};
+use policies::{GoneReason, JudgedDifference, Judgement, NetworkIndex, PolicySet, RuleCase, RuleResult};
+
+/// One station in one round, for its violations.
+pub struct Context<'a> {
+    pub origin: &'a str,
+    pub agreement: &'a Agreement,
+    pub policies: &'a PolicySet,
+    pub index: &'a NetworkIndex,
+    pub element: &'a Dn,
+    pub current: &'a Snapshot,
+    pub previous: Option<&'a Snapshot>,
+    pub approved: &'a ApprovedState,
+    pub edits: &'a [Edit],
+    pub sighting: &'a Sighting,
+}
+
+/// Object, attribute, rule: there is one violation of each.
+type Key = (Dn, String, String);
+
+/// Violations that this round opens, sees again or resolves; `open` are those of the station that stood before.
+pub fn update(context: &Context<'_>, open: Vec<Violation>, judgement: &Judgement) -> Vec<Violation> {
+    let mut open: BTreeMap<Key, Violation> = open
+        .into_iter()
+        .map(|v| ((v.object.clone(), v.attribute.clone(), v.rule.clone()), v))
+        .collect();
+    let mut out = Vec::new();
+    for difference in &judgement.differences {
+        let before = take(&mut open, &difference.edit.object, &difference.edit.attribute, AUTHORISATION_RULE);
+        out.push(context.unauthorised(difference, before));
+    }
+    for gone in &judgement.gone {
+        // A regrouped difference lives on under another attribute; its violation ends all the same.
+        debug_assert!(matches!(
+            gone.reason,
+            GoneReason::Restored | GoneReason::Advanced | GoneReason::Regrouped
+        ));
+        if let Some(before) = take(&mut open, &gone.object, &gone.attribute, AUTHORISATION_RULE) {
+            out.push(resolve(before, context.sighting));
+        }
+    }
+    for result in context.current.objects().iter().flat_map(|object| context.evaluate(object)) {
+        let before = take(&mut open, &result.object, &result.attribute, &result.rule);
+        out.push(context.broken_rule(result, before));
+    }
+    // What is left was not found again in a complete read: its cause is gone. Authorisation differences are left
+    // only if the station has no baseline any more, and then nothing is claimed of them.
+    let rules = open.into_values().filter(|v| v.rule != AUTHORISATION_RULE);
+    out.extend(rules.map(|violation| resolve(violation, context.sighting)));
+    out
+}
+
+fn take(open: &mut BTreeMap<Key, Violation>, object: &Dn, attribute: &str, rule: &str) -> Option<Violation> {
+    open.remove(&(object.clone(), attribute.to_owned(), rule.to_owned()))
+}
+
+fn resolve(mut violation: Violation, sighting: &Sighting) -> Violation {
+    violation.state = ViolationState::Resolved;
+    violation.resolved = Some(sighting.clone());
+    violation
+}
+
+impl Context<'_> {
+    fn evaluate(&self, object: &Object) -> Vec<RuleResult> {
+        let case = RuleCase {
+            agreement: self.agreement,
+            object,
+            previous: self.previous.and_then(|snapshot| snapshot.object(object.dn())),
+            approved: self.approved.objects().get(object.dn()),
+            neighbours: self.index,
+        };
+        self.policies.evaluate(&case)
+    }
+
+    fn unauthorised(&self, difference: &JudgedDifference, before: Option<Violation>) -> Violation {
+        let edit = &difference.edit;
+        let verdict = &difference.verdict;
+        let mut violation = before.unwrap_or_else(|| {
+            self.blank(&edit.object, &edit.attribute, AUTHORISATION_RULE, &difference.first_seen)
+        });
+        violation.severity = verdict.authorisation.severity();
+        violation.message = sentence(edit, &verdict.why);
+        violation.verdict = Some(verdict.clone());
+        violation.old = edit.old.clone();
+        violation.new = edit.new.clone();
+        violation.last_seen = self.sighting.clone();
+        violation
+    }
+
+    fn broken_rule(&self, result: RuleResult, before: Option<Violation>) -> Violation {
+        let mut violation = before
+            .unwrap_or_else(|| self.blank(&result.object, &result.attribute, &result.rule, self.sighting));
+        violation.severity = result.severity;
+        violation.outcome = result.outcome;
+        violation.message = result.message;
+        violation.last_seen = self.sighting.clone();
+        violation.new = self.value(&result.object, &result.attribute);
+        let edit = self.edits.iter().find(|e| e.object == result.object && e.attribute == result.attribute);
+        if let Some(edit) = edit {
+            violation.old = edit.old.clone();
+        }
+        violation
+    }
+
+    fn value(&self, object: &Dn, attribute: &str) -> Option<Value> {
+        let object = self.current.object(object)?;
+        if attribute == OBJECT { Some(object.as_value()) } else { object.attribute(attribute).cloned() }
+    }
+
+    fn blank(&self, object: &Dn, attribute: &str, rule: &str, first_seen: &Sighting) -> Violation {
+        let accountable = self.agreement.master_operator(object).unwrap_or(self.origin).to_owned();
+        Violation {
+            id: Violation::derive_id(self.origin, object, attribute, rule, first_seen.round),
+            element: self.element.clone(),
+            object: object.clone(),
+            attribute: attribute.to_owned(),
+            rule: rule.to_owned(),
+            severity: Severity::Warning,
+            outcome: RuleOutcome::Violated,
+            verdict: None,
+            old: None,
+            new: None,
+            message: Text::default(),
+            // Without notifications the actor is unknown, and accountability follows the agreement.
+            responsibility: Responsibility { accountable, cause: ActorClass::Unknown },
+            first_seen: first_seen.clone(),
+            last_seen: self.sighting.clone(),
+            state: ViolationState::Open,
+            resolved: None,
+        }
+    }
+}
+
+/// What happened and why it was not allowed, in one line.
+fn sentence(edit: &Edit, why: &Text) -> Text {
+    let place = short(&edit.object);
+    let text = |value: &Option<Value>| value.as_ref().map_or("∅".to_owned(), ToString::to_string);
+    let (old, new) = (text(&edit.old), text(&edit.new));
+    let attribute = &edit.attribute;
+    let (en, zh) = match (attribute.as_str(), &edit.new) {
+        (OBJECT, None) => (format!("{place} was deleted"), format!("{place} 已被删除")),
+        (OBJECT, Some(_)) => (format!("{place} was created"), format!("{place} 为新建对象")),
+        _ if edit.moved => (
+            format!("{attribute} of {place} was reordered: {old} → {new}"),
+            format!("{place} 的 {attribute} 顺序被改动：{old} → {new}"),
+        ),
+        _ => (
+            format!("{attribute} of {place} went from {old} to {new}"),
+            format!("{place} 的 {attribute} 由 {old} 变为 {new}"),
+        ),
+    };
+    Text::new(format!("{en}. {}", why.en), format!("{zh}。{}", why.get("zh")))
+}
+
+/// The station's id and the object's own RDN.
+fn short(dn: &Dn) -> String {
+    let own = dn.rdns().last().map(|(class, id)| format!("{class}={id}")).unwrap_or_default();
+    match dn.ancestor("ManagedElement") {
+        Some(station) if station != *dn => format!("{own} at {}", station.id()),
+        _ => own,
+    }
+}

@@ -1,0 +1,71 @@
+//! The agent's HTTP server: pages, API, metrics; and its schedule.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::{api, round, web};
+
+/// Serves until the agent is told to end; ends the schedule and the node after the last request.
+pub async fn serve(app: Arc<App>) -> Result<()> {
+    let listener = TcpListener::bind(app.config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", app.config.listen))?;
+    let address = listener.local_addr().context("the listening socket has no address")?;
+    tracing::info!("Pages at http://{address}/");
+    let router = api::router(app.clone()).merge(api::read::read_api(app.clone())).merge(web::router(app.clone()));
+    let schedule = tokio::spawn(schedule(app.clone()));
+    let follower = tokio::spawn(follow(app.clone()));
+    let mut stopping = app.stopping.subscribe();
+    let stop = async move {
+        // An error means that the sender is gone, which is the end as well.
+        let _ = stopping.wait_for(|stop| *stop).await;
+    };
+    axum::serve(listener, router).with_graceful_shutdown(stop).await.context("the server failed")?;
+    schedule.abort();
+    follower.abort();
+    // A round under way ends its stations as cancelled and is continued at the next start.
+    let _turn = tokio::time::timeout(Duration::from_secs(5), app.turn.lock()).await;
+    app.ledger.node().shutdown().await;
+    app.store.close().await;
+    Ok(())
+}
+
+/// Runs rounds at the configured period.
+async fn schedule(app: Arc<App>) {
+    let minutes = app.config.collection.every_minutes;
+    if minutes == 0 {
+        return;
+    }
+    let mut ticks = tokio::time::interval(Duration::from_secs(u64::from(minutes) * 60));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = round::run(&app, &[]).await {
+            tracing::error!("A scheduled round failed: {error:#}");
+        }
+    }
+}
+
+/// Takes over final blocks as they come; a node that has stopped ends the agent, which could not be trusted any more.
+async fn follow(app: Arc<App>) {
+    let node = app.ledger.node().clone();
+    let mut blocks = node.subscribe_from(node.tip().height.saturating_add(1));
+    loop {
+        match blocks.next().await {
+            Ok(_) => {
+                if let Err(error) = app.settle().await {
+                    tracing::error!("Cannot follow the chain: {error:#}");
+                }
+            }
+            Err(stopped) => {
+                tracing::error!("{stopped}");
+                app.stopping.send_replace(true);
+                return;
+            }
+        }
+    }
+}

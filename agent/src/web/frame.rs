@@ -1,0 +1,397 @@
+//! What every page needs beside its data: language, navigation, and the small parts that all pages share.
+
+use std::fmt::Display;
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use model::change::{Progress, Standing, Window};
+use model::verdict::{Authorisation, Severity, Text};
+use model::violation::{ActorClass, ViolationState};
+use model::{Dn, OBJECT, Timestamp, Value};
+
+use super::assets;
+use super::compare::{Comparison, Line, Mark, compact};
+use super::filter::Facet;
+use super::shown::{SHORT, clock, cut, short_name, span, station_name, visible};
+use super::text::Language;
+use super::view::ChangeItem;
+
+/// Around every page.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    pub language: Language,
+    /// Name of the network in titles.
+    pub network: String,
+    /// Whose agent this is.
+    pub operator: String,
+    /// The part of the site that the navigation marks: `violations`, `changes`, `rounds`, `chain`.
+    pub section: &'static str,
+    /// Path and query of this page without `lang`, for the language switch.
+    pub here: String,
+    pub now: Timestamp,
+}
+
+impl Frame {
+    /// The text of `key`. A key without a text shows itself; a test keeps that from happening.
+    pub fn t<'a>(&self, key: &'a str) -> &'a str {
+        self.language.find(key).unwrap_or(key)
+    }
+
+    /// The text of `key` with `{n}` replaced.
+    pub fn n(&self, key: &str, value: impl Display) -> String {
+        self.t(key).replace("{n}", &value.to_string())
+    }
+
+    /// A counted noun: `key.one` or `key.many`, with `{n}` replaced.
+    pub fn count(&self, key: &str, value: impl Display) -> String {
+        let value = value.to_string();
+        let form = if value == "1" { "one" } else { "many" };
+        self.n(&format!("{key}.{form}"), value)
+    }
+
+    /// The name of a value of a closed set; a value that is not known shows itself.
+    pub fn label(&self, kind: &str, value: &str) -> String {
+        match self.language.find(&format!("{kind}.{value}")) {
+            Some(text) => text.to_owned(),
+            None => visible(value),
+        }
+    }
+
+    pub fn text<'a>(&self, text: &'a Text) -> &'a str {
+        text.get(self.language.code())
+    }
+
+    /// A sentence of a rule or judge; it may quote device values.
+    pub fn sentence(&self, text: &Text) -> String {
+        visible(text.get(self.language.code()))
+    }
+
+    /// How long ago.
+    pub fn ago(&self, time: &Timestamp) -> String {
+        self.n("time.ago", self.span(self.now.since(*time)))
+    }
+
+    /// A length of time in milliseconds.
+    pub fn span(&self, millis: i64) -> String {
+        let (number, unit) = span(millis);
+        format!("{number} {}", self.t(unit))
+    }
+
+    /// Tenths of seconds, for durations of reads and rounds.
+    pub fn seconds(&self, millis: &u64) -> String {
+        format!("{}.{} {}", millis / 1000, millis % 1000 / 100, self.t("unit.seconds"))
+    }
+
+    /// This page in the other language.
+    pub fn other_language(&self) -> (Language, String) {
+        let other = if self.language == Language::En { Language::Zh } else { Language::En };
+        let joint = if self.here.contains('?') { '&' } else { '?' };
+        (other, format!("{}{joint}lang={}", self.here, other.code()))
+    }
+
+    pub fn asset(&self, name: &'static str) -> String {
+        assets::address(name)
+    }
+
+    pub fn time(&self, time: &Timestamp) -> TimeTag {
+        TimeTag { shown: clock(*time), exact: time.to_string() }
+    }
+
+    pub fn dn(&self, dn: &Dn) -> DnTag {
+        let (above, own) = short_name(dn);
+        DnTag { above, own, full: visible(dn.as_str()) }
+    }
+
+    pub fn station(&self, element: &Dn) -> DnTag {
+        DnTag { above: String::new(), own: station_name(element), full: visible(element.as_str()) }
+    }
+
+    pub fn severity(&self, severity: &Severity) -> Badge {
+        let name = severity.as_str();
+        Badge::new(format!("sev sev-{name}"), self.label("severity", name))
+    }
+
+    pub fn state(&self, state: &ViolationState) -> Badge {
+        let name = state.as_str();
+        Badge::new(format!("state state-{name}"), self.label("state", name))
+    }
+
+    /// The badge of an authorisation; its meaning is its title and stands on the rule's page.
+    pub fn authorisation(&self, name: &str) -> Badge {
+        let known: Option<Authorisation> =
+            serde_json::from_value(serde_json::Value::String(name.to_owned())).ok();
+        let tone = match known {
+            Some(a) if a.is_authorised() => "good",
+            Some(Authorisation::Unbaselined | Authorisation::Undetermined) => "open",
+            _ => "bad",
+        };
+        let badge = Badge::new(format!("auth auth-{tone}"), self.label("authorisation", name));
+        Badge { title: self.label("meaning", name), ..badge }
+    }
+
+    pub fn standing(&self, name: &str) -> Badge {
+        Badge::new(format!("standing standing-{name}"), self.label("standing", name))
+    }
+
+    pub fn outcome(&self, name: &str) -> Badge {
+        Badge::new(format!("outcome outcome-{name}"), self.label("outcome", name))
+    }
+
+    /// How far a request has been carried out.
+    pub fn progress_badge(&self, progress: &Progress) -> Badge {
+        let name = progress_name(*progress);
+        Badge::new(format!("progress progress-{name}"), self.label("progress", name))
+    }
+
+    /// The badge in a list, with how many edits were seen.
+    pub fn progress(&self, item: &ChangeItem) -> ProgressTag {
+        let badge = item.progress.as_ref().map(|p| self.progress_badge(p));
+        let figure = (item.edits > 0).then(|| format!("{} / {}", item.observed, item.edits));
+        ProgressTag { badge, figure: figure.unwrap_or_default() }
+    }
+
+    /// Who decided, or who is missing.
+    pub fn standing_note(&self, standing: &Standing) -> String {
+        match standing {
+            Standing::Proposed { missing, .. } => self.n("change.missing", missing.join(", ")),
+            Standing::Approved { height } => self.n("change.approved_at", height),
+            Standing::Rejected { by, .. } => self.n("change.rejected_by", by),
+            Standing::Withdrawn { height, .. } => self.n("change.withdrawn_at", height),
+        }
+    }
+
+    /// Whether a window is ahead, open, or past.
+    pub fn window_note(&self, window: &Window) -> String {
+        if self.now < window.from {
+            self.n("change.window_future", self.span(window.from.since(self.now)))
+        } else if self.now < window.to {
+            self.n("change.window_open", self.span(window.to.since(self.now)))
+        } else {
+            self.n("change.window_past", self.span(self.now.since(window.to)))
+        }
+    }
+
+    pub fn actor(&self, cause: &ActorClass) -> String {
+        let name = match cause {
+            ActorClass::Person => "person",
+            ActorClass::Orchestrator => "orchestrator",
+            ActorClass::Son => "son",
+            ActorClass::ResetOrUpgrade => "reset-or-upgrade",
+            ActorClass::Unknown => "unknown",
+        };
+        self.label("actor", name)
+    }
+
+    /// A facet's value in words.
+    pub fn option(&self, facet: &Facet, value: &str) -> String {
+        self.shown_value(facet.as_str(), value)
+    }
+
+    /// A filter's value in words, by the filter's name.
+    pub fn shown_value(&self, name: &str, value: &str) -> String {
+        match name {
+            "state" | "severity" => {
+                value.split(',').map(|part| self.label(name, part)).collect::<Vec<_>>().join(", ")
+            }
+            "authorisation" => self.label(name, value),
+            "element" => value.parse().map_or_else(|_| visible(value), |dn| station_name(&dn)),
+            _ => visible(value),
+        }
+    }
+
+    /// Foreign text with nothing hidden in it.
+    pub fn clean(&self, text: &str) -> String {
+        visible(text)
+    }
+
+    /// The attribute's name; a whole object in words.
+    pub fn attribute(&self, name: &str) -> String {
+        if name == OBJECT { self.t("object.whole").to_owned() } else { visible(name) }
+    }
+
+    pub fn value(&self, value: &Value) -> ValueTag {
+        self.folded(compact(value))
+    }
+
+    /// Long text with only its beginning shown.
+    pub fn folded(&self, text: impl AsRef<str>) -> ValueTag {
+        let text = text.as_ref();
+        let (head, whole) = cut(text, SHORT);
+        let more = self.t("value.more").to_owned();
+        ValueTag { head: head.to_owned(), whole, more, text: text.to_owned() }
+    }
+
+    /// Old → new on one or a few lines, for lists.
+    pub fn difference(&self, attribute: &str, old: &Option<Value>, new: &Option<Value>) -> DifferenceTag {
+        DifferenceTag::new(self, attribute, old.as_ref(), new.as_ref())
+    }
+
+    /// All lines of a difference of structures or lists; nothing for plain values.
+    pub fn comparison(&self, old: &Option<Value>, new: &Option<Value>) -> Option<Comparison> {
+        let plain = |value: &Option<Value>| value.as_ref().is_none_or(|v| v.as_text().is_some());
+        (!(plain(old) && plain(new))).then(|| Comparison::of(old.as_ref(), new.as_ref()))
+    }
+}
+
+/// A moment: short for people, exact for machines.
+#[derive(Debug, Template)]
+#[template(ext = "html", source = r#"<time datetime="{{ exact }}">{{ shown }}</time>"#)]
+pub struct TimeTag {
+    shown: String,
+    exact: String,
+}
+
+/// A name by its two lowest parts, whole in the title.
+#[derive(Debug, Template)]
+#[template(
+    ext = "html",
+    source = r#"<span class="dn" title="{{ full }}">{% if !above.is_empty() %}<span class="above">{{ above }},</span><wbr>{% endif %}<span class="own">{{ own }}</span></span>"#
+)]
+pub struct DnTag {
+    above: String,
+    own: String,
+    full: String,
+}
+
+/// A word with colour and shape.
+#[derive(Debug, Template)]
+#[template(
+    ext = "html",
+    source = r#"<span class="badge {{ class }}"{% if !title.is_empty() %} title="{{ title }}"{% endif %}>{{ text }}</span>"#
+)]
+pub struct Badge {
+    class: String,
+    text: String,
+    title: String,
+}
+
+impl Badge {
+    fn new(class: String, text: String) -> Badge {
+        Badge { class, text, title: String::new() }
+    }
+}
+
+/// How far a request is, in a list.
+#[derive(Debug, Template)]
+#[template(
+    ext = "html",
+    source = r#"{% if let Some(badge) = badge %}{{ badge }}{% else %}–{% endif %}{% if !figure.is_empty() %}<span class="sub note">{{ figure }}</span>{% endif %}"#
+)]
+pub struct ProgressTag {
+    badge: Option<Badge>,
+    figure: String,
+}
+
+fn progress_name(progress: Progress) -> &'static str {
+    match progress {
+        Progress::Pending => "pending",
+        Progress::Partial => "partial",
+        Progress::Complete => "complete",
+        Progress::Lapsed => "lapsed",
+    }
+}
+
+/// A value; what is long is folded.
+#[derive(Debug, Template)]
+#[template(
+    ext = "html",
+    source = r#"{% if whole %}<code class="value">{{ text }}</code>{% else %}<details class="value"><summary><code>{{ head }}…</code> <span class="more">{{ more }}</span></summary><code>{{ text }}</code></details>{% endif %}"#
+)]
+pub struct ValueTag {
+    head: String,
+    whole: bool,
+    more: String,
+    text: String,
+}
+
+/// Old → new in a list's cell.
+#[derive(Debug, Template)]
+#[template(path = "parts/difference.html")]
+pub struct DifferenceTag {
+    shape: Shape,
+    /// For plain values.
+    old: Option<ValueTag>,
+    new: Option<ValueTag>,
+    /// For structures and lists.
+    lines: Vec<Line>,
+    more: String,
+    words: Words,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Shape {
+    Plain,
+    Lines,
+    /// A whole object; the text says how much.
+    Object(String),
+}
+
+/// Words that the parts need for those who do not see colour or signs.
+#[derive(Debug)]
+struct Words {
+    old: &'static str,
+    new: &'static str,
+    absent: &'static str,
+    reordered: &'static str,
+}
+
+/// Changed lines shown in a list's cell.
+const LIST_LINES: usize = 3;
+
+impl DifferenceTag {
+    fn new(frame: &Frame, attribute: &str, old: Option<&Value>, new: Option<&Value>) -> DifferenceTag {
+        let words = Words {
+            old: frame.t("value.old"),
+            new: frame.t("value.new"),
+            absent: frame.t("value.absent"),
+            reordered: frame.t("value.reordered"),
+        };
+        let mut tag =
+            DifferenceTag { shape: Shape::Plain, old: None, new: None, lines: vec![], more: String::new(), words };
+        let fields = |value: Option<&Value>| match value {
+            Some(Value::Fields(fields)) => fields.len(),
+            _ => 0,
+        };
+        match (attribute == OBJECT, old, new) {
+            (true, Some(_), None) => tag.shape = Shape::Object(frame.count("object.deleted", fields(old))),
+            (true, None, Some(_)) => tag.shape = Shape::Object(frame.count("object.created", fields(new))),
+            (_, Some(a), Some(b)) if a.as_text().is_none() || b.as_text().is_none() => {
+                tag.shape = Shape::Lines;
+                tag.take_lines(frame, Comparison::of(old, new));
+            }
+            _ => {
+                tag.old = old.map(|v| frame.value(v));
+                tag.new = new.map(|v| frame.value(v));
+            }
+        }
+        tag
+    }
+
+    fn take_lines(&mut self, frame: &Frame, comparison: Comparison) {
+        let changes: Vec<Line> = comparison.changes().cloned().collect();
+        let left = changes.len().saturating_sub(LIST_LINES);
+        self.lines = changes.into_iter().take(LIST_LINES).collect();
+        for line in &mut self.lines {
+            for text in [&mut line.old, &mut line.new].into_iter().flatten() {
+                let (head, whole) = cut(text, SHORT);
+                if !whole {
+                    *text = format!("{head}…");
+                }
+            }
+        }
+        if left > 0 {
+            self.more = frame.count("value.lines", left);
+        }
+    }
+
+    fn is_move(&self, line: &Line) -> bool {
+        line.mark == Mark::Moved
+    }
+}
+
+impl HtmlSafe for TimeTag {}
+impl HtmlSafe for DnTag {}
+impl HtmlSafe for Badge {}
+impl HtmlSafe for ProgressTag {}
+impl HtmlSafe for ValueTag {}
+impl HtmlSafe for DifferenceTag {}

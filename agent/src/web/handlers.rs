@@ -1,0 +1,210 @@
+//! From a request to a page.
+
+use std::convert::Infallible;
+
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::filter::{Filter, FilterQuery, PAGE_ROWS};
+use super::frame::Frame;
+use super::guard::asked_language;
+use super::load::{self, LoadError};
+use super::pages::{
+    ChainPage, ChangePage, ChangesPage, ProblemPage, RoundPage, RoundsPage, RulePage, ViolationPage,
+    ViolationsPage,
+};
+use super::site::Site;
+use super::text::Language;
+
+/// Rounds on one page.
+const ROUNDS: u32 = 50;
+/// Longest path that is repeated in a page, in bytes.
+const MAX_PATH: usize = 2_000;
+
+impl FromRequestParts<Site> for Frame {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Self::Rejection> {
+        let text = |name: HeaderName| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let query = parts.uri.query().unwrap_or_default();
+        let asked = asked_language(query).map(Language::code);
+        Ok(Frame {
+            language: Language::choose(asked, text(header::COOKIE), text(header::ACCEPT_LANGUAGE)),
+            network: site.network.to_string(),
+            operator: site.operator.to_string(),
+            section: section(parts.uri.path()),
+            here: here(parts.uri.path(), query),
+            now: (site.now)(),
+        })
+    }
+}
+
+fn section(path: &str) -> &'static str {
+    match path.split('/').nth(1) {
+        Some("violations" | "rules") => "violations",
+        Some("changes") => "changes",
+        Some("rounds") => "rounds",
+        Some("chain") => "chain",
+        _ => "",
+    }
+}
+
+/// This page's address without its language.
+fn here(path: &str, query: &str) -> String {
+    let kept: Vec<&str> = query.split('&').filter(|p| !p.is_empty() && !p.starts_with("lang=")).collect();
+    match (path.len() + query.len() > MAX_PATH, kept.is_empty()) {
+        (true, _) => "/violations".to_owned(),
+        (false, true) => path.to_owned(),
+        (false, false) => format!("{path}?{}", kept.join("&")),
+    }
+}
+
+pub async fn home() -> Redirect {
+    Redirect::to("/violations")
+}
+
+pub async fn violations(
+    frame: Frame,
+    State(site): State<Site>,
+    query: Result<Query<FilterQuery>, QueryRejection>,
+) -> Response {
+    let view = list(&site, query).await;
+    show(&frame, view, |f, view| ViolationsPage { f, view }.render())
+}
+
+async fn list(
+    site: &Site,
+    query: Result<Query<FilterQuery>, QueryRejection>,
+) -> Result<super::view::ViolationsView, LoadError> {
+    let Query(query) = query.map_err(|e| LoadError::Bad(e.body_text()))?;
+    let filter = Filter::parse(&query, true).map_err(|e| LoadError::Bad(e.to_string()))?;
+    let before = query.before.as_deref().filter(|b| !b.is_empty());
+    let mut view = load::violations(site, filter, before, PAGE_ROWS).await?;
+    view.next = view.next.map(|cursor| view.filter.address(Some(&cursor)));
+    Ok(view)
+}
+
+pub async fn violation(frame: Frame, State(site): State<Site>, Path(id): Path<String>) -> Response {
+    show(&frame, load::violation(&site, &id).await, |f, view| ViolationPage { f, view }.render())
+}
+
+pub async fn changes(frame: Frame, State(site): State<Site>) -> Response {
+    show(&frame, load::changes(&site).await, |f, rows| ChangesPage { f, rows }.render())
+}
+
+pub async fn change(frame: Frame, State(site): State<Site>, Path(id): Path<String>) -> Response {
+    show(&frame, load::change(&site, &id).await, |f, view| ChangePage { f, view }.render())
+}
+
+#[derive(Debug, Deserialize)]
+pub struct RoundsQuery {
+    before: Option<u64>,
+}
+
+pub async fn rounds(
+    frame: Frame,
+    State(site): State<Site>,
+    query: Result<Query<RoundsQuery>, QueryRejection>,
+) -> Response {
+    let before = match query {
+        Ok(Query(query)) => query.before,
+        Err(error) => return problem(&frame, &LoadError::Bad(error.body_text())),
+    };
+    show(&frame, load::rounds(&site, before, ROUNDS).await, |f, (rows, next)| {
+        RoundsPage { f, rows, next: *next }.render()
+    })
+}
+
+pub async fn round(frame: Frame, State(site): State<Site>, Path(round): Path<String>) -> Response {
+    let view = match round.parse() {
+        Ok(number) => load::round(&site, number).await,
+        Err(_) => Err(LoadError::Missing { what: "round", id: super::shown::cut(&round, 40).0.to_owned() }),
+    };
+    show(&frame, view, |f, view| RoundPage { f, view }.render())
+}
+
+pub async fn chain(frame: Frame, State(site): State<Site>) -> Response {
+    show(&frame, load::chain(&site).await, |f, view| ChainPage { f, view }.render())
+}
+
+pub async fn rule(frame: Frame, State(site): State<Site>, Path(name): Path<String>) -> Response {
+    show(&frame, load::rule(&site, &name).await, |f, view| RulePage { f, view }.render())
+}
+
+/// Any other path.
+pub async fn nothing(frame: Frame, uri: axum::http::Uri) -> Response {
+    if uri.path().starts_with("/api/") {
+        return crate::api::ApiError::not_found("nothing is at this path; hint: see docs for the API")
+            .into_response();
+    }
+    let page = ProblemPage { f: &frame, title: frame.t("problem.not_found"), message: frame.t("problem.no_page") };
+    rendered(StatusCode::NOT_FOUND, page.render())
+}
+
+/// 200 while database and chain node work, else 503; one line each.
+pub async fn health(State(site): State<Site>) -> Response {
+    let store = site.store.check_health().err().map(|e| e.to_string());
+    let chain = (site.chain)().stopped;
+    let line = |name: &str, fault: &Option<String>| match fault {
+        None => format!("{name}: ok\n"),
+        Some(why) => format!("{name}: {why}\n"),
+    };
+    let status =
+        if store.is_none() && chain.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, line("store", &store) + &line("chain", &chain)).into_response()
+}
+
+/// For Prometheus.
+pub async fn metrics(State(site): State<Site>) -> Response {
+    match load::readings(&site).await {
+        Ok(readings) => {
+            let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+            (kind, site.metrics.render(&readings)).into_response()
+        }
+        Err(error) => {
+            tracing::error!("Metrics could not be read: {error:#}");
+            (StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be read, see the log\n").into_response()
+        }
+    }
+}
+
+fn show<T>(
+    frame: &Frame,
+    view: Result<T, LoadError>,
+    render: impl FnOnce(&Frame, &T) -> askama::Result<String>,
+) -> Response {
+    match view {
+        Ok(view) => rendered(StatusCode::OK, render(frame, &view)),
+        Err(error) => problem(frame, &error),
+    }
+}
+
+/// People get one sentence; causes inside go to the log.
+fn problem(frame: &Frame, error: &LoadError) -> Response {
+    let (status, title) = match error {
+        LoadError::Bad(_) => (StatusCode::BAD_REQUEST, "problem.bad_request"),
+        LoadError::Missing { .. } => (StatusCode::NOT_FOUND, "problem.not_found"),
+        LoadError::Failed(cause) => {
+            tracing::error!("A page could not be made: {cause:#}");
+            (StatusCode::INTERNAL_SERVER_ERROR, "problem.failed")
+        }
+    };
+    let message = frame.clean(&error.to_string());
+    let page = ProblemPage { f: frame, title: frame.t(title), message: &message };
+    rendered(status, page.render())
+}
+
+fn rendered(status: StatusCode, page: askama::Result<String>) -> Response {
+    match page {
+        Ok(text) => (status, Html(text)).into_response(),
+        Err(error) => {
+            tracing::error!("A template failed: {error}");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

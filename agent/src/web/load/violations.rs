@@ -1,0 +1,158 @@
+//! Violations: list with facets, and one with all there is to know about it.
+
+use std::collections::BTreeMap;
+
+use model::verdict::Severity;
+use model::violation::ViolationState;
+use store::{Cursor, Verb, ViolationCounts, ViolationFilter};
+
+use super::{LoadError, evidence, item, last_round, rules};
+use crate::web::filter::{FACETS, Facet, Filter, SEVERITIES, STATES};
+use crate::web::site::Site;
+use crate::web::view::{FacetOption, FacetView, HistoryEntry, ViolationView, ViolationsView};
+
+/// Values of a facet that are offered; whoever needs another one searches.
+const OPTIONS: usize = 12;
+/// Violations on the same object that are shown beside one.
+const BESIDE: u32 = 10;
+
+fn filter_of(filter: &Filter) -> ViolationFilter {
+    ViolationFilter {
+        states: filter.states.clone(),
+        severities: filter.severities.clone(),
+        rule: filter.rule.clone(),
+        authorisation: filter.authorisation.clone(),
+        element: filter.element.clone(),
+        operator: filter.operator.clone(),
+        text: filter.text.clone(),
+        ..ViolationFilter::default()
+    }
+}
+
+/// One page of the list. `before` is the cursor that the page before gave.
+pub async fn violations(
+    site: &Site,
+    filter: Filter,
+    before: Option<&str>,
+    limit: u32,
+) -> Result<ViolationsView, LoadError> {
+    let bad_cursor = |_| LoadError::Bad("before: not the place of a page; hint: take it from the page before".into());
+    let cursor: Option<Cursor> = before.map(str::parse).transpose().map_err(bad_cursor)?;
+    let page = site.store.violations(&filter_of(&filter), cursor.as_ref(), limit).await?;
+    let (facets, total) = facets(site, &filter).await?;
+    Ok(ViolationsView {
+        facets,
+        total,
+        rows: page.rows.into_iter().map(item).collect(),
+        next: page.next.map(|cursor| cursor.to_string()),
+        is_later_page: before.is_some(),
+        last_round: last_round(site).await?,
+        filter,
+    })
+}
+
+/// Each facet counts what the others leave, so that its values can be compared; with the number of all matches.
+async fn facets(site: &Site, filter: &Filter) -> Result<(Vec<FacetView>, u64), LoadError> {
+    let all = site.store.violation_counts(&filter_of(filter)).await?;
+    let mut views = Vec::new();
+    for facet in FACETS {
+        let others = filter.without(facet);
+        let counts = match facet {
+            Facet::Element => {
+                let limit = u32::try_from(OPTIONS).unwrap_or(u32::MAX);
+                let found = site.store.violations_by_element(&filter_of(&others), limit).await?;
+                found.into_iter().map(|(element, n)| (element.to_string(), n)).collect()
+            }
+            _ if facet != Facet::State && filter.value(facet).is_none() => by(facet, &all),
+            _ => by(facet, &site.store.violation_counts(&filter_of(&others)).await?),
+        };
+        views.push(FacetView { facet, options: options(filter, facet, counts) });
+    }
+    views.retain(|view| !view.options.is_empty());
+    Ok((views, all.total))
+}
+
+fn by(facet: Facet, counts: &ViolationCounts) -> BTreeMap<String, u64> {
+    match facet {
+        Facet::State => counts.by_state.clone(),
+        Facet::Severity => counts.by_severity.clone(),
+        Facet::Authorisation => counts.by_authorisation.clone(),
+        Facet::Rule => counts.by_rule.clone(),
+        Facet::Operator => counts.by_operator.clone(),
+        Facet::Element => BTreeMap::new(),
+    }
+}
+
+/// States and severities in their own order, the others by number.
+fn options(filter: &Filter, facet: Facet, counts: BTreeMap<String, u64>) -> Vec<FacetOption> {
+    let ordered: Vec<(String, u64)> = match facet {
+        Facet::State => in_order(STATES.map(ViolationState::as_str), &counts),
+        Facet::Severity => in_order(SEVERITIES.map(Severity::as_str), &counts),
+        _ => {
+            let mut found: Vec<_> = counts.into_iter().filter(|(_, n)| *n > 0).collect();
+            found.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+            found.truncate(OPTIONS);
+            found
+        }
+    };
+    let chosen_value = filter.value(facet);
+    let option = |(value, count): (String, u64)| {
+        let chosen = chosen_value.as_ref() == Some(&value);
+        let address = filter.address_with(facet, (!chosen).then_some(value.as_str()));
+        FacetOption { chosen, address, value, count }
+    };
+    ordered.into_iter().map(option).collect()
+}
+
+fn in_order<const N: usize>(names: [&'static str; N], counts: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
+    names.iter().map(|name| ((*name).to_owned(), counts.get(*name).copied().unwrap_or(0))).collect()
+}
+
+pub async fn violation(site: &Site, id: &str) -> Result<ViolationView, LoadError> {
+    let missing = || LoadError::Missing { what: "violation", id: id.to_owned() };
+    let row = site.store.violation(id).await?.ok_or_else(missing)?;
+    let same_object =
+        ViolationFilter { object: Some(row.violation.object.clone()), ..ViolationFilter::default() };
+    let beside = site.store.violations(&same_object, None, BESIDE + 1).await?.rows;
+    let beside = beside.into_iter().filter(|other| other.violation.id != id).map(item);
+    let rule = rules::find(site, &row.violation.rule).await?;
+    Ok(ViolationView {
+        rule_description: rule.and_then(|rule| rule.description),
+        evidence: evidence(site, "violation", id, id.to_owned()).await?,
+        history: history(site, &row.violation).await?,
+        beside: beside.collect(),
+        item: item(row),
+    })
+}
+
+/// From first sight on; what rounds did to it they noted themselves.
+async fn history(site: &Site, violation: &model::Violation) -> Result<Vec<HistoryEntry>, LoadError> {
+    let first = HistoryEntry {
+        at: violation.first_seen.read,
+        verb: "seen".into(),
+        by: None,
+        reason: String::new(),
+        round: Some(violation.first_seen.round),
+    };
+    let mut entries = vec![first];
+    for row in site.store.actions_on(&violation.id).await? {
+        let resolved = row.after == ViolationState::Resolved && row.before != ViolationState::Resolved;
+        let (round, by) = match row.action.verb {
+            Verb::Round { round } => (Some(round), None),
+            _ => (None, Some(row.action.by)),
+        };
+        let verb = if resolved { "resolved" } else { row.action.verb.name() };
+        entries.push(HistoryEntry { at: row.action.at, verb: verb.into(), by, reason: row.action.reason, round });
+    }
+    let noted = entries.iter().any(|entry| entry.verb == "resolved");
+    if let (false, Some(resolved)) = (noted, &violation.resolved) {
+        entries.push(HistoryEntry {
+            at: resolved.read,
+            verb: "resolved".into(),
+            by: None,
+            reason: String::new(),
+            round: Some(resolved.round),
+        });
+    }
+    Ok(entries)
+}

@@ -1,0 +1,53 @@
+//! The page: server-rendered, readable without script, and the only thing of ranproof that most people see.
+//!
+//! [`router`] serves it. A page is a view ([`view`], plain data) that [`load`] took from the store, a frame
+//! ([`frame`]: language, navigation, small parts) and a template. It changes nothing: verbs are the API's.
+
+mod assets;
+pub mod compare;
+pub mod filter;
+mod frame;
+mod guard;
+mod handlers;
+pub mod load;
+mod pages;
+mod shown;
+pub mod site;
+mod text;
+pub mod view;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+
+pub use guard::{CONTENT_SECURITY_POLICY, observe};
+
+use crate::app::App;
+use site::Site;
+
+/// Pages, assets, `/healthz` and `/metrics` (bundles are the API's); with a fallback that answers every other path.
+pub fn router(app: Arc<App>) -> Router {
+    routes(Site::of(&app))
+}
+
+/// The same over any store.
+pub fn routes(site: Site) -> Router {
+    let metrics = site.metrics.clone();
+    let router = Router::new()
+        .route("/", get(handlers::home))
+        .route("/violations", get(handlers::violations))
+        .route("/violations/{id}", get(handlers::violation))
+        .route("/changes", get(handlers::changes))
+        .route("/changes/{id}", get(handlers::change))
+        .route("/rounds", get(handlers::rounds))
+        .route("/rounds/{round}", get(handlers::round))
+        .route("/chain", get(handlers::chain))
+        .route("/rules/{name}", get(handlers::rule))
+        .route("/healthz", get(handlers::health))
+        .route("/metrics", get(handlers::metrics))
+        .route("/static/{name}", get(assets::serve))
+        .fallback(handlers::nothing)
+        .with_state(site);
+    observe(router, metrics)
+}

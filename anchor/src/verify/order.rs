@@ -1,0 +1,116 @@
+//! Step `order`: what was final before what, by heights; windows by the collector's own times.
+
+use crate::record::Authorisation;
+
+use super::agreement::{Round, Rounds};
+use super::approvals::Request;
+use super::record::Claim;
+use super::report::{Finding, Gaps, Refuted, StepResult, refuted};
+
+pub(super) fn check(claim: &Claim<'_>, request: &Option<Request>, rounds: &Rounds<'_>) -> StepResult<()> {
+    let Some(after) = rounds.after else {
+        return Ok(((), Finding::Incomplete("no round to order by".into())));
+    };
+    if let Claim::Violation(record) = claim
+        && record.first_seen.height != after.attestation.opened
+    {
+        return refuted("the record says first seen at another height than its round's opening");
+    }
+    let Some(opened) = after.opened else {
+        return Ok(((), Finding::Incomplete("the round's opening is not on chain or not shown".into())));
+    };
+    let mut gaps = Gaps::default();
+    let mut said = Vec::new();
+    if let Claim::Round(_) = claim {
+        said.push(format!("opened at {opened}"));
+    } else {
+        said.push(format!("new value attested by the round opened at {opened}"));
+    }
+    said.push(attested(&after, rounds.attest_within)?);
+    if let Some(before) = &rounds.before {
+        said.push(check_before(before, opened, &mut gaps)?);
+    }
+    if let Some(request) = request {
+        said.push(check_request(request, opened, rounds)?);
+    }
+    Ok(((), gaps.finding(|| said.join("; "))))
+}
+
+fn attested(round: &Round<'_>, within: Option<u64>) -> Result<String, Refuted> {
+    let (Some(opened), Some(attested)) = (round.opened, round.attested) else {
+        return Ok("its AttestRound is not shown".into());
+    };
+    if attested <= opened {
+        return refuted(format!("attested at {attested}, not after the opening at {opened}"));
+    }
+    let took = round.attested_at.zip(round.opened_at).map(|(end, start)| end.saturating_sub(start));
+    Ok(match took.zip(within) {
+        Some((took, within)) if took > within => {
+            format!("attested at {attested}, {} s past the deadline", (took - within).div_ceil(1000))
+        }
+        _ => format!("attested at {attested}, in time"),
+    })
+}
+
+/// The old value was committed to before the round that saw the new one.
+fn check_before(before: &Round<'_>, opened: u64, gaps: &mut Gaps) -> Result<String, Refuted> {
+    let Some(earlier) = before.opened else {
+        gaps.add("the earlier round's opening is not on chain or not shown");
+        return Ok(String::new());
+    };
+    if earlier >= opened {
+        return refuted(format!(
+            "the old value is attested by a round opened at {earlier}, not before the one at {opened}"
+        ));
+    }
+    match before.attested {
+        Some(attested) if attested <= earlier => refuted(format!(
+            "the earlier round was attested at {attested}, not after its opening at {earlier}"
+        )),
+        Some(attested) if attested >= opened => {
+            gaps.add(format!(
+                "the old value was attested only at {attested}, after the later round's opening at {opened}"
+            ));
+            Ok(String::new())
+        }
+        Some(attested) => {
+            Ok(format!("old value attested by the round opened at {earlier} < {opened}, final at {attested}"))
+        }
+        None => {
+            gaps.add("the earlier round's AttestRound is not shown");
+            Ok(String::new())
+        }
+    }
+}
+
+/// `exact` needs every approval before the opening of the round that saw it, and a read that may fall into the
+/// window; `late` needs the contrary.
+fn check_request(request: &Request, opened: u64, rounds: &Rounds<'_>) -> Result<String, Refuted> {
+    let id = &request.statement.id;
+    let Some(approved) = request.approved else { return Ok(format!("`{id}` is not shown approved")) };
+    match request.verdict {
+        Authorisation::Exact if approved >= opened => refuted(format!(
+            "late: `{id}` was approved at {approved}, not before the round opened at {opened}; `exact` does not hold"
+        )),
+        Authorisation::Late if approved < opened => refuted(format!(
+            "`{id}` was approved at {approved}, before the round opened at {opened}; `late` does not hold"
+        )),
+        Authorisation::Exact => {
+            check_window(request, rounds)?;
+            Ok(format!("`{id}` approved final at {approved} < {opened}, within its window"))
+        }
+        verdict => Ok(format!("`{id}` approved final at {approved}, judged {}", verdict.as_str())),
+    }
+}
+
+/// The change fell between the earlier read and the later one; neither may lie wholly outside the window.
+fn check_window(request: &Request, rounds: &Rounds<'_>) -> Result<(), Refuted> {
+    let (from, to) = (request.statement.window_from, request.statement.window_to);
+    if rounds.after.is_some_and(|after| after.attestation.finished <= from) {
+        return refuted("early: the new value was read before the request's window");
+    }
+    if rounds.before.is_some_and(|before| before.attestation.started >= to) {
+        return refuted("expired: the old value was still read after the request's window");
+    }
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! Starts a node: its folder, its thread, its runtime; and ends it in the reverse order.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
+use std::time::Duration;
+
+use anchor::Hash;
+use arc_malachitebft_app_channel::AppMsg;
+use redb::StorageBackend;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::config::NodeConfig;
+use crate::context::{Address, Ctx};
+use crate::driver::{Driver, Settings, Work};
+use crate::engine::{self, EngineError};
+use crate::executor::{Executor, RestoreFailure};
+use crate::home::{Home, HomeError};
+use crate::ledger::{Command, Life, Node, Tip};
+use crate::mempool::Mempool;
+use crate::signing::{Keyholder, Scheme};
+use crate::state_machine::StateMachine;
+use crate::store::{Store, StoreError};
+
+/// How long the engine may take to listen, and its tasks to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error("the stored chain cannot be continued: {0}")]
+    Restore(String),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("cannot start the node's thread: {0}")]
+    Thread(#[from] std::io::Error),
+    #[error("the node's thread ended while it started: {0}")]
+    Ended(Arc<str>),
+}
+
+/// Opens the folder and the store in it.
+type OpenHome = Box<dyn FnOnce(&NodeConfig) -> Result<Home, HomeError> + Send>;
+
+/// The ends of the channels that the node's thread keeps.
+struct Inside {
+    commands: mpsc::Receiver<Command>,
+    mempool: Arc<Mutex<Mempool>>,
+    tip: watch::Sender<Tip>,
+    ready: oneshot::Sender<Result<Ready, StartError>>,
+}
+
+/// What the handle learns from a start that succeeded.
+struct Ready {
+    store: Weak<Store>,
+    peer_id: Arc<str>,
+    votes: bool,
+}
+
+impl Node {
+    /// Starts a node and returns once the engine runs. `machine` is restored to the stored state first.
+    pub async fn start(config: NodeConfig, machine: Box<dyn StateMachine>) -> Result<Node, StartError> {
+        spawn(config, machine, Box::new(Home::open)).await
+    }
+
+    /// Starts a node whose store lies in `backend` instead of a file, so that tests can make a disk fail.
+    pub async fn start_on(
+        config: NodeConfig,
+        machine: Box<dyn StateMachine>,
+        backend: impl StorageBackend,
+    ) -> Result<Node, StartError> {
+        let open = |config: &NodeConfig| {
+            let store = Store::with_backend(backend, &config.genesis.hash())?;
+            Home::with_store(config, store)
+        };
+        spawn(config, machine, Box::new(open)).await
+    }
+}
+
+async fn spawn(
+    config: NodeConfig,
+    machine: Box<dyn StateMachine>,
+    open: OpenHome,
+) -> Result<Node, StartError> {
+    let mempool = Arc::new(Mutex::new(Mempool::new(config.mempool)));
+    let (commands, inbox) = mpsc::channel(64);
+    let (tip_sender, tip) = watch::channel(Tip { height: 0, time: 0, header: Hash::ZERO });
+    let (life_sender, mut life) = watch::channel(Life::Running);
+    let (ready, started) = oneshot::channel();
+    let inside = Inside { commands: inbox, mempool: mempool.clone(), tip: tip_sender, ready };
+    thread::Builder::new()
+        .name("chain".into())
+        .spawn(move || live(config, machine, open, inside, &life_sender))?;
+    match started.await {
+        Ok(Ok(Ready { store, peer_id, votes })) => {
+            Ok(Node { commands, store, mempool, tip, life, peer_id, votes })
+        }
+        // The folder is free again when the caller learns of the failure. An error of the wait means that
+        // the thread is gone, which is as good.
+        failed => {
+            let ended = life.wait_for(|life| matches!(life, Life::Stopped(_))).await;
+            let why = match ended.as_deref() {
+                Ok(Life::Stopped(why)) => why.clone(),
+                _ => "without a reason".into(),
+            };
+            match failed {
+                Ok(Err(error)) => Err(error),
+                _ => Err(StartError::Ended(why)),
+            }
+        }
+    }
+}
+
+/// The life of the node's thread. Whatever ends it, `life` says so before anything else can be asked, and
+/// once more when every file is closed.
+fn live(
+    config: NodeConfig,
+    machine: Box<dyn StateMachine>,
+    open: OpenHome,
+    inside: Inside,
+    life: &watch::Sender<Life>,
+) {
+    let moniker = config.moniker.clone();
+    let ended = catch_unwind(AssertUnwindSafe(|| serve(&config, machine, open, inside, life)));
+    let why = match ended {
+        Ok(why) => why,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+            let why = format!("its thread panicked: {text}").into();
+            tracing::error!("Chain node `{moniker}` has stopped: {why}");
+            why
+        }
+    };
+    life.send_replace(Life::Stopped(why));
+}
+
+/// Runs the node to its end and returns why it ended.
+fn serve(
+    config: &NodeConfig,
+    machine: Box<dyn StateMachine>,
+    open: OpenHome,
+    inside: Inside,
+    life: &watch::Sender<Life>,
+) -> Arc<str> {
+    let (home, executor, runtime) = match prepare(config, machine, open) {
+        Ok(prepared) => prepared,
+        Err(error) => return refuse(inside.ready, error),
+    };
+    let Home { store, wal, p2p_key, abstains_since, lock } = home;
+    let store = Arc::new(store);
+    let why = runtime.block_on(async {
+        let peer_id = p2p_key.public().to_peer_id().to_string().into();
+        let scheme = Scheme::new(&config.genesis.chain_id);
+        let keyholder = Keyholder::new(scheme.clone(), config.consensus_key.clone());
+        let signer = abstains_since.is_none().then_some(&keyholder);
+        let (mut channels, handle) = match engine::start(config, p2p_key, &wal, &scheme, signer).await {
+            Ok(started) => started,
+            Err(error) => return refuse(inside.ready, error.into()),
+        };
+        let Some(first) = first_message(&mut channels.consensus).await else {
+            engine::stop(handle).await;
+            let reason = format!("it does not come to listen on {}", config.listen);
+            return refuse(inside.ready, EngineError::Start { reason }.into());
+        };
+        let alone = config.peers.is_empty();
+        let address = Address(config.consensus_key.public().address());
+        let votes = signer.is_some() && executor.validators().by_address(&address.0).is_some();
+        let Inside { commands, mempool, tip, ready } = inside;
+        tip.send_replace(*executor.tip());
+        // Dropped: the caller gave up starting, and its end of the commands closes next.
+        let _ = ready.send(Ok(Ready { store: Arc::downgrade(&store), peer_id, votes }));
+        let mut driver = Driver {
+            executor,
+            store: store.clone(),
+            mempool,
+            tip,
+            network: channels.network,
+            peers_height: if alone { watch::channel(0).1 } else { engine::peers_height(&channels.events) },
+            scheme,
+            keyholder,
+            address,
+            settings: Settings::new(config, abstains_since),
+            work: Work::default(),
+        };
+        let ended = driver.run(first, channels.consensus, commands, life).await;
+        engine::stop(handle).await;
+        ended
+    });
+    runtime.shutdown_timeout(PATIENCE);
+    drop(store);
+    drop(lock);
+    why
+}
+
+/// The engine's first message says that it listens and is ready to begin.
+async fn first_message(inbox: &mut mpsc::Receiver<AppMsg<Ctx>>) -> Option<AppMsg<Ctx>> {
+    tokio::time::timeout(PATIENCE, inbox.recv()).await.ok().flatten()
+}
+
+type Prepared = (Home, Executor, tokio::runtime::Runtime);
+
+fn prepare(
+    config: &NodeConfig,
+    machine: Box<dyn StateMachine>,
+    open: OpenHome,
+) -> Result<Prepared, StartError> {
+    let home = open(config)?;
+    let executor =
+        Executor::restore(machine, &config.genesis, &home.store).map_err(|failure| match failure {
+            RestoreFailure::Store(error) => HomeError::from(error).into(),
+            RestoreFailure::Inconsistent(error) => StartError::Restore(error.to_string()),
+        })?;
+    // A runtime of its own: the engine's timers do not wait for the product's work, and ending it ends
+    // every task of the engine.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("chain-engine")
+        .enable_all()
+        .build()?;
+    Ok((home, executor, runtime))
+}
+
+fn refuse(ready: oneshot::Sender<Result<Ready, StartError>>, error: StartError) -> Arc<str> {
+    let why = error.to_string().into();
+    // Dropped: nobody waits for the start any more.
+    let _ = ready.send(Err(error));
+    why
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        StartError::Home(error.into())
+    }
+}

@@ -1,0 +1,275 @@
+//! Proposals: made, received in parts or by value sync, and judged by executing them.
+
+use anchor::{Block, Hash};
+use arc_malachitebft_app::consensus::ProposedValue;
+use arc_malachitebft_app::engine::host::SyncedValueOutcome;
+use arc_malachitebft_app::streaming::{StreamContent, StreamMessage};
+use arc_malachitebft_app::types::LocallyProposedValue;
+use arc_malachitebft_app_channel::{NetworkMsg, Reply};
+use arc_malachitebft_core_types::{Round, Validity};
+use tracing::{debug, error, warn};
+
+use crate::config::{MAX_BLOCK_BYTES, MAX_BLOCK_TRANSACTIONS};
+use crate::context::{Address, BlockId, Ctx, Height, Part, ProposalInit};
+use crate::driver::{Driver, Fatal, respond};
+use crate::executor::{Executed, Executor, Rejection};
+use crate::ledger::lock;
+use crate::proposals;
+use crate::store::{Staged, StoreError};
+
+/// Executed proposals kept for the decision; more are executed again.
+const MAX_EXECUTED: usize = 4;
+/// Blocks of one round that are kept: an honest proposer makes one.
+const MAX_STAGED_PER_ROUND: usize = 4;
+/// From this round on blocks are empty. Rounds go on while too few validators are there, each leaves a
+/// staged block behind, and they must not fill the disk.
+const FIRST_EMPTY_ROUND: u32 = 4;
+/// How far ahead of ours a round may be for its proposal to be looked at.
+const MAX_ROUNDS_AHEAD: u32 = 8;
+
+impl Driver {
+    pub(crate) async fn propose(
+        &mut self,
+        height: Height,
+        round: Round,
+        reply: Reply<LocallyProposedValue<Ctx>>,
+    ) -> Result<(), Fatal> {
+        if height.0 != self.executor.next_height() {
+            warn!(%height, next = self.executor.next_height(), "Asked for a block of another height");
+            return Ok(());
+        }
+        let Some(staged) = self.own_proposal(height, round)? else { return Ok(()) };
+        self.work.told.insert(staged.init.value.0);
+        respond(reply, LocallyProposedValue::new(height, round, staged.init.value));
+        if self.settings.has_peers {
+            self.publish(proposals::parts(&staged).unwrap_or_default()).await;
+        }
+        Ok(())
+    }
+
+    /// The block that this node proposed for the round before a crash, or a new one, staged either way.
+    fn own_proposal(&mut self, height: Height, round: Round) -> Result<Option<Staged>, Fatal> {
+        for staged in self.store.staged_at(height.0)? {
+            let mine = staged.init.proposer == self.address && staged.init.round == round;
+            let timely = self.check_clock(&staged.block).is_ok();
+            if mine && timely && self.judge(staged.block.clone())?.is_ok() {
+                return Ok(Some(staged));
+            }
+        }
+        let Some(executed) = self.build(round) else { return Ok(None) };
+        let init = ProposalInit {
+            height,
+            round,
+            pol_round: Round::Nil,
+            proposer: self.address,
+            value: BlockId(executed.hash),
+        };
+        let signature = Some(self.keyholder.sign_parts(&init));
+        let staged = Staged { init, signature, block: executed.block.clone() };
+        // The engine's log will name this block by its hash, so the block itself must be durable first.
+        self.store.stage(&staged)?;
+        self.remember(executed);
+        Ok(Some(staged))
+    }
+
+    /// A block of what waits in the mempool; an empty one if no block can be made of that.
+    fn build(&mut self, round: Round) -> Option<Executed> {
+        let now = self.settings.clock.now();
+        let most = if round < Round::new(FIRST_EMPTY_ROUND) { MAX_BLOCK_TRANSACTIONS } else { 0 };
+        let transactions = lock(&self.mempool).first(most, MAX_BLOCK_BYTES);
+        let invalid = match self.executor.compose(now, transactions.clone()) {
+            Ok(executed) => return Some(executed),
+            Err(invalid) => invalid,
+        };
+        warn!(%invalid, "Cannot make a block of the waiting transactions, dropping those that fail alone");
+        for transaction in transactions {
+            if self.executor.compose(now, vec![transaction.clone()]).is_err() {
+                lock(&self.mempool).remove(&Hash::of(&transaction));
+            }
+        }
+        let empty = self.executor.compose(now, Vec::new());
+        empty.inspect_err(|invalid| error!(%invalid, "Cannot make even an empty block")).ok()
+    }
+
+    /// Sends a proposal again. One of another proposer goes out as it came in, with that one's signature.
+    pub(crate) async fn restream(
+        &mut self,
+        height: Height,
+        round: Round,
+        valid_round: Round,
+        proposer: Address,
+        value: BlockId,
+    ) -> Result<(), Fatal> {
+        let Some(mut staged) = self.store.staged(height.0, &value.0)? else {
+            warn!(%height, %value, "Asked to send a block again that is not staged");
+            return Ok(());
+        };
+        if proposer == self.address {
+            staged.init = ProposalInit { height, round, pol_round: valid_round, proposer, value };
+            staged.signature = Some(self.keyholder.sign_parts(&staged.init));
+        }
+        self.publish(proposals::parts(&staged).unwrap_or_default()).await;
+        Ok(())
+    }
+
+    pub(crate) async fn publish(&self, messages: Vec<StreamMessage<Part>>) {
+        for message in messages {
+            if self.network.send(NetworkMsg::PublishProposalPart(message)).await.is_err() {
+                // The engine is stopping; its closed inbox ends the loop next.
+                debug!("Nothing is published any more");
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn receive(
+        &mut self,
+        publisher: Vec<u8>,
+        message: StreamMessage<Part>,
+    ) -> Result<Option<ProposedValue<Ctx>>, Fatal> {
+        if let StreamContent::Data(Part::Transaction(transaction)) = message.content {
+            match self.admit(Hash::of(&transaction), &transaction)? {
+                Ok(true) => self.begin_held_height(),
+                Ok(false) => {}
+                Err(refused) => debug!(%refused, "A peer passed on a transaction that is not taken"),
+            }
+            return Ok(None);
+        }
+        let key = (publisher, message.stream_id.to_bytes());
+        let Some(staged) = self.work.assembler.add(key, message) else { return Ok(None) };
+        let height = staged.init.height.0;
+        self.follow(height);
+        if height > self.executor.next_height() {
+            self.work.assembler.keep_early(staged);
+            return Ok(None);
+        }
+        if height < self.executor.next_height() { Ok(None) } else { self.consider(staged) }
+    }
+
+    /// Somebody is at `height`. If it is one that this node has not begun, it must, or they wait for its vote.
+    pub(crate) fn follow(&mut self, height: u64) {
+        if height >= self.executor.next_height() {
+            self.begin_held_height();
+        }
+    }
+
+    fn check_clock(&self, block: &Block) -> Result<(), Rejection> {
+        let allowed = self.settings.max_clock_difference;
+        Executor::check_clock(&block.header, self.settings.clock.now(), allowed)
+    }
+
+    /// Whether a proposal is worth its execution and its place on the disk.
+    fn is_wanted(&self, init: &ProposalInit) -> Result<bool, StoreError> {
+        if init.round > Round::new(self.work.round.saturating_add(MAX_ROUNDS_AHEAD)) {
+            return Ok(false);
+        }
+        let staged = self.store.staged_at(init.height.0)?;
+        let same_round = staged.iter().filter(|s| s.init.round == init.round && s.init.value != init.value);
+        Ok(same_round.count() < MAX_STAGED_PER_ROUND)
+    }
+
+    /// Judges a complete proposal for the next height.
+    fn consider(&mut self, staged: Staged) -> Result<Option<ProposedValue<Ctx>>, Fatal> {
+        let authentic = proposals::is_authentic(&staged, self.executor.validators(), &self.scheme);
+        if !authentic || !self.is_wanted(&staged.init)? {
+            debug!(height = %staged.init.height, authentic, "Dropped a proposal");
+            return Ok(None);
+        }
+        let judged = match self.check_clock(&staged.block) {
+            Ok(()) => self.judge(staged.block.clone())?,
+            Err(rejection) => Err(rejection),
+        };
+        let validity = match judged {
+            Ok(()) => {
+                self.store.stage(&staged)?;
+                Validity::Valid
+            }
+            Err(rejection) => {
+                warn!(
+                    height = %staged.init.height,
+                    proposer = %staged.init.proposer,
+                    "Voting against the proposed block: {rejection}"
+                );
+                Validity::Invalid
+            }
+        };
+        self.work.told.insert(staged.init.value.0);
+        Ok(Some(proposed(&staged.init, validity)))
+    }
+
+    /// Proposals that the engine may not know: staged before a crash, or received too early.
+    pub(crate) fn known_proposals(&mut self, height: Height) -> Result<Vec<ProposedValue<Ctx>>, Fatal> {
+        let mut known = Vec::new();
+        for staged in self.store.staged_at(height.0)? {
+            // It was found valid, clock included, before it was staged.
+            if self.work.told.insert(staged.init.value.0) {
+                known.push(proposed(&staged.init, Validity::Valid));
+            }
+        }
+        if height.0 == self.executor.next_height() {
+            for staged in self.work.assembler.take_early(height.0) {
+                known.extend(self.consider(staged)?);
+            }
+        }
+        Ok(known)
+    }
+
+    /// A block with a certificate that the engine has checked. Its time is not compared with the clock: that
+    /// was for those who voted.
+    pub(crate) fn receive_synced(
+        &mut self,
+        height: Height,
+        round: Round,
+        proposer: Address,
+        bytes: &[u8],
+    ) -> Result<SyncedValueOutcome<Ctx>, Fatal> {
+        if height.0 != self.executor.next_height() {
+            return Ok(SyncedValueOutcome::LocalTransientError);
+        }
+        let Ok(block) = Block::decode(bytes) else { return Ok(SyncedValueOutcome::PeerFault) };
+        let value = BlockId(block.header.hash());
+        let init = ProposalInit { height, round, pol_round: Round::Nil, proposer, value };
+        let validity = match self.judge(block.clone())? {
+            Ok(()) => {
+                self.store.stage(&Staged { init: init.clone(), signature: None, block })?;
+                self.work.synced = true;
+                Validity::Valid
+            }
+            // The header may be right and the body not the one that it commits to.
+            Err(Rejection::Field("txs_root") | Rejection::TooLarge) => {
+                return Ok(SyncedValueOutcome::PeerFault);
+            }
+            Err(rejection) => {
+                error!(%height, "A block that the others finalized is wrong here: {rejection}");
+                Validity::Invalid
+            }
+        };
+        Ok(SyncedValueOutcome::Verdict(proposed(&init, validity)))
+    }
+
+    /// Executes a block, unless that is done already, and keeps the outcome.
+    fn judge(&mut self, block: Block) -> Result<Result<(), Rejection>, StoreError> {
+        if self.work.executed.get(&block.header.hash()).is_some_and(|known| known.block == block) {
+            return Ok(Ok(()));
+        }
+        Ok(self.executor.replay(block, &self.store)?.map(|executed| self.remember(executed)))
+    }
+
+    fn remember(&mut self, executed: Executed) {
+        if self.work.executed.len() >= MAX_EXECUTED {
+            self.work.executed.pop_first();
+        }
+        self.work.executed.insert(executed.hash, executed);
+    }
+}
+
+fn proposed(init: &ProposalInit, validity: Validity) -> ProposedValue<Ctx> {
+    ProposedValue {
+        height: init.height,
+        round: init.round,
+        valid_round: init.pol_round,
+        proposer: init.proposer,
+        value: init.value,
+        validity,
+    }
+}

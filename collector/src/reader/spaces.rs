@@ -1,0 +1,124 @@
+//! Namespaces: interned, and named as the profile says.
+
+use std::collections::HashMap;
+
+use model::Profile;
+use model::profile::ObjectRule;
+
+use super::error::{Fault, Problem};
+
+/// Distinct namespaces in one document; 3GPP's whole set has about 100.
+const MAX_SPACES: usize = 2048;
+
+/// An interned namespace; [`NO_SPACE`] is "none".
+pub(super) type Space = u32;
+
+pub(super) const NO_SPACE: Space = 0;
+
+/// A resolved name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Name<'a> {
+    pub(super) space: Space,
+    pub(super) local: &'a str,
+}
+
+struct Entry<'p> {
+    uri: String,
+    /// What stands before the local name where the name is qualified.
+    label: String,
+    rules: Vec<&'p ObjectRule>,
+}
+
+/// All namespaces of a document.
+pub(super) struct Spaces<'p> {
+    profile: &'p Profile,
+    entries: Vec<Entry<'p>>,
+    index: HashMap<String, Space>,
+    last: Space,
+}
+
+impl<'p> Spaces<'p> {
+    pub(super) fn new(profile: &'p Profile) -> Spaces<'p> {
+        let none =
+            Entry { uri: String::new(), label: "{}".to_owned(), rules: rules(profile, |uri| uri.is_empty()) };
+        let index = HashMap::from([(String::new(), NO_SPACE)]);
+        Spaces { profile, entries: vec![none], index, last: NO_SPACE }
+    }
+
+    /// The namespace with this URI, as XML declares it.
+    pub(super) fn of_uri(&mut self, uri: &str, offset: usize) -> Result<Space, Fault> {
+        if self.entries.get(self.last as usize).is_some_and(|entry| entry.uri == uri) {
+            return Ok(self.last);
+        }
+        let profile = self.profile;
+        self.intern(uri, offset, || {
+            let label = match profile.namespaces.get(uri) {
+                Some(short) => format!("{short}:"),
+                None => format!("{{{uri}}}"),
+            };
+            (label, rules(profile, |wanted| wanted == uri))
+        })
+    }
+
+    /// The namespace of a module, as RFC 7951 names it. Which URI it has only a schema could say; by
+    /// convention the URI ends in the module's name, or the profile uses that name as short name.
+    pub(super) fn of_module(&mut self, module: &str, offset: usize) -> Result<Space, Fault> {
+        let profile = self.profile;
+        let is_module = |uri: &str| {
+            profile.namespaces.get(uri).is_some_and(|short| short == module)
+                || uri.rsplit([':', '/']).next() == Some(module)
+        };
+        self.intern(module, offset, || {
+            let known = profile.namespaces.iter().find(|(uri, _)| is_module(uri));
+            let label = known.map_or(module, |(_, short)| short.as_str());
+            (format!("{label}:"), rules(profile, is_module))
+        })
+    }
+
+    fn intern(
+        &mut self,
+        uri: &str,
+        offset: usize,
+        describe: impl FnOnce() -> (String, Vec<&'p ObjectRule>),
+    ) -> Result<Space, Fault> {
+        if let Some(space) = self.index.get(uri) {
+            self.last = *space;
+            return Ok(*space);
+        }
+        let next = self.entries.len();
+        match Space::try_from(next) {
+            Ok(space) if next < MAX_SPACES => {
+                let (label, rules) = describe();
+                self.entries.push(Entry { uri: uri.to_owned(), label, rules });
+                self.index.insert(uri.to_owned(), space);
+                self.last = space;
+                Ok(space)
+            }
+            _ => Err(Fault::new(Problem::OverLimit { what: "namespaces", limit: MAX_SPACES }, offset)),
+        }
+    }
+
+    /// The URI, or in JSON the module's name.
+    pub(super) fn uri(&self, space: Space) -> &str {
+        self.entries.get(space as usize).map_or("", |entry| &entry.uri)
+    }
+
+    /// The profile's rule for elements of this name.
+    pub(super) fn rule(&self, name: Name<'_>) -> Option<&'p ObjectRule> {
+        let rules = &self.entries.get(name.space as usize)?.rules;
+        rules.iter().find(|rule| rule.element == name.local).copied()
+    }
+
+    /// The name inside something of namespace `inside`: local there, qualified from elsewhere.
+    pub(super) fn field_name(&self, name: Name<'_>, inside: Space) -> String {
+        if name.space == inside {
+            return name.local.to_owned();
+        }
+        let label = self.entries.get(name.space as usize).map_or("", |entry| &entry.label);
+        [label, name.local].concat()
+    }
+}
+
+fn rules(profile: &Profile, wanted: impl Fn(&str) -> bool) -> Vec<&ObjectRule> {
+    profile.objects.iter().filter(|rule| wanted(&rule.namespace)).collect()
+}

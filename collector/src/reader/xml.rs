@@ -1,0 +1,187 @@
+//! Reading XML: the tokens, the namespaces and the envelope around a configuration.
+
+use std::borrow::Cow;
+
+use super::ReadContext;
+use super::build::{Builder, Built};
+use super::error::{Fault, Problem, shown};
+use super::scope::{Mark, Scope};
+use super::spaces::Name;
+use super::text::{decode, is_blank};
+use super::tokens::{Tag, Token, Tokenizer};
+use crate::wire::BASE_NAMESPACE;
+
+/// Namespaces whose `<data>` holds a configuration: RFC 6241, RFC 8526, RFC 8040.
+const DATA_NAMESPACES: [&str; 4] = [
+    "",
+    BASE_NAMESPACE,
+    "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda",
+    "urn:ietf:params:xml:ns:yang:ietf-restconf",
+];
+
+/// Of the attribute that marks a default (RFC 6243 §6).
+const DEFAULT_NAMESPACE: &str = "urn:ietf:params:xml:ns:netconf:default:1.0";
+
+pub(super) fn read<'a, 'p>(bytes: &'a [u8], context: &ReadContext<'p>) -> Result<Built<'a, 'p>, Fault>
+where
+    'p: 'a,
+{
+    let tokens = Tokenizer::new(bytes, context.limits.depth)?;
+    let mut builder = Builder::new(context);
+    let scope = Scope::new(context.namespaces, &mut builder.spaces)?;
+    let mut walk =
+        Walk { tokens, builder, scope, marks: Vec::new(), envelope: Vec::new(), data: false, reply: false };
+    while walk.step()? {}
+    if walk.reply && !walk.data {
+        return Err(Fault::new(Problem::NotConfiguration("rpc-reply".to_owned()), walk.tokens.position()));
+    }
+    Ok(walk.builder.finish())
+}
+
+/// An element around a configuration.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Envelope {
+    Reply,
+    Data,
+}
+
+struct Walk<'a, 'p> {
+    tokens: Tokenizer<'a>,
+    builder: Builder<'a, 'p>,
+    scope: Scope<'a>,
+    marks: Vec<Mark>,
+    /// Open envelopes.
+    envelope: Vec<Envelope>,
+    /// A `<data>` was seen; an `<rpc-reply>` was seen.
+    data: bool,
+    reply: bool,
+}
+
+impl<'a> Walk<'a, '_> {
+    /// Takes one token; false when the input is over.
+    fn step(&mut self) -> Result<bool, Fault> {
+        match self.tokens.token()? {
+            Token::Leaf(tag, text) => self.leaf(tag, text)?,
+            Token::Open(tag) => self.open(tag)?,
+            Token::Close => self.close(),
+            Token::Text { text, literal, offset } => self.text(text, literal, offset)?,
+            Token::Done => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    #[inline]
+    fn leaf(&mut self, tag: Tag<'a>, text: Cow<'a, str>) -> Result<(), Fault> {
+        if self.tokens.attributes().is_empty() && !self.builder.at_top() {
+            let name = self.scope.element(tag.prefix, tag.local, tag.offset)?;
+            return self.builder.leaf(name, text, tag.offset);
+        }
+        let mark = self.scope.mark();
+        let name = self.declare(&tag)?;
+        match self.envelope_role(name, &tag)? {
+            Some(role) => {
+                self.enter(role);
+                self.envelope.pop();
+                self.expect_blank(&text, tag.offset)?;
+            }
+            None => {
+                self.xml_attributes(&tag)?;
+                self.builder.leaf(name, text, tag.offset)?;
+            }
+        }
+        self.scope.restore(mark);
+        Ok(())
+    }
+
+    fn open(&mut self, tag: Tag<'a>) -> Result<(), Fault> {
+        self.marks.push(self.scope.mark());
+        let name = self.declare(&tag)?;
+        match self.envelope_role(name, &tag)? {
+            Some(role) => self.enter(role),
+            None => {
+                self.xml_attributes(&tag)?;
+                self.builder.open(name, tag.offset)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if self.builder.at_top() {
+            self.envelope.pop();
+        } else {
+            self.builder.close();
+        }
+        if let Some(mark) = self.marks.pop() {
+            self.scope.restore(mark);
+        }
+    }
+
+    fn text(&mut self, text: Cow<'a, str>, literal: bool, offset: usize) -> Result<(), Fault> {
+        if self.builder.at_top() {
+            return self.expect_blank(&text, offset);
+        }
+        self.builder.text(text, literal, offset)
+    }
+
+    fn expect_blank(&self, text: &str, offset: usize) -> Result<(), Fault> {
+        if is_blank(text) { Ok(()) } else { Err(Fault::syntax("text between top elements", offset)) }
+    }
+
+    fn declare(&mut self, tag: &Tag<'a>) -> Result<Name<'a>, Fault> {
+        let attributes = self.tokens.attributes();
+        if !attributes.is_empty() {
+            self.scope.declare(attributes, &mut self.builder.spaces, tag.offset)?;
+        }
+        self.scope.element(tag.prefix, tag.local, tag.offset)
+    }
+
+    fn enter(&mut self, role: Envelope) {
+        self.data |= role == Envelope::Data;
+        self.reply |= role == Envelope::Reply;
+        self.envelope.push(role);
+    }
+
+    /// What an element around the configuration is; other messages than configurations are refused.
+    fn envelope_role(&self, name: Name<'_>, tag: &Tag<'_>) -> Result<Option<Envelope>, Fault> {
+        if !self.builder.at_top() || self.envelope.last() == Some(&Envelope::Data) {
+            return Ok(None);
+        }
+        let uri = self.builder.spaces.uri(name.space);
+        let base = uri.is_empty() || uri == BASE_NAMESPACE;
+        let other = || Fault::new(Problem::NotConfiguration(shown(tag.name)), tag.offset);
+        match (name.local, self.envelope.is_empty()) {
+            ("data", _) if DATA_NAMESPACES.contains(&uri) => Ok(Some(Envelope::Data)),
+            (_, false) => Err(other()),
+            ("config", true) if base => Ok(Some(Envelope::Data)),
+            ("rpc-reply", true) if base => Ok(Some(Envelope::Reply)),
+            ("rpc" | "hello" | "rpc-error" | "ok" | "filter", true) if base => Err(other()),
+            ("notification", true) if uri == "urn:ietf:params:xml:ns:netconf:notification:1.0" => {
+                Err(other())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// XML attributes are no configuration. That of RFC 6243 only repeats what the schema says; others are
+    /// noted.
+    fn xml_attributes(&mut self, tag: &Tag<'a>) -> Result<(), Fault> {
+        for (name, raw) in self.tokens.attributes() {
+            if *name == "xmlns" || name.starts_with("xmlns:") {
+                continue;
+            }
+            // Also a value that nobody reads must be well-formed.
+            decode(raw, tag.offset)?;
+            if let Some((prefix, local)) = name.split_once(':')
+                && prefix != "xml"
+            {
+                let uri = self.builder.spaces.uri(self.scope.bound(prefix, tag.offset)?);
+                if uri == DEFAULT_NAMESPACE && local == "default" {
+                    continue;
+                }
+            }
+            self.builder.findings.xml_attribute(&shown(name), tag.offset);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! The read of one station, from the first packet to a snapshot.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use model::profile::WithDefaults as Mode;
+use model::{Digest, Dn, Interpretation, Profile, Snapshot};
+
+use super::{Collected, Reading, StationPlan, SweepOptions};
+use crate::reader::{ReadContext, ReadError, read_xml};
+use crate::session::{PollError, Selection, poll};
+use crate::wire::rpc::{SubtreeFilter, WithDefaults};
+use crate::wire::xml::{XmlError, escape};
+use crate::wire::{BASE_NAMESPACE, DataReply};
+
+/// Replies larger than this are parsed beside the tasks that talk to stations.
+const PARSE_INLINE: usize = 64 * 1024;
+
+/// Why a station gave nothing that may be used.
+#[derive(Debug, thiserror::Error)]
+enum StationError {
+    #[error("the profile's filter is no XML; hint: check the element names under `filter`")]
+    Profile(#[source] XmlError),
+    #[error(transparent)]
+    Poll(#[from] PollError),
+    #[error("unreadable configuration")]
+    Read(#[from] ReadError),
+    #[error(
+        "{missing} of {previous} objects were gone and a second read disagrees; hint: the station is busy or restarting, the next round reads it again"
+    )]
+    Unstable { missing: usize, previous: usize },
+    #[error("the reader failed; hint: the collector's log says where, please report it")]
+    Internal,
+}
+
+impl StationError {
+    fn reason(&self) -> &'static str {
+        match self {
+            StationError::Profile(_) => "profile",
+            StationError::Poll(error) => error.reason(),
+            StationError::Read(error) => error.reason(),
+            StationError::Unstable { .. } => "unstable",
+            StationError::Internal => "internal",
+        }
+    }
+
+    fn into_reading(self) -> Reading {
+        let reason = self.reason().to_owned();
+        let mut detail = self.to_string();
+        let mut source = std::error::Error::source(&self);
+        while let Some(cause) = source {
+            // Writing to a String cannot fail.
+            let _ = write!(detail, ": {cause}");
+            source = cause.source();
+        }
+        Reading::Failed { reason, detail }
+    }
+}
+
+pub(super) async fn read(plan: &StationPlan, options: &SweepOptions) -> Reading {
+    attempt(plan, options).await.unwrap_or_else(StationError::into_reading)
+}
+
+async fn attempt(plan: &StationPlan, options: &SweepOptions) -> Result<Reading, StationError> {
+    let selection = selection(&plan.profile).map_err(StationError::Profile)?;
+    let raw = Raw::of(&poll(&plan.target, &options.limits, &selection).await?.reply);
+    let interpretation = Interpretation::new("none", &plan.profile.digest());
+    let comparable = plan.previous.as_ref().filter(|previous| previous.interpretation == interpretation);
+    if comparable.is_some_and(|previous| previous.raw_digest == raw.digest) {
+        return Ok(Reading::Unchanged { raw_digest: raw.digest, fresh: None });
+    }
+    let mut collected = raw.read(plan, options).await?;
+    if let Some(previous) = &plan.previous {
+        let missing = missing(&previous.objects, &collected.snapshot);
+        if options.mass_deletion.is_some_and(|rule| rule.applies(missing, previous.objects.len())) {
+            let raw = Raw::of(&poll(&plan.target, &options.limits, &selection).await?.reply);
+            let again = raw.read(plan, options).await?;
+            if !same_objects(&collected.snapshot, &again.snapshot) {
+                return Err(StationError::Unstable { missing, previous: previous.objects.len() });
+            }
+            collected = Collected { confirmed_deletion: true, ..again };
+        }
+    }
+    let collected = Box::new(collected);
+    if comparable.is_some_and(|previous| previous.root == *collected.snapshot.root()) {
+        return Ok(Reading::Unchanged { raw_digest: collected.raw_digest, fresh: Some(collected) });
+    }
+    Ok(Reading::Collected(collected))
+}
+
+fn missing(previous: &[Dn], now: &Snapshot) -> usize {
+    let names: BTreeSet<&Dn> = previous.iter().collect();
+    names.into_iter().filter(|dn| now.object(dn).is_none()).count()
+}
+
+fn same_objects(a: &Snapshot, b: &Snapshot) -> bool {
+    let names =
+        |snapshot: &'_ Snapshot| snapshot.objects().iter().map(|o| o.dn().clone()).collect::<Vec<_>>();
+    names(a) == names(b)
+}
+
+/// What the profile asks a station for.
+fn selection(profile: &Profile) -> Result<Selection, XmlError> {
+    let mut elements = String::new();
+    for wanted in &profile.filter {
+        // Writing to a String cannot fail.
+        let _ = write!(elements, "<{} xmlns=\"{}\"/>", wanted.element, escape(&wanted.namespace));
+    }
+    let filter = match profile.filter.is_empty() {
+        true => None,
+        false => Some(SubtreeFilter::new(elements)?),
+    };
+    let with_defaults = profile.with_defaults.map(|mode| match mode {
+        Mode::ReportAll => WithDefaults::ReportAll,
+        Mode::Trim => WithDefaults::Trim,
+        Mode::Explicit => WithDefaults::Explicit,
+    });
+    Ok(Selection { filter, with_defaults })
+}
+
+/// A reply's data as a document of its own: `<data>` with the namespace declarations in force there, then the
+/// content byte for byte. Message-id and framing, which differ from reply to reply, are not in it; a prefix
+/// that changed its meaning is.
+pub fn raw_document(reply: &DataReply) -> Vec<u8> {
+    let mut head = String::from("<data");
+    let mut end = "</data>".to_owned();
+    if !reply.namespaces().iter().any(|(prefix, uri)| prefix.is_empty() && uri == BASE_NAMESPACE) {
+        // Another or no default namespace is in force for the content: the wrapper is then named by prefix.
+        let taken = |prefix: &str| reply.namespaces().iter().any(|(known, _)| known == prefix);
+        let prefix = (0..).map(|n| format!("nc{n}")).find(|p| !taken(p)).unwrap_or_default();
+        head = format!("<{prefix}:data xmlns:{prefix}=\"{BASE_NAMESPACE}\"");
+        end = format!("</{prefix}:data>");
+    }
+    for (prefix, uri) in reply.namespaces() {
+        let colon = if prefix.is_empty() { "" } else { ":" };
+        // Writing to a String cannot fail.
+        let _ = write!(head, " xmlns{colon}{prefix}=\"{}\"", escape(uri));
+    }
+    head.push('>');
+    [head.as_bytes(), reply.content(), end.as_bytes()].concat()
+}
+
+/// A reply's data with its digest, and what the station remarked.
+struct Raw {
+    bytes: Vec<u8>,
+    digest: Digest,
+    warnings: Vec<String>,
+}
+
+impl Raw {
+    fn of(reply: &DataReply) -> Raw {
+        let bytes = raw_document(reply);
+        let digest = Digest::of(&bytes);
+        Raw { bytes, digest, warnings: reply.warnings().iter().map(ToString::to_string).collect() }
+    }
+
+    async fn read(self, plan: &StationPlan, options: &SweepOptions) -> Result<Collected, StationError> {
+        let Raw { bytes, digest, warnings } = self;
+        let large = bytes.len() > PARSE_INLINE;
+        let (profile, prefix) = (Arc::clone(&plan.profile), plan.element.clone());
+        let (secret_key, limits) = (options.secret_key, options.read);
+        let parse = move || {
+            let context =
+                ReadContext { profile: &profile, prefix: &prefix, namespaces: &[], secret_key, limits };
+            let snapshot = read_xml(&bytes, &context)?;
+            Ok::<_, ReadError>((snapshot, bytes))
+        };
+        let (snapshot, raw) = if large {
+            tokio::task::spawn_blocking(parse).await.map_err(|_| StationError::Internal)??
+        } else {
+            parse()?
+        };
+        Ok(Collected { snapshot, raw, raw_digest: digest, warnings, confirmed_deletion: false })
+    }
+}

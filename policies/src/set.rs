@@ -1,0 +1,131 @@
+//! Sets of rules: loaded together, hashed together, judged together.
+
+use std::collections::BTreeMap;
+
+use model::{Agreement, ApprovedState, Object, Snapshot};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::network::Neighbourhood;
+use crate::rule::{Rule, RuleCase, RuleResult};
+use crate::source::{LoadError, load_rule};
+
+/// Loaded rules, by name.
+#[derive(Debug)]
+pub struct PolicySet {
+    rules: Vec<Rule>,
+    by_class: BTreeMap<String, Vec<usize>>,
+}
+
+impl PolicySet {
+    /// Loads rules from `(file name, text)` pairs, one rule per file. Every fault of every file is reported.
+    pub fn load(files: &[(String, String)]) -> Result<PolicySet, Vec<LoadError>> {
+        let (mut rules, mut errors) = (Vec::<Rule>::new(), Vec::new());
+        for (file, text) in files {
+            match load_rule(file, text) {
+                Ok(rule) => match rules.iter().find(|other| other.name == rule.name) {
+                    Some(other) => errors.push(LoadError {
+                        file: file.clone(),
+                        line: 0,
+                        column: 0,
+                        message: format!("rule `{}` is in {} already", rule.name, other.file),
+                        hint: "rename one of them".into(),
+                    }),
+                    None => rules.push(rule),
+                },
+                Err(more) => errors.extend(more),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        rules.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut by_class: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (index, rule) in rules.iter().enumerate() {
+            by_class.entry(rule.scope.class.clone()).or_default().push(index);
+        }
+        Ok(PolicySet { rules, by_class })
+    }
+
+    /// Sorted by name.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    pub fn rule(&self, name: &str) -> Option<&Rule> {
+        let index = self.rules.binary_search_by(|rule| rule.name.as_str().cmp(name)).ok()?;
+        self.rules.get(index)
+    }
+
+    /// SHA-256 of a version line and every rule's canonical JSON, sorted by name: the same rules in other
+    /// files, with other comments or layout, have the same hash.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        hasher.update(b"ranproof/policy-set/1\n");
+        for rule in &self.rules {
+            let json = serde_json::to_vec(&Canonical::from(rule)).expect("a rule always serialises");
+            hasher.update(u64::try_from(json.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hasher.update(&json);
+        }
+        hasher.finalize().into()
+    }
+
+    /// The rules that one object does not keep, and those that cannot be judged on it, by rule name.
+    pub fn evaluate(&self, case: &RuleCase<'_>) -> Vec<RuleResult> {
+        let about = self.by_class.get(case.object.class());
+        about.into_iter().flatten().filter_map(|index| self.rules[*index].evaluate(case)).collect()
+    }
+
+    /// [`PolicySet::evaluate`] over every object of a station.
+    pub fn evaluate_station(
+        &self,
+        agreement: &Agreement,
+        current: &Snapshot,
+        previous: Option<&Snapshot>,
+        approved: Option<&ApprovedState>,
+        neighbours: &dyn Neighbourhood,
+    ) -> Vec<RuleResult> {
+        let judged = |object: &&Object| self.by_class.contains_key(object.class());
+        let mut out = Vec::new();
+        for object in current.objects().iter().filter(judged) {
+            out.extend(self.evaluate(&RuleCase {
+                agreement,
+                object,
+                previous: previous.and_then(|snapshot| snapshot.object(object.dn())),
+                approved: approved.and_then(|state| state.objects().get(object.dn())),
+                neighbours,
+            }));
+        }
+        out
+    }
+}
+
+/// What of a rule is agreed: all but where it is written.
+#[derive(Serialize)]
+struct Canonical<'a> {
+    name: &'a str,
+    severity: model::Severity,
+    mode: crate::rule::Mode,
+    scope: &'a crate::rule::RuleScope,
+    attribute: &'a str,
+    expression: &'a str,
+    needs_neighbours: bool,
+    message: &'a model::Text,
+    description: &'a model::Text,
+}
+
+impl<'a> From<&'a Rule> for Canonical<'a> {
+    fn from(rule: &'a Rule) -> Canonical<'a> {
+        Canonical {
+            name: &rule.name,
+            severity: rule.severity,
+            mode: rule.mode,
+            scope: &rule.scope,
+            attribute: &rule.attribute,
+            expression: rule.expression.trim(),
+            needs_neighbours: rule.needs_neighbours,
+            message: &rule.message,
+            description: &rule.description,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+# The stages of ./check, for it to source after setup.sh.
+# shellcheck shell=sh
+
+out=target/check
+mkdir -p "$out"
+table=$out/stages
+: >"$table"
+passed=0
+failed=0
+
+# stage NAME COMMAND…: runs COMMAND, shows and keeps what it says. A failure does not stop the stages after it.
+stage() {
+    stage_name=$1
+    stage_log=$out/$stage_name.log
+    shift
+    printf '\n=== %s\n' "$stage_name"
+    stage_began=$(date +%s)
+    { "$@" 2>&1 || echo "$?" >"$out/failed"; } | tee "$stage_log"
+    stage_result=ok
+    if [ -e "$out/failed" ]; then stage_result=FAILED; fi
+    rm -f "$out/failed"
+    if skips "$stage_log"; then
+        echo "Something was skipped above, which ./check does not allow."
+        stage_result=FAILED
+    fi
+    count "$stage_log"
+    note_stage "$stage_name" $(($(date +%s) - stage_began)) "$stage_result"
+}
+
+# Data of others that may not be passed on is mandatory only where CI says so; nothing else may be missing.
+skips() {
+    if data_is_here || [ "${CI:-}" = true ]; then
+        grep -q 'SKIPPED:' "$1"
+    else
+        grep 'SKIPPED:' "$1" | grep -qv RANPROOF_DATA
+    fi
+}
+
+data_is_here() { [ -d "${RANPROOF_DATA:-../shared/data}" ]; }
+
+# Adds up what a test runner says of itself; a stage without one counts as one.
+count() {
+    count_line=$(sed 's/\x1b\[[0-9;]*m//g' "$1" | awk '
+        / tests? run: / { runner = 1; for (i = 2; i <= NF; i++) add($(i - 1), $i) }
+        /^test result: / { runner = 1; for (i = 2; i <= NF; i++) add($(i - 1), $i) }
+        function add(number, word) {
+            if (word ~ /^passed/) p += number
+            if (word ~ /^(failed|timed)/) f += number
+        }
+        END { print runner + 0, p + 0, f + 0 }')
+    # shellcheck disable=SC2086
+    set -- $count_line
+    if [ "$1" = 1 ]; then
+        passed=$((passed + $2))
+        failed=$((failed + $3))
+        if [ "$stage_result" = FAILED ] && [ "$3" = 0 ]; then failed=$((failed + 1)); fi
+        if [ "$3" != 0 ]; then stage_result=FAILED; fi
+    elif [ "$stage_result" = ok ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+    fi
+}
+
+note_stage() {
+    awk -v name="$1" -v seconds="$2" -v result="$3" \
+        'BEGIN { printf "%-14s %5.1f min  %s\n", name, seconds / 60, result }' >>"$table"
+}
+
+summary() {
+    printf '\nMinutes per stage:\n'
+    cat "$table"
+    printf '\n%s passed, %s failed\n' "$passed" "$failed"
+    [ "$failed" = 0 ] && ! grep -q FAILED "$table"
+}
+
+# named_tests EXPRESSION WORD…: the tests that EXPRESSION selects for nextest, or WORD… for cargo.
+named_tests() {
+    named_expression=$1
+    shift
+    if cargo nextest --version >/dev/null 2>&1; then
+        cargo nextest run --locked --workspace --no-fail-fast --success-output final \
+            -E "$named_expression"
+    else
+        cargo test --locked --workspace --no-fail-fast "$@" -- --show-output
+    fi
+}
+
+room_tests() {
+    if cargo nextest --version >/dev/null 2>&1; then
+        named_tests 'not (binary(netconfd) | test(corpus) | test(kill) | binary(kill))'
+    else
+        cargo test --locked --workspace --no-fail-fast -- --show-output --skip corpus --skip kill
+    fi
+}
+
+corpus_tests() {
+    if data_is_here || [ "${CI:-}" = true ]; then
+        named_tests 'test(corpus)' corpus
+    else
+        echo "Not run: no data of others beside this repository (RANPROOF_DATA). The tests stage ran their small twins."
+    fi
+}
+
+# Each rule pack has tests; a rule without a case that fires and one that stays silent is a fault.
+policy_tests() {
+    for policy_folder in policies/packs/*/; do
+        echo "$policy_folder"
+        "$target/debug/ranproof" policy test "$policy_folder" --json >"$out/policy.json" || return 1
+        cat "$out/policy.json"
+        "$venv/bin/python" - "$out/policy.json" <<'CHECK' || return 1
+import json, sys
+report = json.load(open(sys.argv[1]))
+enough = report["rules"] > 0 and report["cases"] >= 2 * report["rules"]
+sys.exit(0 if report["failed"] == 0 and enough else 1)
+CHECK
+    done
+    [ -s "$out/policy.json" ]
+}
+
+tell_story() {
+    rm -f "$out/story.json"
+    ./demo --once --json --yes >"$out/story.json" || return 1
+    "$venv/bin/python" tests/independent/check_story.py "$out/story.json"
+}
+
+# What the story left behind, checked without our library and against every kind of damage.
+check_evidence() {
+    evidence_cases=1000
+    if [ "$mode" = long ]; then evidence_cases=20000; fi
+    "$venv/bin/python" tests/independent/verify_tlog_proof.py --self-test || return 1
+    "$venv/bin/python" tests/independent/verify_tlog_proof.py --story "$out/story.json" || return 1
+    "$venv/bin/python" tests/independent/flip_bytes.py --story "$out/story.json" \
+        --program "$target/debug/ranproof-verify" --cases "$evidence_cases"
+}
+
+check_pages() {
+    "$venv/bin/python" tests/browser/run.py --program "$target/debug/ranproof" --output target/screenshots
+}
+
+check_bench() {
+    "$target/debug/ranproof" bench station --json
+}
+
+# Processes of this checkout's programs, by the file they run.
+ours() {
+    for ours_link in /proc/[0-9]*/exe; do
+        ours_file=$(readlink "$ours_link" 2>/dev/null) || continue
+        case $ours_file in
+        "$(cd "$target" && pwd)"/debug/*)
+            ours_id=${ours_link#/proc/}
+            echo "${ours_id%/exe}"
+            ;;
+        esac
+    done
+}
+
+note_running() { ours >"$out/running"; }
+
+nothing_left_running() {
+    left_result=0
+    for left_id in $(ours); do
+        grep -qx "$left_id" "$out/running" && continue
+        echo "still running: $left_id $(tr '\0' ' ' <"/proc/$left_id/cmdline" 2>/dev/null)"
+        left_result=1
+    done
+    [ "$left_result" = 1 ] || echo "Nothing that was started here is still running."
+    return "$left_result"
+}

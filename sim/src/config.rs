@@ -1,0 +1,299 @@
+//! The configuration a shared gNB starts with.
+//!
+//! Generated from (seed, station, cells): the same three give the same bytes anywhere. What the operators
+//! share is consistent at first: no two cells of the network have one PCI, relations are mutual, carriers lie
+//! in 3400–3500 MHz, both PLMNs stand in the agreed order.
+
+use crate::schema::{self, MANAGED_ELEMENT, NR, OVERLAY};
+use crate::seed;
+use crate::tree::Element;
+
+/// The network all stations belong to; the first RDN of every DN.
+pub const NETWORK: &str = "SubNetwork=bj-east";
+
+/// The operators on every cell, in the order of `pLMNInfoList`: name, MCC, MNC.
+pub const OPERATORS: &[(&str, &str, &str)] = &[("telecom", "460", "11"), ("unicom", "460", "01")];
+
+/// The most cells a station has: relations grow with the square.
+pub const MAX_CELLS: usize = 64;
+
+/// ARFCN of 3450 MHz, the middle of 3400–3500: 600000 + (3450 − 3000) MHz / 15 kHz (TS 38.104 §5.4.2.1).
+const CARRIER: u64 = 630_000;
+/// ARFCN of the SSB: raster point 3000 MHz + 312 × 1.44 MHz (TS 38.104 §5.4.3.1).
+const SSB: u64 = 629_952;
+/// Bits of the gNB id in a cell identity.
+const GNB_ID_LENGTH: u64 = 24;
+
+/// One station of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StationPlan {
+    /// The network's seed.
+    pub seed: u64,
+    /// The station, from 1.
+    pub station: usize,
+    /// How many stations the network has.
+    pub stations: usize,
+    /// Cells per station.
+    pub cells: usize,
+}
+
+/// The name of a station's managed element.
+pub fn element_name(station: usize) -> String {
+    format!("gnb-{station:04}")
+}
+
+/// The DN of a station's managed element.
+pub fn element_dn(station: usize) -> String {
+    format!("{NETWORK},ManagedElement={}", element_name(station))
+}
+
+/// The global gNB id of a station.
+pub fn gnb_id(station: usize) -> u64 {
+    4_600_000 + station as u64
+}
+
+impl StationPlan {
+    /// The whole initial configuration.
+    pub fn configuration(&self) -> Element {
+        let station = self.station;
+        let vendor = seed::number(self.seed, "vendor", station as u64, 2);
+        let attributes = Element::new(MANAGED_ELEMENT, "attributes")
+            .with(Element::leaf(MANAGED_ELEMENT, "dnPrefix", NETWORK))
+            .with(Element::leaf(MANAGED_ELEMENT, "managedElementTypeList", "GNB"))
+            .with(Element::leaf(MANAGED_ELEMENT, "userLabel", element_name(station)))
+            .with(Element::leaf(MANAGED_ELEMENT, "locationName", format!("bj-east site {station:04}")))
+            .with(Element::leaf(
+                MANAGED_ELEMENT,
+                "vendorName",
+                ["sim-north", "sim-south"][usize::from(vendor == 1)],
+            ))
+            .with(Element::leaf(
+                MANAGED_ELEMENT,
+                "swVersion",
+                ["N-24.2.1", "S.9.40"][usize::from(vendor == 1)],
+            ));
+        Element::new(MANAGED_ELEMENT, "ManagedElement")
+            .with(Element::leaf(MANAGED_ELEMENT, "id", element_name(station)))
+            .with(attributes)
+            .with(self.distributed_unit())
+            .with(self.central_unit())
+    }
+
+    fn distributed_unit(&self) -> Element {
+        let mut unit = object(
+            "GNBDUFunction",
+            "1",
+            vec![
+                leaf("gNBId", gnb_id(self.station)),
+                leaf("gNBIdLength", GNB_ID_LENGTH),
+                leaf("gNBDUId", 1),
+                leaf("gNBDUName", format!("{}-du", element_name(self.station))),
+            ],
+        );
+        unit.children.extend((1..=self.cells).map(|cell| self.cell_du(cell)));
+        unit.children.extend((1..=self.cells).map(|cell| self.sector_carrier(cell)));
+        unit.children.extend(OPERATORS.iter().map(|operator| self.operator(*operator)));
+        unit
+    }
+
+    fn cell_du(&self, cell: usize) -> Element {
+        let carrier = format!("{},GNBDUFunction=1,NRSectorCarrier={cell}", element_dn(self.station));
+        let mut attributes = vec![
+            leaf("administrativeState", "UNLOCKED"),
+            leaf("operationalState", "ENABLED"),
+            leaf("cellLocalId", cell),
+        ];
+        attributes.extend(OPERATORS.iter().map(|operator| plmn(*operator)));
+        attributes.extend([
+            leaf("nRPCI", self.pci(self.station, cell)),
+            leaf("nRTAC", self.tac()),
+            leaf("arfcnDL", CARRIER),
+            leaf("arfcnUL", CARRIER),
+            leaf("bSChannelBwDL", 100),
+            leaf("bSChannelBwUL", 100),
+            leaf("ssbFrequency", SSB),
+            leaf("ssbPeriodicity", 20),
+            leaf("ssbSubCarrierSpacing", 30),
+            leaf("ssbOffset", 0),
+            leaf("ssbDuration", 1),
+            leaf("nRSectorCarrierRef", carrier),
+            Element::leaf(OVERLAY, "prachRootSequenceIndex", ((self.station * 10 + cell) % 838).to_string()),
+            tdd_pattern(),
+        ]);
+        object("NRCellDU", &cell.to_string(), attributes)
+    }
+
+    fn sector_carrier(&self, cell: usize) -> Element {
+        let step = seed::number(self.seed, "power", (self.station * 1000 + cell) as u64, 3);
+        object(
+            "NRSectorCarrier",
+            &cell.to_string(),
+            vec![
+                leaf("txDirection", "DL_AND_UL"),
+                leaf("configuredMaxTxPower", 160_000 + 20_000 * step),
+                leaf("arfcnDL", CARRIER),
+                leaf("arfcnUL", CARRIER),
+                leaf("bSChannelBwDL", 100),
+                leaf("bSChannelBwUL", 100),
+            ],
+        )
+    }
+
+    fn operator(&self, operator: (&str, &str, &str)) -> Element {
+        let mut unit = object(
+            "OperatorDU",
+            operator.0,
+            vec![
+                leaf("userLabel", operator.0),
+                leaf("gNBId", gnb_id(self.station)),
+                leaf("gNBIdLength", GNB_ID_LENGTH),
+            ],
+        );
+        unit.children.extend((1..=self.cells).map(|cell| {
+            object(
+                "NROperatorCellDU",
+                &cell.to_string(),
+                vec![
+                    leaf("cellLocalId", cell),
+                    leaf("administrativeState", "UNLOCKED"),
+                    leaf("nRTAC", self.tac()),
+                    plmn(operator),
+                ],
+            )
+        }));
+        unit
+    }
+
+    fn central_unit(&self) -> Element {
+        let mut unit = object(
+            "GNBCUCPFunction",
+            "1",
+            vec![
+                leaf("gNBId", gnb_id(self.station)),
+                leaf("gNBIdLength", GNB_ID_LENGTH),
+                leaf("gNBCUName", format!("{}-cu", element_name(self.station))),
+            ],
+        );
+        unit.children.extend((1..=self.cells).map(|cell| {
+            let mut attributes = vec![leaf("cellLocalId", cell)];
+            attributes.extend(OPERATORS.iter().map(|operator| plmn(*operator)));
+            let mut cell_cu = object("NRCellCU", &cell.to_string(), attributes);
+            cell_cu
+                .children
+                .extend(self.neighbours(cell).map(|(station, neighbour)| relation(station, neighbour)));
+            cell_cu
+        }));
+        unit
+    }
+
+    /// The other cells of the station, then the cell of the same number on the stations before and after.
+    fn neighbours(&self, cell: usize) -> impl Iterator<Item = (usize, usize)> {
+        let (station, stations) = (self.station, self.stations);
+        let own = (1..=self.cells).filter(move |other| *other != cell).map(move |other| (station, other));
+        let before = (station > 1).then(|| (station - 1, cell));
+        let after = (station < stations).then_some((station + 1, cell));
+        own.chain(before).chain(after)
+    }
+
+    /// Every cell of the network has a PCI of its own while there are at most 1008.
+    fn pci(&self, station: usize, cell: usize) -> u64 {
+        let first = 3 * seed::number(self.seed, "pci", 0, 336);
+        (first + ((station - 1) * self.cells + cell - 1) as u64) % 1008
+    }
+
+    /// Eight neighbouring stations share a tracking area.
+    fn tac(&self) -> u64 {
+        4_601 + (self.station as u64 - 1) / 8
+    }
+}
+
+fn leaf(name: &str, value: impl ToString) -> Element {
+    Element::leaf(NR, name, value.to_string())
+}
+
+fn object(class: &str, id: &str, attributes: Vec<Element>) -> Element {
+    debug_assert!(schema::class(class).is_some(), "{class} is in the schema");
+    let mut container = Element::new(NR, "attributes");
+    container.children = attributes;
+    Element::new(NR, class).with(leaf("id", id)).with(container)
+}
+
+fn plmn((_, mcc, mnc): (&str, &str, &str)) -> Element {
+    Element::new(NR, "pLMNInfoList")
+        .with(leaf("mcc", mcc))
+        .with(leaf("mnc", mnc))
+        .with(leaf("sst", 1))
+        .with(leaf("sd", "FFFFFF"))
+}
+
+fn tdd_pattern() -> Element {
+    let part = |name: &str, value: &str| Element::leaf(OVERLAY, name, value);
+    Element::new(OVERLAY, "tddPattern")
+        .with(part("dlULTransmissionPeriodicity", "ms5"))
+        .with(part("nrofDownlinkSlots", "7"))
+        .with(part("nrofDownlinkSymbols", "6"))
+        .with(part("nrofUplinkSlots", "2"))
+        .with(part("nrofUplinkSymbols", "4"))
+}
+
+fn relation(station: usize, cell: usize) -> Element {
+    // NCI: gNB id and cell id in 36 bits (TS 38.300 §8.2).
+    let identity = (gnb_id(station) << (36 - GNB_ID_LENGTH)) | cell as u64;
+    let target = format!("{},GNBCUCPFunction=1,NRCellCU={cell}", element_dn(station));
+    object(
+        "NRCellRelation",
+        &format!("{}-{cell}", element_name(station)),
+        vec![leaf("nRTCI", identity), leaf("adjacentNRCellRef", target), leaf("isHOAllowed", "true")],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edit::validate;
+    use crate::objects::objects;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    fn network(stations: usize) -> Vec<Element> {
+        (1..=stations)
+            .map(|station| StationPlan { seed: 7, station, stations, cells: 3 }.configuration())
+            .collect()
+    }
+
+    #[test]
+    fn generated_configurations_are_valid_and_repeatable() {
+        let first = network(3);
+        assert_eq!(first, network(3));
+        for tree in &first {
+            validate(std::slice::from_ref(tree)).unwrap();
+        }
+        assert_ne!(first[0], StationPlan { seed: 8, station: 1, stations: 3, cells: 3 }.configuration());
+    }
+
+    #[test]
+    fn no_two_cells_share_a_pci_and_relations_are_mutual() {
+        let trees = network(12);
+        let all: BTreeMap<String, BTreeMap<String, serde_json::Value>> =
+            trees.iter().flat_map(objects).collect();
+        let pcis: BTreeSet<String> =
+            all.values().filter_map(|o| o.get("nRPCI")).map(ToString::to_string).collect();
+        assert_eq!(pcis.len(), 36);
+        let mut links = BTreeSet::new();
+        for (dn, attributes) in &all {
+            if let Some(target) = attributes.get("adjacentNRCellRef").and_then(|v| v.as_str()) {
+                let (cell, _) = dn.rsplit_once(',').unwrap();
+                assert!(all.contains_key(target), "{target}");
+                links.insert((cell.to_owned(), target.to_owned()));
+            }
+        }
+        assert!(links.iter().all(|(a, b)| links.contains(&(b.clone(), a.clone()))));
+        // 12 stations of 3 cells: 6 inside each, 3 pairs in both directions between each two.
+        assert_eq!(links.len(), 12 * 6 + 11 * 6);
+    }
+
+    #[test]
+    fn carriers_lie_inside_the_band() {
+        let hertz = |arfcn: u64| 3_000_000 + (arfcn - 600_000) * 15;
+        assert_eq!((hertz(CARRIER), hertz(SSB)), (3_450_000, 3_449_280));
+    }
+}

@@ -1,0 +1,126 @@
+//! Openings of the commitments to key attributes: durable, because failing to open one is on record for ever.
+
+use std::collections::BTreeMap;
+
+use anchor::Hash;
+use anchor::commitment::{Opening, Salt};
+use model::Dn;
+use sqlx::sqlite::SqliteRow;
+
+use crate::Store;
+use crate::columns::{Columns as _, insert_many, int};
+use crate::database::Link;
+use crate::error::{Result, StoreError};
+use crate::names;
+use crate::rounds::{RoundCommit, station_of};
+
+/// A value committed to anew. The commitment follows from the opening.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedAttribute {
+    pub element: Dn,
+    /// The object version in which this value appeared; grows for each (object, attribute).
+    pub version: u64,
+    pub opening: Opening,
+}
+
+/// An opening as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredOpening {
+    pub element: Dn,
+    pub version: u64,
+    pub opening: Opening,
+    pub commitment: Hash,
+    /// The first round that attested it.
+    pub since: u64,
+    /// The round from which it no longer stood.
+    pub until: Option<u64>,
+}
+
+const OPENINGS: &str = "SELECT t.element, n.dn, o.* FROM openings o JOIN names n ON n.id = o.name \
+    JOIN stations t ON t.id = n.station WHERE ";
+
+impl Store {
+    /// Every commitment that stood in `round`, by object and attribute: the attribute map of its attestation.
+    pub async fn openings_at(&self, round: u64) -> Result<Vec<StoredOpening>> {
+        let condition = "o.since <= ?1 AND (o.until IS NULL OR o.until > ?1) ORDER BY n.dn, o.attribute";
+        let mut query = sqlx::QueryBuilder::new(OPENINGS);
+        query.push(condition);
+        let rows = self.reader().await?.rows(query.build().bind(int(round)?)).await?;
+        rows.iter().map(opening_row).collect()
+    }
+
+    /// The commitments of one object that stood in `round`.
+    pub async fn openings_of(&self, object: &Dn, round: u64) -> Result<Vec<StoredOpening>> {
+        let condition =
+            "n.dn = ?2 AND o.since <= ?1 AND (o.until IS NULL OR o.until > ?1) ORDER BY o.attribute";
+        let mut query = sqlx::QueryBuilder::new(OPENINGS);
+        query.push(condition);
+        let query = query.build().bind(int(round)?).bind(object.to_string());
+        self.reader().await?.rows(query).await?.iter().map(opening_row).collect()
+    }
+
+    /// All versions of one attribute's commitment, oldest first.
+    pub async fn opening_history(&self, object: &Dn, attribute: &str) -> Result<Vec<StoredOpening>> {
+        let mut query = sqlx::QueryBuilder::new(OPENINGS);
+        query.push("n.dn = ? AND o.attribute = ? ORDER BY o.version");
+        let query = query.build().bind(object.to_string()).bind(attribute.to_owned());
+        self.reader().await?.rows(query).await?.iter().map(opening_row).collect()
+    }
+}
+
+pub(crate) fn opening_row(row: &SqliteRow) -> Result<StoredOpening> {
+    let opening = Opening {
+        dn: row.text("dn")?,
+        attribute: row.text("attribute")?,
+        value: row.text("value")?,
+        salt: Salt(row.bytes32("salt")?),
+    };
+    Ok(StoredOpening {
+        element: row.dn("element")?,
+        version: row.number("version")?,
+        commitment: row.hash("commitment")?,
+        since: row.number("since")?,
+        until: row.opt_number("until")?,
+        opening,
+    })
+}
+
+/// Ends what is superseded or gone and adds what is new. Part of a round's one transaction.
+pub(crate) async fn write(link: &mut Link, commit: &RoundCommit, stations: &BTreeMap<Dn, i64>) -> Result<()> {
+    let round = int(commit.round)?;
+    let mut rows = Vec::with_capacity(commit.openings.len());
+    let mut by_station: BTreeMap<i64, Vec<(Dn, &CommittedAttribute)>> = BTreeMap::new();
+    for committed in &commit.openings {
+        let dn: Dn = committed.opening.dn.parse().map_err(|e: model::dn::InvalidDn| {
+            StoreError::conflict("opening", &committed.opening.dn, e.to_string())
+        })?;
+        by_station.entry(station_of(stations, &committed.element)?).or_default().push((dn, committed));
+    }
+    for (station, openings) in by_station {
+        let dns: Vec<Dn> = openings.iter().map(|(dn, _)| dn.clone()).collect();
+        let names = names::objects(link, station, &dns).await?;
+        for (dn, committed) in openings {
+            let name = *names.get(&dn).ok_or_else(|| StoreError::missing("name", &dn))?;
+            end(link, name, &committed.opening.attribute, round).await?;
+            rows.push((name, int(committed.version)?, committed));
+        }
+    }
+    let head = "INSERT INTO openings (name, attribute, version, salt, value, commitment, since) ";
+    insert_many(link, head, "", &rows, |tuple, (name, version, committed)| {
+        let opening = &committed.opening;
+        tuple.push_bind(*name).push_bind(opening.attribute.clone()).push_bind(*version);
+        tuple.push_bind(opening.salt.0.to_vec()).push_bind(opening.value.clone());
+        tuple.push_bind(opening.commitment().0.to_vec()).push_bind(round);
+    })
+    .await?;
+    for (element, object, attribute) in &commit.closed {
+        let name = names::object(link, station_of(stations, element)?, object).await?;
+        end(link, name, attribute, round).await?;
+    }
+    Ok(())
+}
+
+async fn end(link: &mut Link, name: i64, attribute: &str, round: i64) -> Result<()> {
+    let update = "UPDATE openings SET until = ? WHERE name = ? AND attribute = ? AND until IS NULL";
+    link.execute(sqlx::query(update).bind(round).bind(name).bind(attribute)).await.map(drop)
+}

@@ -1,0 +1,107 @@
+//! Seals: a BLAKE3 digest of a row's other columns, for rows that no digest of their own protects.
+//!
+//! A seal finds a disk's or an editor's mistakes. It proves nothing against somebody who computes it anew: that is
+//! what the log on the chain is for.
+
+use model::Digest;
+use sqlx::AssertSqlSafe;
+use sqlx::sqlite::SqliteRow;
+
+use crate::columns::Columns as _;
+use crate::database::Link;
+use crate::error::Result;
+
+/// Tables with a column `seal`.
+pub(crate) const SEALED: &[&str] = &[
+    "blocks",
+    "chain_transactions",
+    "subjects",
+    "decisions",
+    "chain_rounds",
+    "chain_anchors",
+    "outgoing",
+    "rounds",
+    "snapshots",
+    "edits",
+    "violations",
+    "violation_actions",
+    "waivers",
+    "outbox",
+    "log_leaves",
+    "checkpoints",
+    "bundles",
+];
+
+/// Seals the rows of `tables` that were written or changed in this transaction: whoever inserts leaves the seal at
+/// its default, whoever updates sets it to `zeroblob(32)`.
+pub(crate) async fn seal(link: &mut Link, tables: &[&'static str]) -> Result<()> {
+    for table in tables {
+        let content = Content::of(link, table).await?;
+        let unsealed =
+            format!("SELECT rowid AS row, {} FROM {table} WHERE seal = zeroblob(32)", content.columns);
+        let rows = link.rows(sqlx::query(AssertSqlSafe(unsealed))).await?;
+        for row in rows {
+            let update = AssertSqlSafe(format!("UPDATE {table} SET seal = ? WHERE rowid = ?"));
+            let statement = sqlx::query(update).bind(digest(&row)?.0.to_vec()).bind(row.id("row")?);
+            link.execute(statement).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Rows looked at in one statement.
+const PAGE: i64 = 4_096;
+
+/// Number of rows of `table`, and the keys of those whose seal does not fit.
+pub(crate) async fn check(link: &mut Link, table: &'static str) -> Result<(u64, Vec<String>)> {
+    let content = Content::of(link, table).await?;
+    let page = format!(
+        "SELECT rowid AS row, {} AS name, seal, {} FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT {PAGE}",
+        content.key, content.columns
+    );
+    let (mut count, mut broken, mut last) = (0, Vec::new(), i64::MIN);
+    loop {
+        let rows = link.rows(sqlx::query(AssertSqlSafe(page.clone())).bind(last)).await?;
+        let Some(end) = rows.last() else { return Ok((count, broken)) };
+        last = end.id("row")?;
+        count += rows.len() as u64;
+        for row in &rows {
+            if row.blob("seal")? != digest(row)?.0 {
+                broken.push(row.text("name")?);
+            }
+        }
+    }
+}
+
+fn digest(row: &SqliteRow) -> Result<Digest> {
+    Ok(Digest::of(row.text("content")?.as_bytes()))
+}
+
+/// SQL expressions over a table's columns, which come from the schema: no column can be forgotten.
+struct Content {
+    /// All columns but the seal as SQL literals, joined by commas: unambiguous, because literals are quoted.
+    columns: String,
+    /// The primary key, for people.
+    key: String,
+}
+
+impl Content {
+    async fn of(link: &mut Link, table: &'static str) -> Result<Content> {
+        let columns = sqlx::query("SELECT name, pk FROM pragma_table_info(?) ORDER BY cid").bind(table);
+        let (mut all, mut key) = (Vec::new(), Vec::new());
+        for row in link.rows(columns).await? {
+            let name = row.text("name")?;
+            if name == "seal" {
+                continue;
+            }
+            all.push(format!("quote({name})"));
+            if row.id("pk")? > 0 {
+                key.push(format!("iif(typeof({name}) = 'blob', lower(hex({name})), {name})"));
+            }
+        }
+        Ok(Content {
+            columns: format!("{} AS content", all.join(" || ',' || ")),
+            key: key.join(" || ' ' || ") + " || ''",
+        })
+    }
+}

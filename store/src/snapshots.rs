@@ -1,0 +1,275 @@
+//! Snapshots as versions of objects: a round adds only what differed, and the newest snapshot, any earlier one and
+//! one object's history are read from the same rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{Digest, Dn, Finding, Interpretation, Object, Snapshot, Timestamp, Value};
+use sqlx::sqlite::SqliteRow;
+
+use crate::Store;
+use crate::columns::{Columns as _, insert_many, int, json};
+use crate::database::Link;
+use crate::error::{Result, StoreError};
+use crate::names;
+use crate::objects::{self, NewObject, Objects, with_bases};
+use crate::rounds::StationSnapshot;
+
+/// A snapshot read back. Volatile attributes are not stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSnapshot {
+    pub element: Dn,
+    /// The round that read it; it stood until the next one.
+    pub round: u64,
+    pub read: Timestamp,
+    /// BLAKE3 of the raw reply: an equal reply need not be parsed.
+    pub raw: Digest,
+    pub snapshot: Snapshot,
+}
+
+/// What one object was from a round on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectVersion {
+    pub round: u64,
+    pub read: Timestamp,
+    /// `None`: a complete read lacked it.
+    pub object: Option<Object>,
+}
+
+impl ObjectVersion {
+    /// Non-volatile attributes, sorted by name; none where the object was gone.
+    pub fn attributes(&self) -> &[(String, Value)] {
+        self.object.as_ref().map_or(&[], |o| o.attributes())
+    }
+}
+
+/// Level of compression of raw replies, written once and read almost never.
+const RAW_LEVEL: i32 = 3;
+/// Largest raw reply that is read back; the collector's own limit is lower.
+const MAX_RAW: u64 = 512 << 20;
+
+impl Store {
+    /// The newest snapshot of a station; `None` before its first complete read.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if the objects do not give the stored root.
+    pub async fn newest_snapshot(&self, element: &Dn) -> Result<Option<StoredSnapshot>> {
+        self.snapshot_at(element, u64::MAX >> 1).await
+    }
+
+    /// The newest snapshot of every station, by element: what a judge's index is built from.
+    pub async fn newest_snapshots(&self) -> Result<Vec<StoredSnapshot>> {
+        let mut link = self.reader().await?;
+        let stations = sqlx::query("SELECT id, element FROM stations ORDER BY element");
+        let mut snapshots = Vec::new();
+        for row in link.rows(stations).await? {
+            snapshots.extend(read_at(&mut link, row.id("id")?, &row.dn("element")?, i64::MAX).await?);
+        }
+        Ok(snapshots)
+    }
+
+    /// The snapshot that stood in `round`: read in it or, unchanged since, before it.
+    pub async fn snapshot_at(&self, element: &Dn, round: u64) -> Result<Option<StoredSnapshot>> {
+        let mut link = self.reader().await?;
+        let Some(station) = names::find_station(&mut link, element).await? else { return Ok(None) };
+        read_at(&mut link, station, element, int(round)?).await
+    }
+
+    /// The raw reply of the snapshot that stood in `round`. `None` if it is no longer kept (see
+    /// [`crate::StoreConfig::keep_raw`]).
+    pub async fn raw_reply(&self, element: &Dn, round: u64) -> Result<Option<Vec<u8>>> {
+        let mut link = self.reader().await?;
+        let query = "SELECT r.digest, r.length, r.bytes FROM stations t JOIN raw_replies r ON r.station = t.id \
+                     WHERE t.element = ? AND r.round = (SELECT max(round) FROM snapshots s \
+                     WHERE s.station = t.id AND s.round <= ?)";
+        let row = link.row(sqlx::query(query).bind(element.as_str()).bind(int(round)?)).await?;
+        let raw = row.as_ref().map(decode_raw).transpose()?;
+        raw.transpose().map_err(|why| StoreError::damaged("raw_replies", element, why))
+    }
+
+    /// All versions of the object with this name, oldest first.
+    pub async fn history(&self, dn: &Dn) -> Result<Vec<ObjectVersion>> {
+        let mut link = self.reader().await?;
+        let statement = with_bases!(
+            "SELECT v.object FROM versions v JOIN names n ON n.id = v.name WHERE n.dn = ? AND v.object IS NOT NULL"
+        );
+        let objects = Objects::load(&mut link, sqlx::query(statement).bind(dn.as_str())).await?;
+        let query = "SELECT v.round, v.object, s.read_at FROM names n JOIN versions v ON v.name = n.id \
+                     JOIN snapshots s ON s.station = n.station AND s.round = v.round WHERE n.dn = ? ORDER BY v.round";
+        let mut versions = Vec::new();
+        for row in link.rows(sqlx::query(query).bind(dn.as_str())).await? {
+            let object = row.opt_id("object")?.map(|id| objects.object(id)).transpose()?;
+            versions.push(ObjectVersion { round: row.number("round")?, read: row.time("read_at")?, object });
+        }
+        Ok(versions)
+    }
+}
+
+/// `Err`: what is wrong with it.
+pub(crate) fn decode_raw(row: &SqliteRow) -> Result<std::result::Result<Vec<u8>, String>> {
+    let (length, bytes, digest) = (row.number("length")?, row.blob("bytes")?, row.digest("digest")?);
+    let Some(length) = usize::try_from(length).ok().filter(|_| length <= MAX_RAW) else {
+        return Ok(Err("its stored length is past any reply's".into()));
+    };
+    Ok(match zstd::bulk::decompress(&bytes, length) {
+        Err(e) => Err(format!("cannot be decompressed: {e}")),
+        Ok(raw) if Digest::of(&raw) != digest => Err("the reply has another digest".into()),
+        Ok(raw) => Ok(raw),
+    })
+}
+
+/// One name of a station and the object it stood for, if any.
+struct Standing {
+    name: i64,
+    object: Option<(i64, Digest)>,
+}
+
+/// Every name of a station with what it stood for in `round`.
+async fn manifest(link: &mut Link, station: i64, round: i64) -> Result<BTreeMap<Dn, Standing>> {
+    let query = "SELECT n.id AS name, n.dn, o.id AS object, o.digest FROM names n \
+                 LEFT JOIN versions v ON v.name = n.id AND v.round = \
+                 (SELECT max(w.round) FROM versions w WHERE w.name = n.id AND w.round <= ?2) \
+                 LEFT JOIN objects o ON o.id = v.object WHERE n.station = ?1";
+    let mut manifest = BTreeMap::new();
+    for row in link.rows(sqlx::query(query).bind(station).bind(round)).await? {
+        let object = match row.opt_id("object")? {
+            Some(id) => Some((id, row.digest("digest")?)),
+            None => None,
+        };
+        manifest.insert(row.dn("dn")?, Standing { name: row.id("name")?, object });
+    }
+    Ok(manifest)
+}
+
+const STATION_OBJECTS: &str = with_bases!(
+    "SELECT v.object FROM names n JOIN versions v ON v.name = n.id WHERE n.station = ?1 AND v.object IS NOT NULL \
+     AND v.round = (SELECT max(w.round) FROM versions w WHERE w.name = n.id AND w.round <= ?2)"
+);
+
+async fn read_at(link: &mut Link, station: i64, element: &Dn, round: i64) -> Result<Option<StoredSnapshot>> {
+    let query = "SELECT * FROM snapshots WHERE station = ? AND round <= ? ORDER BY round DESC LIMIT 1";
+    let Some(row) = link.row(sqlx::query(query).bind(station).bind(round)).await? else { return Ok(None) };
+    let objects = Objects::load(link, sqlx::query(STATION_OBJECTS).bind(station).bind(round)).await?;
+    let standing = manifest(link, station, round).await?;
+    let ids = standing.values().filter_map(|s| s.object.map(|(id, _)| id));
+    let snapshot = rebuild(&row, ids, &objects)?;
+    let round = row.number("round")?;
+    if *snapshot.root() != row.digest("root")? {
+        let why = format!("the objects of {element} give another root");
+        return Err(StoreError::damaged("snapshots", format!("{element} in round {round}"), why));
+    }
+    let (element, read, raw) = (element.clone(), row.time("read_at")?, row.digest("raw")?);
+    Ok(Some(StoredSnapshot { element, round, read, raw, snapshot }))
+}
+
+/// The snapshot of a row of `snapshots`, whose root is still to be compared.
+pub(crate) fn rebuild(
+    row: &SqliteRow,
+    ids: impl Iterator<Item = i64>,
+    objects: &Objects,
+) -> Result<Snapshot> {
+    let findings: Vec<Finding> = row.opt_json("findings")?.unwrap_or_default();
+    let interpretation = Interpretation(row.digest("interpretation")?);
+    let objects = ids.map(|id| objects.object(id)).collect::<Result<_>>()?;
+    Ok(Snapshot::new(interpretation, objects, findings))
+}
+
+/// Adds what differs from the newest snapshot, and the raw reply. Part of a round's one transaction.
+pub(crate) async fn write(
+    link: &mut Link,
+    round: i64,
+    station: i64,
+    read: &StationSnapshot,
+    keep_raw: u32,
+) -> Result<()> {
+    let standing = manifest(link, station, i64::MAX).await?;
+    let same = |object: &&Object| {
+        let before = standing.get(object.dn()).and_then(|s| s.object);
+        before.is_some_and(|(_, digest)| digest == *object.digest())
+    };
+    let changed: Vec<&Object> = read.snapshot.objects().iter().filter(|o| !same(o)).collect();
+    let present: BTreeSet<&Dn> = read.snapshot.objects().iter().map(Object::dn).collect();
+    let gone = standing.iter().filter(|(dn, s)| s.object.is_some() && !present.contains(dn));
+    let gone: Vec<i64> = gone.map(|(_, s)| s.name).collect();
+
+    write_objects(link, round, station, &standing, &changed).await?;
+    insert_many(link, "INSERT INTO versions (name, round, object) ", "", &gone, |tuple, name| {
+        tuple.push_bind(*name).push_bind(round).push_bind(None::<i64>);
+    })
+    .await?;
+    write_row(link, round, station, read).await?;
+    write_raw(link, round, station, &read.raw, keep_raw).await
+}
+
+async fn write_objects(
+    link: &mut Link,
+    round: i64,
+    station: i64,
+    standing: &BTreeMap<Dn, Standing>,
+    changed: &[&Object],
+) -> Result<()> {
+    let new: Vec<Dn> =
+        changed.iter().map(|o| o.dn()).filter(|dn| !standing.contains_key(dn)).cloned().collect();
+    let names = names::objects(link, station, &new).await?;
+    let bases: Vec<i64> =
+        changed.iter().filter_map(|o| standing.get(o.dn())?.object.map(|(id, _)| id)).collect();
+    let known = load_bases(link, station, &bases).await?;
+    let (mut encoded, mut versions) = (Vec::with_capacity(changed.len()), Vec::with_capacity(changed.len()));
+    for object in changed {
+        let before = standing.get(object.dn());
+        let name = before.map(|s| s.name).or_else(|| names.get(object.dn()).copied());
+        let name = name.ok_or_else(|| StoreError::missing("name", object.dn()))?;
+        let base = before.and_then(|s| s.object.map(|(id, _)| id));
+        encoded.push(NewObject::encode(name, object, &known, base)?);
+        versions.push((name, object.digest().0.to_vec()));
+    }
+    objects::put(link, &encoded).await?;
+    let head = "INSERT INTO versions (name, round, object) ";
+    insert_many(link, head, "", &versions, |tuple, (name, digest)| {
+        tuple.push_bind(*name).push_bind(round);
+        tuple.push("(SELECT id FROM objects WHERE digest = ");
+        tuple.push_bind_unseparated(digest.clone()).push_unseparated(")");
+    })
+    .await
+    .map(drop)
+}
+
+/// A few changed objects are loaded one by one, many with all of the station.
+async fn load_bases(link: &mut Link, station: i64, bases: &[i64]) -> Result<Objects> {
+    match bases {
+        [] => Ok(Objects::default()),
+        [one] => Objects::load(link, sqlx::query(with_bases!("SELECT ?")).bind(one)).await,
+        _ if bases.len() <= 8 => {
+            let list = json(bases)?;
+            let statement = with_bases!("SELECT value FROM json_each(?)");
+            Objects::load(link, sqlx::query(statement).bind(list)).await
+        }
+        _ => Objects::load(link, sqlx::query(STATION_OBJECTS).bind(station).bind(i64::MAX)).await,
+    }
+}
+
+async fn write_row(link: &mut Link, round: i64, station: i64, read: &StationSnapshot) -> Result<()> {
+    let findings = read.snapshot.findings();
+    let insert = "INSERT INTO snapshots (station, round, read_at, interpretation, root, raw, findings) \
+                  VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let insert = sqlx::query(insert)
+        .bind(station)
+        .bind(round)
+        .bind(read.read.0)
+        .bind(read.snapshot.interpretation().0.0.to_vec())
+        .bind(read.snapshot.root().0.to_vec())
+        .bind(Digest::of(&read.raw).0.to_vec())
+        .bind(if findings.is_empty() { None } else { Some(json(findings)?) });
+    link.execute(insert).await.map(drop)
+}
+
+async fn write_raw(link: &mut Link, round: i64, station: i64, raw: &[u8], keep: u32) -> Result<()> {
+    let digest = Digest::of(raw);
+    let bytes = zstd::bulk::compress(raw, RAW_LEVEL)
+        .map_err(|e| StoreError::damaged("raw_replies", digest, format!("cannot be compressed: {e}")))?;
+    let insert = "INSERT INTO raw_replies (station, round, digest, length, bytes) VALUES (?, ?, ?, ?, ?)";
+    let insert = sqlx::query(insert).bind(station).bind(round).bind(digest.0.to_vec());
+    link.execute(insert.bind(int(raw.len() as u64)?).bind(bytes)).await?;
+    let prune = "DELETE FROM raw_replies WHERE station = ?1 AND round NOT IN \
+                 (SELECT round FROM raw_replies WHERE station = ?1 ORDER BY round DESC LIMIT ?2)";
+    link.execute(sqlx::query(prune).bind(station).bind(i64::from(keep.max(1)))).await.map(drop)
+}

@@ -1,0 +1,102 @@
+//! Approved state in the database moves exactly as in memory.
+
+use std::collections::BTreeMap;
+
+use model::change::BaselineObject;
+use model::{ApprovedState, ApprovedValue, Edit, OBJECT, Outcome, Snapshot, Value};
+use proptest::prelude::*;
+use store::{Advance, Applied, BaselineStation};
+
+use crate::world::*;
+
+fn baseline(snapshot: &Snapshot) -> Vec<BaselineObject> {
+    let whole = |object: &model::Object| BaselineObject {
+        object: object.dn().clone(),
+        attributes: object.attributes().iter().cloned().collect(),
+    };
+    snapshot.objects().iter().map(whole).collect()
+}
+
+fn in_memory(snapshot: &Snapshot, request: &str, height: u64) -> ApprovedState {
+    let mut state = ApprovedState::default();
+    for object in snapshot.objects() {
+        state.insert_object(object.dn().clone());
+        for (name, value) in object.attributes() {
+            let value = ApprovedValue { value: value.clone(), request: request.into(), height };
+            state.insert(object.dn().clone(), name.clone(), value);
+        }
+    }
+    state
+}
+
+/// A move: cell, attribute (0 for the whole object), new value (`None`: gone).
+type Move = (u32, u8, Option<u8>);
+
+fn edit_of((which, attribute, new): Move) -> Edit {
+    let (attribute, new) = match (attribute, new) {
+        (0, new) => {
+            let fields = |v: u8| BTreeMap::from([("a".to_owned(), Value::text(v.to_string()))]);
+            (OBJECT.to_owned(), new.map(|v| Value::Fields(fields(v))))
+        }
+        (n, new) => (format!("attribute{n:02}"), new.map(|v| Value::text(v.to_string()))),
+    };
+    let operation = model::Operation::Replace;
+    Edit { object: cell(1, which), attribute, operation, old: None, new, moved: false }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #[test]
+    fn any_advances_give_the_state_that_they_give_in_memory(
+        moves in prop::collection::vec((1u32..4, 0u8..3, prop::option::of(0u8..3)), 0..24)
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (store, _folder) = scratch().await;
+            let read = snapshot(1, 2, 5);
+            full_round(&store, 1, 1).await;
+            let station = BaselineStation { element: element(1), objects: baseline(&read) };
+            store.apply_baseline("BL-1", 4, &[station]).await.unwrap();
+            let mut expected = in_memory(&read, "BL-1", 4);
+            for (one, round) in moves.into_iter().zip(2..) {
+                let (edit, request) = (edit_of(one), format!("CR-{round}"));
+                expected.advance(&edit, &request, round);
+                store.begin_round(&start(round, 1)).await.unwrap();
+                let mut found = commit(round);
+                found.stations.push(result(1, Outcome::Unchanged, round));
+                found.advances.push(Advance { element: element(1), edit, request, height: round });
+                store.commit_round(&found).await.unwrap();
+                assert_eq!(store.approved_state(&element(1)).await.unwrap(), expected);
+            }
+            assert_eq!(store.fsck().await.unwrap().faults, []);
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_baseline_taken_over_again_does_not_undo_what_was_approved_since() {
+    let (store, _folder) = scratch().await;
+    let read = snapshot(1, 2, 5);
+    let stations = [BaselineStation { element: element(1), objects: baseline(&read) }];
+    assert!(store.approved_state(&element(1)).await.unwrap().is_empty());
+    assert_eq!(store.apply_baseline("BL-1", 4, &stations).await.unwrap(), Applied::Now);
+    assert_eq!(store.approved_state(&element(1)).await.unwrap(), in_memory(&read, "BL-1", 4));
+    store.begin_round(&start(1, 1)).await.unwrap();
+    let mut found = commit(1);
+    collect(&mut found, 1, snapshot(1, 2, 6));
+    let edit = edit(cell(1, 1), "nRPCI", Some("5"), Some("6"));
+    found.advances.push(Advance { element: element(1), edit, request: "CR-1".into(), height: 9 });
+    store.commit_round(&found).await.unwrap();
+
+    assert_eq!(store.apply_baseline("BL-1", 4, &stations).await.unwrap(), Applied::Before);
+    let state = store.approved_state(&element(1)).await.unwrap();
+    assert_eq!(state.get(&cell(1, 1), "nRPCI").unwrap().height, 9);
+    assert!(state.differences(&snapshot(1, 2, 6)).is_empty());
+
+    let smaller = [BaselineStation { element: element(1), objects: baseline(&snapshot(1, 1, 5)) }];
+    assert_eq!(store.apply_baseline("BL-2", 12, &smaller).await.unwrap(), Applied::Now);
+    let state = store.approved_state(&element(1)).await.unwrap();
+    assert_eq!(state, in_memory(&snapshot(1, 1, 5), "BL-2", 12));
+    let baselined = store.baselined().await.unwrap();
+    assert_eq!((baselined[0].request.as_str(), baselined[0].height), ("BL-2", 12));
+}

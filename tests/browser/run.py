@@ -1,0 +1,302 @@
+#!/usr/bin/env python3
+"""Open every kind of page of a running agent in Chromium, in light and dark, with and without script.
+
+    run.py --program PROGRAM --output FOLDER    plays the demo and looks at its pages
+    run.py --base URL --output FOLDER           looks at the pages of an agent that runs already
+
+A page fails on an error in the console, a violation of its content security policy, a request that leaves the
+agent, an answer of 400 or more, a missing title or headline, or content wider than the window. Without script the
+way from the list of violations to a downloaded, verified bundle must work. Screenshots go to FOLDER. Exit codes:
+0 nothing was found, 1 something was, 2 it could not be done.
+"""
+
+import argparse
+import contextlib
+import json
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from devtools import Browser
+
+# Kinds of pages that must be reachable by links from the first one.
+KINDS = {
+    "violations": r"/violations",
+    "violation": r"/violations/[^/]+",
+    "changes": r"/changes",
+    "change": r"/changes/[^/]+",
+    "rounds": r"/rounds",
+    "round": r"/rounds/[^/]+",
+    "chain": r"/chain",
+    "rule": r"/rules/[^/]+",
+}
+EACH_KIND = 2
+
+
+def kind_of(path):
+    for kind, pattern in KINDS.items():
+        if re.fullmatch(pattern, path):
+            return kind
+    return None
+
+
+class Faults:
+    def __init__(self):
+        self.lines = []
+
+    def add(self, where, what):
+        line = f"{where}: {what}"
+        if line not in self.lines:
+            self.lines.append(line)
+            print(f"FAULT {line}", flush=True)
+
+
+def faults_of(events, origin):
+    """What went wrong while a page was loaded."""
+    for event in events:
+        method, parameters = event["method"], event["params"]
+        if method == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "assert"):
+            words = " ".join(str(a.get("value", a.get("description"))) for a in parameters["args"])
+            yield f"console: {words}"
+        elif method == "Runtime.exceptionThrown":
+            details = parameters["exceptionDetails"]
+            yield f"script: {details.get('exception', {}).get('description') or details['text']}"
+        elif method == "Log.entryAdded" and parameters["entry"]["level"] == "error":
+            yield f"browser: {parameters['entry']['text']} {parameters['entry'].get('url', '')}"
+        elif method == "Audits.issueAdded":
+            issue = parameters["issue"]
+            if issue["code"] in ("ContentSecurityPolicyIssue", "MixedContentIssue", "QuirksModeIssue"):
+                yield f"{issue['code']}: {json.dumps(issue['details'])[:300]}"
+        elif method == "Network.requestWillBeSent":
+            url = parameters["request"]["url"]
+            if not url.startswith((origin + "/", "data:", "about:", "blob:")):
+                yield f"request to {url}"
+        elif method == "Network.responseReceived" and parameters["response"]["status"] >= 400:
+            yield f"{parameters['response']['status']} for {parameters['response']['url']}"
+        elif method == "Network.loadingFailed" and not parameters.get("canceled"):
+            yield f"not loaded: {parameters['errorText']} {parameters.get('blockedReason', '')}"
+
+
+def policy_faults(events, url):
+    for event in events:
+        if event["method"] != "Network.responseReceived" or event["params"]["type"] != "Document":
+            continue
+        headers = {name.lower(): value for name, value in event["params"]["response"]["headers"].items()}
+        policy = headers.get("content-security-policy", "")
+        if "default-src" not in policy:
+            yield "no content security policy with default-src"
+        for word in ("unsafe-inline", "unsafe-eval", "*", "http:", "https:"):
+            if word in re.split(r"[\s;']+", policy):
+                yield f"the content security policy allows {word}"
+        return
+    yield f"no document came for {url}"
+
+
+def structure_faults(page):
+    seen = page.evaluate(
+        "({title: document.title, headlines: [...document.querySelectorAll('h1')].map(h => h.innerText.trim()),"
+        " language: document.documentElement.lang, main: document.querySelectorAll('main').length,"
+        " width: document.documentElement.scrollWidth, window: window.innerWidth,"
+        " unlabelled: [...document.querySelectorAll('input:not([type=hidden]),select,textarea')]"
+        "   .filter(c => !c.labels.length && !c.ariaLabel && !c.title).map(c => c.name)})"
+    )
+    if not seen["title"].strip():
+        yield "no title"
+    if len(seen["headlines"]) != 1 or not seen["headlines"][0]:
+        yield f"headlines: {seen['headlines']}"
+    if not seen["language"]:
+        yield "no language"
+    if seen["main"] != 1:
+        yield f"{seen['main']} main elements"
+    if seen["width"] > seen["window"]:
+        yield f"content of {seen['width']} px in a window of {seen['window']} px"
+    if seen["unlabelled"]:
+        yield f"controls without a label: {seen['unlabelled']}"
+
+
+def links_of(page, base):
+    """Paths with query of every link that stays on the agent, in order."""
+    found = page.evaluate("[...document.querySelectorAll('a[href]')].map(a => a.href)")
+    paths = []
+    for url in found:
+        parts = urllib.parse.urlsplit(url)
+        if f"{parts.scheme}://{parts.netloc}" == base:
+            paths.append(parts.path + (f"?{parts.query}" if parts.query else ""))
+    return list(dict.fromkeys(paths))
+
+
+class Tour:
+    """A walk over the pages of one agent."""
+
+    def __init__(self, browser, base, output, faults):
+        self.browser, self.base, self.output, self.faults = browser, base, output, faults
+        self.links = set()
+
+    def look(self, page, path, name):
+        events = page.open(self.base + path)
+        found = [*faults_of(events, self.base), *policy_faults(events, path), *structure_faults(page)]
+        for fault in found:
+            self.faults.add(f"{path} ({name})", fault)
+        page.screenshot(self.output / f"{name}.png")
+
+    def discover(self):
+        """Up to two pages of each kind, found by following links; kind and number name them."""
+        found = {kind: [] for kind in KINDS}
+        queue, seen = ["/"], {"/"}
+        with self.browser.page() as page:
+            while queue:
+                path = queue.pop(0)
+                page.open(self.base + path)
+                for link in links_of(page, self.base):
+                    self.links.add(link)
+                    plain = link.split("?")[0]
+                    kind = kind_of(plain)
+                    if plain in seen or kind is None or len(found[kind]) >= EACH_KIND:
+                        continue
+                    seen.add(plain)
+                    found[kind].append(plain)
+                    queue.append(plain)
+        for kind, paths in found.items():
+            if not paths:
+                self.faults.add(kind, "no link leads to such a page")
+        return [(f"{kind}-{n}", path) for kind, paths in found.items() for n, path in enumerate(paths, 1)]
+
+    def look_at_all(self, pages):
+        for scheme in ("light", "dark"):
+            for width in (1280, 420):
+                with self.browser.page(scheme=scheme, width=width) as page:
+                    for name, path in pages:
+                        suffix = scheme if width == 1280 else f"{scheme}-narrow"
+                        self.look(page, path, f"{name}-{suffix}")
+        print(f"{len(pages)} pages looked at in light and dark, wide and narrow", flush=True)
+
+    def try_links(self):
+        """Every link seen on the way, pages and files, leads somewhere."""
+        for link in sorted(self.links):
+            try:
+                with urllib.request.urlopen(self.base + link, timeout=30) as answer:
+                    answer.read()
+            except (urllib.error.URLError, OSError) as error:
+                self.faults.add(link, f"dead link: {error}")
+        print(f"{len(self.links)} links tried", flush=True)
+
+    def without_script(self):
+        """List → detail → bundle by mouse alone; gives the downloaded file's path."""
+        self.browser.allow_downloads()
+        with self.browser.page(script=False) as page:
+            self.look(page, "/violations", "violations-without-script")
+            events = page.click_through("main a[href^='/violations/']")
+            for fault in faults_of(events, self.base):
+                self.faults.add("a violation without script", fault)
+            if kind_of(urllib.parse.urlsplit(page.evaluate("location.href")).path) != "violation":
+                self.faults.add("without script", f"the first link led to {page.evaluate('location.href')}")
+            page.screenshot(self.output / "violation-without-script.png")
+            page.click("a[href*='/bundles/']")
+            begun = self.browser.connection.wait("Browser.downloadWillBegin")
+            done = self.browser.connection.wait(
+                "Browser.downloadProgress", lambda p: p["guid"] == begun["guid"] and p["state"] != "inProgress"
+            )
+        if done["state"] != "completed":
+            self.faults.add("without script", f"the download ended as {done['state']}")
+        file = self.browser.downloads / begun["suggestedFilename"]
+        kept = self.output / "downloaded.json"
+        shutil.copyfile(file, kept)
+        print(f"downloaded {begun['suggestedFilename']} without script", flush=True)
+        return kept
+
+
+def check_download(file, story, program, faults):
+    """What the page gave is a bundle that the small verifier accepts."""
+    if json.loads(file.read_bytes()).get("format") != "ranproof/bundle/1":
+        faults.add("download", "not a bundle")
+    if story is None:
+        return
+    trust = story["bundles"][0]["trust"]
+    verifier = pathlib.Path(program).resolve().with_name("ranproof-verify")
+    result = subprocess.run([verifier, file, "--trust", trust], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        faults.add("download", f"not verified:\n{result.stdout}{result.stderr}")
+
+
+@contextlib.contextmanager
+def demo(program, folder):
+    """A demo that keeps its pages open; gives its summary. It ends as by Ctrl-C."""
+    command = [program, "demo", "--json", "--yes", "--dir", folder]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        yield read_summary(process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            code = process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            code = None
+        process.stdout.close()
+        print(f"the demo ended with {code}", flush=True)
+    if code is None:
+        raise RuntimeError("the demo did not end on Ctrl-C")
+
+
+def read_summary(process):
+    """The one JSON value that the demo prints while it goes on."""
+    text = ""
+    end = time.monotonic() + 600
+    while time.monotonic() < end:
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the demo ended early with {process.wait()}")
+        text += line
+        with contextlib.suppress(ValueError):
+            return json.loads(text)
+    raise RuntimeError("the demo printed no summary within ten minutes")
+
+
+def look_at(base, output, story, program):
+    faults = Faults()
+    with Browser() as browser:
+        tour = Tour(browser, base, output, faults)
+        tour.look_at_all(tour.discover())
+        tour.try_links()
+        check_download(tour.without_script(), story, program, faults)
+    print(f"{len(faults.lines)} faults; screenshots are in {output}")
+    return 1 if faults.lines else 0
+
+
+def origin(url):
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--program", help="the `ranproof` to play the demo with")
+    parser.add_argument("--base", help="address of an agent that runs already")
+    parser.add_argument("--output", type=pathlib.Path, required=True, help="folder for screenshots")
+    parser.add_argument("--dir", default="target/check/pages", help="folder for the demo's world")
+    options = parser.parse_args()
+    if bool(options.program) == bool(options.base):
+        parser.error("either --program or --base")
+    options.output.mkdir(parents=True, exist_ok=True)
+    for old in options.output.glob("*.png"):
+        old.unlink()
+    try:
+        if options.base:
+            return look_at(origin(options.base), options.output, None, None)
+        with demo(options.program, options.dir) as story:
+            return look_at(origin(story["pages"][0]), options.output, story, options.program)
+    except (OSError, RuntimeError, TimeoutError) as error:
+        print(f"could not look at the pages: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
