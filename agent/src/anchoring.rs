@@ -1,8 +1,8 @@
 //! Anchoring: the outbox becomes leaves (stage), the chain takes the checkpoint by compare-and-swap (commit point), the
 //! leaves count as anchored (apply), and the rounds among them are attested. Recovery is the same call.
 
-use anchor::tree::Tree;
 use anchor::transaction::{AnchorCheckpointStatement, AttestRoundStatement};
+use anchor::tree::Tree;
 use anchor::{Action, Checkpoint, Hash, UnverifiedCheckpoint};
 use anyhow::{Context as _, Result, ensure};
 use store::{SavedCheckpoint, SendableAttestation, StagedGrowth};
@@ -111,7 +111,8 @@ async fn attest(app: &App, ready: &SendableAttestation) -> Result<()> {
         Ok((id, _)) => id,
         Err(error @ SendError::Refused { .. }) if error.says_done() => {
             let state = app.ledger.contract().read().round(app.origin(), ready.round);
-            let attested = state.and_then(|s| s.attestation).context("the chain lacks an attestation it says it has")?;
+            let attested =
+                state.and_then(|s| s.attestation).context("the chain lacks an attestation it says it has")?;
             attested.transaction
         }
         Err(error) => return Err(error).with_context(|| format!("round {} is not attested", ready.round)),
@@ -124,6 +125,7 @@ async fn attest(app: &App, ready: &SendableAttestation) -> Result<()> {
 pub(crate) async fn anchored(app: &App) -> Result<Option<Checkpoint>> {
     let Some(saved) = app.store.log_state().await?.checkpoint else { return Ok(None) };
     let origin = app.ledger.genesis().origin(app.origin());
-    let checkpoint = UnverifiedCheckpoint::parse(saved.note.as_bytes())?.verify(&origin, app.log_key.public())?;
+    let checkpoint =
+        UnverifiedCheckpoint::parse(saved.note.as_bytes())?.verify(&origin, app.log_key.public())?;
     Ok(Some(checkpoint))
 }

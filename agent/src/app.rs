@@ -1,6 +1,7 @@
 //! What one running agent holds, shared by rounds, anchoring, pages and API.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use anchor::commitment::EpochSecret;
@@ -53,6 +54,9 @@ impl App {
         }
         std::fs::create_dir_all(&config.data)
             .with_context(|| format!("cannot create {}", config.data.display()))?;
+        // Openings and raw replies lie here: nobody else's to read.
+        std::fs::set_permissions(&config.data, std::fs::Permissions::from_mode(0o700))
+            .with_context(|| format!("cannot restrict {}", config.data.display()))?;
         let log_key = keys::load(&config.key_path("log"))?;
         if genesis.member(&config.operator).map(|m| m.log_key) != Some(log_key.public()) {
             bail!("the log key of this data folder is not the one genesis has for `{}`", config.operator);
@@ -114,7 +118,12 @@ fn load_profiles(config: &AgentConfig) -> Result<BTreeMap<String, Arc<Profile>>>
     for path in &config.profiles {
         let profile: Profile = read_yaml(path)?;
         if profile.format != Profile::FORMAT {
-            bail!("{}: format is `{}`; this version reads {}", path.display(), profile.format, Profile::FORMAT);
+            bail!(
+                "{}: format is `{}`; this version reads {}",
+                path.display(),
+                profile.format,
+                Profile::FORMAT
+            );
         }
         let id = profile.id.clone();
         if profiles.insert(id.clone(), Arc::new(profile)).is_some() {

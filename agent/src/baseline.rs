@@ -20,7 +20,10 @@ pub async fn draft(app: &App, id: &str, elements: &[Dn]) -> Result<ChangeRequest
     let baselined: BTreeSet<Dn> = app.store.baselined().await?.into_iter().map(|b| b.element).collect();
     let chosen: Vec<Dn> = if elements.is_empty() {
         let stations = app.store.stations().await?.into_iter();
-        stations.filter(|s| s.last_read.is_some() && !baselined.contains(&s.element)).map(|s| s.element).collect()
+        stations
+            .filter(|s| s.last_read.is_some() && !baselined.contains(&s.element))
+            .map(|s| s.element)
+            .collect()
     } else {
         elements.to_vec()
     };
@@ -38,7 +41,8 @@ pub async fn draft(app: &App, id: &str, elements: &[Dn]) -> Result<ChangeRequest
     }
     let height = app.ledger.next_height();
     let agreement = app.ledger.contract().read().agreement_in_force(&app.config.agreement, height);
-    let agreement = agreement.with_context(|| format!("agreement {} is not in force", app.config.agreement))?;
+    let agreement =
+        agreement.with_context(|| format!("agreement {} is not in force", app.config.agreement))?;
     let now = clock::now();
     Ok(ChangeRequest {
         format: ChangeRequest::FORMAT.into(),
@@ -72,7 +76,8 @@ pub async fn take_over(app: &App) -> Result<()> {
         let mut stations: BTreeMap<Dn, Vec<BaselineObject>> = BTreeMap::new();
         for object in &view.request.baseline {
             let element = object.object.ancestor("ManagedElement");
-            let element = element.with_context(|| format!("{} lies below no ManagedElement", object.object))?;
+            let element =
+                element.with_context(|| format!("{} lies below no ManagedElement", object.object))?;
             stations.entry(element).or_default().push(object.clone());
         }
         let stations: Vec<_> =

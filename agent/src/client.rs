@@ -59,7 +59,8 @@ impl Client {
 
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         let bytes = self.get_bytes(path)?;
-        serde_json::from_slice(&bytes).with_context(|| format!("the agent's answer to {path} is not understood"))
+        serde_json::from_slice(&bytes)
+            .with_context(|| format!("the agent's answer to {path} is not understood"))
     }
 
     pub fn get_bytes(&self, path: &str) -> Result<Vec<u8>> {
@@ -70,7 +71,8 @@ impl Client {
 
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &Json) -> Result<T> {
         let bytes = self.post_bytes(path, "application/json", body.to_string().as_bytes())?;
-        serde_json::from_slice(&bytes).with_context(|| format!("the agent's answer to {path} is not understood"))
+        serde_json::from_slice(&bytes)
+            .with_context(|| format!("the agent's answer to {path} is not understood"))
     }
 
     pub fn post_bytes(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Vec<u8>> {
@@ -88,8 +90,12 @@ impl Client {
         let chain: ChainInfo = self.get("/api/v1/chain")?;
         let info: KeyInfo = self.get(&format!("/api/v1/keys/{}", key.public()))?;
         let name = action.name();
-        let transaction =
-            Transaction { chain_id: chain.chain_id, sender: key.public(), sequence: info.next_sequence, action };
+        let transaction = Transaction {
+            chain_id: chain.chain_id,
+            sender: key.public(),
+            sequence: info.next_sequence,
+            action,
+        };
         let encoded = hex::encode(transaction.sign(key).encode());
         let body = serde_json::to_value(SubmittedTransaction { transaction: encoded })?;
         let result: SubmitResult = self.post("/api/v1/transactions", &body)?;

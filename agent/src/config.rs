@@ -195,13 +195,20 @@ impl Targets {
             if credential.password_file.is_some() == credential.private_key_file.is_some() {
                 bail!("{}: credential `{name}` needs a password_file or a private_key_file", path.display());
             }
-            for file in [&mut credential.password_file, &mut credential.private_key_file].into_iter().flatten() {
+            for file in
+                [&mut credential.password_file, &mut credential.private_key_file].into_iter().flatten()
+            {
                 *file = base.join(&*file);
             }
         }
         for entry in &targets.stations {
             if !targets.credentials.contains_key(&entry.credential) {
-                bail!("{}: station {} names the unknown credential `{}`", path.display(), entry.element, entry.credential);
+                bail!(
+                    "{}: station {} names the unknown credential `{}`",
+                    path.display(),
+                    entry.element,
+                    entry.credential
+                );
             }
         }
         Ok(targets)
@@ -233,7 +240,8 @@ mod tests {
 
     #[test]
     fn a_yaml_fault_names_file_line_and_key() {
-        let error = parse_yaml::<Targets>("credentials: {}\nstations: []\nstatoins: []\n", "targets.yaml").unwrap_err();
+        let error = parse_yaml::<Targets>("credentials: {}\nstations: []\nstatoins: []\n", "targets.yaml")
+            .unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("targets.yaml:3:"), "{text}");
         assert!(text.contains("statoins"), "{text}");

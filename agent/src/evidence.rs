@@ -5,7 +5,7 @@ mod observation;
 
 use anchor::bundle::{BlockEvidence, BundleParts, Role, Subject, SubjectKind, TransactionEvidence};
 use anchor::proof::TlogProof;
-use anchor::record::{Attestation, ChangeRecord, Envelope, Record};
+use anchor::record::{Attestation, ChangeRecord, Envelope, Record, ViolationRecord};
 use anchor::transaction::{Subject as ChainSubject, SubjectKind as ChainSubjectKind};
 use anchor::tree::Tree;
 use anchor::trust::{Trust, TrustFile};
@@ -68,7 +68,8 @@ async fn write(app: &App, id: &str) -> Result<String> {
     std::fs::write(&part, bytes).with_context(|| format!("cannot write {}", part.display()))?;
     std::fs::rename(&part, &path).with_context(|| format!("cannot name {}", path.display()))?;
     let file = path.display().to_string();
-    let row = BundleRow { file: file.clone(), subject: id.to_owned(), created: clock::now(), trust: String::new() };
+    let row =
+        BundleRow { file: file.clone(), subject: id.to_owned(), created: clock::now(), trust: String::new() };
     app.store.add_bundle(&row).await?;
     Ok(file)
 }
@@ -77,7 +78,10 @@ async fn find(app: &App, id: &str) -> Result<(SubjectKind, LogLeaf)> {
     let round = id.strip_prefix("round-").and_then(|n| n.parse::<u64>().ok());
     if let Some(round) = round {
         let leaf = app.store.leaf_of(log::ATTESTATION, &format!("round/{round}")).await?;
-        return Ok((SubjectKind::Round, leaf.with_context(|| format!("round {round} has no anchored attestation"))?));
+        return Ok((
+            SubjectKind::Round,
+            leaf.with_context(|| format!("round {round} has no anchored attestation"))?,
+        ));
     }
     for (kind, name) in [(SubjectKind::Violation, "violation"), (SubjectKind::Change, "change")] {
         if let Some(leaf) = app.store.leaf_of(name, id).await? {
@@ -117,9 +121,10 @@ impl Builder<'_> {
                 let attestation = earlier.attestation.clone();
                 self.round(&attestation, Role::OpenBefore, Role::AttestBefore).await?;
             }
-            if let Record::Change(change) = record {
-                request = self.request(change).await?;
-            }
+            request = match record {
+                Record::Change(change) => self.request(change).await?,
+                Record::Violation(violation) => self.nearest(violation).await?,
+            };
         }
         let id = if kind == SubjectKind::Round { leaf.round.to_string() } else { id.to_owned() };
         let size = self.checkpoint.head().size;
@@ -139,7 +144,9 @@ impl Builder<'_> {
 
     async fn attestation(&self, round: u64) -> Result<Attestation> {
         let row = self.app.store.round(round).await?;
-        let bytes = row.and_then(|row| row.attestation).with_context(|| format!("round {round} has no attestation"))?;
+        let bytes = row
+            .and_then(|row| row.attestation)
+            .with_context(|| format!("round {round} has no attestation"))?;
         json::decode(&bytes).with_context(|| format!("the attestation of round {round} is unreadable"))
     }
 
@@ -176,8 +183,18 @@ impl Builder<'_> {
     async fn documents(&mut self, attestation: &Attestation) -> Result<()> {
         let inventory = format!("{}/{}", attestation.agreement.id, attestation.origin);
         let subjects = [
-            (Role::RegisterAgreement, ChainSubjectKind::Agreement, &attestation.agreement.id, attestation.agreement.version),
-            (Role::RegisterPolicySet, ChainSubjectKind::PolicySet, &attestation.policy_set.id, attestation.policy_set.version),
+            (
+                Role::RegisterAgreement,
+                ChainSubjectKind::Agreement,
+                &attestation.agreement.id,
+                attestation.agreement.version,
+            ),
+            (
+                Role::RegisterPolicySet,
+                ChainSubjectKind::PolicySet,
+                &attestation.policy_set.id,
+                attestation.policy_set.version,
+            ),
             (Role::RegisterInventory, ChainSubjectKind::Inventory, &inventory, attestation.inventory.version),
         ];
         for (role, kind, id, version) in subjects {
@@ -189,7 +206,8 @@ impl Builder<'_> {
     async fn subject(&mut self, role: Role, subject: ChainSubject) -> Result<()> {
         let (registered, approvals) = {
             let contract = self.app.ledger.contract().read();
-            let standing = contract.standing(&subject).with_context(|| format!("the chain does not know {subject}"))?;
+            let standing =
+                contract.standing(&subject).with_context(|| format!("the chain does not know {subject}"))?;
             (standing.transaction, contract.approvals(&subject))
         };
         self.add(role, &registered).await?;
@@ -197,6 +215,22 @@ impl Builder<'_> {
             self.add(Role::Approve, &approval.transaction).await?;
         }
         Ok(())
+    }
+
+    /// The first request a violation was weighed against that all its approvers approved, be it too late: its order
+    /// can then be checked.
+    async fn nearest(&mut self, violation: &ViolationRecord) -> Result<Option<serde_json::Value>> {
+        for considered in &violation.considered {
+            let subject =
+                ChainSubject { kind: ChainSubjectKind::Change, id: considered.request.clone(), version: 1 };
+            let found = self.app.ledger.contract().read().change(&considered.request);
+            if let Some(found) = found.filter(|found| found.standing.finalized.is_some()) {
+                self.subject(Role::Propose, subject).await?;
+                let body = self.app.read_body(&found.statement.body, "change request").await?;
+                return Ok(Some(body));
+            }
+        }
+        Ok(None)
     }
 
     /// The request that a change rests on: its proposal, its approvals, its body.

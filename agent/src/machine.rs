@@ -38,7 +38,8 @@ pub struct Machine {
 impl StateMachine for Machine {
     fn restore(&mut self, height: u64, entries: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), RestoreError> {
         let restored = if height == 0 {
-            Contract::from_genesis(&self.genesis).map_err(|e| RestoreError { height, reason: e.to_string() })?
+            Contract::from_genesis(&self.genesis)
+                .map_err(|e| RestoreError { height, reason: e.to_string() })?
         } else {
             Contract::restore(&self.genesis, entries)
                 .map_err(|e| RestoreError { height, reason: e.to_string() })?

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use model::Timestamp;
 use model::inventory::Accounting;
 use model::verdict::Authorisation;
-use model::Timestamp;
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts,
     Registry, TextEncoder,
@@ -52,8 +52,21 @@ const AUTHORISATION: Label = ("authorisation", AUTHORISATIONS);
 
 /// Names of all judgements, in the order in which they are tried.
 pub const AUTHORISATIONS: &[&str] = &[
-    "restored", "exact", "by-right", "standing", "undetermined", "no-right", "late", "early", "expired", "stale",
-    "exceeded", "deviating", "wrong-object", "unapproved", "unbaselined",
+    "restored",
+    "exact",
+    "by-right",
+    "standing",
+    "undetermined",
+    "no-right",
+    "late",
+    "early",
+    "expired",
+    "stale",
+    "exceeded",
+    "deviating",
+    "wrong-object",
+    "unapproved",
+    "unbaselined",
 ];
 
 const BUILD: &str = "ranproof_build_info";
@@ -152,7 +165,13 @@ pub const TABLE: &[Definition] = &[
         &[],
         "1 while the chain node runs, 0 after it has stopped; rounds then go on unopened.",
     ),
-    line(LOG_SIZE, Kind::Gauge, Unit::Count, &[], "Leaves of this operator's log that are anchored on the chain."),
+    line(
+        LOG_SIZE,
+        Kind::Gauge,
+        Unit::Count,
+        &[],
+        "Leaves of this operator's log that are anchored on the chain.",
+    ),
     line(LOG_WAITING, Kind::Gauge, Unit::Count, &[], "Leaves that are stored but not anchored yet."),
     line(
         ANCHORED,
@@ -258,7 +277,9 @@ impl Metrics {
     pub fn render(&self, readings: &Readings) -> String {
         self.take(readings);
         let mut out = Vec::new();
-        TextEncoder::new().encode(&self.0.registry.gather(), &mut out).expect("writing to memory does not fail");
+        TextEncoder::new()
+            .encode(&self.0.registry.gather(), &mut out)
+            .expect("writing to memory does not fail");
         String::from_utf8(out).expect("the encoder writes text")
     }
 
@@ -289,7 +310,11 @@ impl Metrics {
     }
 
     fn counter(&self, name: &str, labels: &[&str]) -> IntCounter {
-        self.0.counters.get(name).expect("counters are named by constants of the table").with_label_values(labels)
+        self.0
+            .counters
+            .get(name)
+            .expect("counters are named by constants of the table")
+            .with_label_values(labels)
     }
 
     fn gauge(&self, name: &str, labels: &[&str]) -> Gauge {
@@ -386,7 +411,7 @@ mod tests {
     #[test]
     fn every_bounded_series_is_there_before_the_first_event() {
         let text = Metrics::new("telecom").unwrap().render(&Readings::default());
-        assert!(text.contains(r#"ranproof_rounds_total{operator="telecom",result="error"} 0"#), "{text}");
+        assert!(text.contains(r#"ranproof_rounds_total{result="error",operator="telecom"} 0"#), "{text}");
         assert!(text.contains(r#"authorisation="wrong-object",operator="telecom"} 0"#), "{text}");
         assert!(text.contains("ranproof_round_duration_seconds_count"), "{text}");
     }
@@ -409,9 +434,15 @@ mod tests {
         metrics.changes_observed([Authorisation::Late]);
         let finished = Some((accounting, Timestamp(1500)));
         let text = metrics.render(&Readings { accounting: finished, ..Readings::default() });
-        assert!(text.contains(r#"result="incomplete"} 1"#), "{text}");
-        assert!(text.contains(r#"ranproof_round_stations{operator="telecom",outcome="collected"} 2"#), "{text}");
+        assert!(text.contains(r#"result="incomplete",operator="telecom"} 1"#), "{text}");
+        assert!(
+            text.contains(r#"ranproof_round_stations{outcome="collected",operator="telecom"} 2"#),
+            "{text}"
+        );
         assert!(text.contains(r#"authorisation="late",operator="telecom"} 1"#), "{text}");
-        assert!(text.contains(r#"ranproof_round_finished_timestamp_seconds{operator="telecom"} 1.5"#), "{text}");
+        assert!(
+            text.contains(r#"ranproof_round_finished_timestamp_seconds{operator="telecom"} 1.5"#),
+            "{text}"
+        );
     }
 }

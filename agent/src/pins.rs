@@ -66,7 +66,8 @@ impl App {
             anyhow::anyhow!("policy set {} v{} does not load: {first}", policy.id, policy.version)
         })?;
         let hash = self.inventory_body(&inventory.root).await?;
-        let hash = hash.with_context(|| format!("the body of inventory v{} is not here", inventory.version))?;
+        let hash =
+            hash.with_context(|| format!("the body of inventory v{} is not here", inventory.version))?;
         let stations: Inventory = self.read_body(&hash, "inventory").await?;
         let profile = self.profile_hash(&stations)?;
         Ok(InForce {

@@ -31,7 +31,12 @@ pub async fn preview(app: &App, request: &ChangeRequest) -> Result<Preview> {
     };
     let mut by_station: BTreeMap<Dn, Vec<Edit>> = BTreeMap::new();
     for expected in &request.edits {
-        let edit = Edit::between(&expected.object, &expected.attribute, expected.old.as_ref(), expected.new.as_ref());
+        let edit = Edit::between(
+            &expected.object,
+            &expected.attribute,
+            expected.old.as_ref(),
+            expected.new.as_ref(),
+        );
         let element = expected.object.ancestor("ManagedElement");
         if let (Some(edit), Some(element)) = (edit, element) {
             by_station.entry(element).or_default().push(edit);
@@ -39,7 +44,9 @@ pub async fn preview(app: &App, request: &ChangeRequest) -> Result<Preview> {
     }
     for (element, edits) in by_station {
         let Some(stored) = newest.iter().find(|s| s.element == element) else {
-            preview.edits.extend(edits.iter().map(|e| status(e, "unknown-object", "the station was never read")));
+            preview
+                .edits
+                .extend(edits.iter().map(|e| status(e, "unknown-object", "the station was never read")));
             continue;
         };
         let approved = app.store.approved_state(&element).await?;
@@ -50,7 +57,9 @@ pub async fn preview(app: &App, request: &ChangeRequest) -> Result<Preview> {
         let before = rules.broken(&stored.snapshot, &index);
         index.update(&element, Arc::new(planned.clone()), false);
         let after = rules.broken(&planned, &index);
-        preview.would_violate.extend(after.into_iter().filter(|(key, _)| !before.contains_key(key)).map(|(_, v)| v));
+        preview
+            .would_violate
+            .extend(after.into_iter().filter(|(key, _)| !before.contains_key(key)).map(|(_, v)| v));
         let touched: BTreeSet<&Dn> = edits.iter().map(|e| &e.object).collect();
         preview.expected.extend(touched.into_iter().filter_map(|dn| planned.object(dn)).map(|object| {
             ExpectedObject { object: object.dn().to_string(), digest: object.digest().to_string() }
@@ -81,9 +90,9 @@ fn fit(
     if !agreement.may_change(object, attribute).contains(&request.proposer) {
         return status(edit, "no-right", &format!("{} may not change this", request.proposer));
     }
-    let now = current.object(object).and_then(|o| {
-        if attribute == OBJECT { Some(o.as_value()) } else { o.attribute(attribute).cloned() }
-    });
+    let now = current
+        .object(object)
+        .and_then(|o| if attribute == OBJECT { Some(o.as_value()) } else { o.attribute(attribute).cloned() });
     if now != edit.old {
         return status(edit, "current-differs", &format!("it is {} now", shown(&now)));
     }

@@ -1,13 +1,17 @@
 //! Follows the chain and writes what it ordered into the store, where pages and judges find it. The chain's own
 //! database stays the truth; applying a height twice changes nothing.
 
-use anchor::transaction::{Decision, InventoryStatement, Subject, SubjectKind, statement_hash, transaction_id};
+use anchor::transaction::{
+    Decision, InventoryStatement, Subject, SubjectKind, statement_hash, transaction_id,
+};
 use anchor::{Action, Receipt, ReceiptOutcome, SignedTransaction};
 use anyhow::{Context as _, Result};
 use chain::FinalBlock;
 use contract::Contract;
 use model::Timestamp;
-use store::{Event, Missed, ProjectedBlock, ProjectedTransaction, Refused, Registration, RequestTerms, Store};
+use store::{
+    Event, Missed, ProjectedBlock, ProjectedTransaction, Refused, Registration, RequestTerms, Store,
+};
 
 use crate::ledger::Ledger;
 
@@ -73,7 +77,9 @@ fn events(contract: &Contract, height: u64, id: anchor::Hash, member: &str, acti
         Action::RegisterAgreement(_)
         | Action::RegisterPolicySet(_)
         | Action::RegisterInventory(_)
-        | Action::Propose(_) => registration(contract, member, action).map(Event::Registered).into_iter().collect(),
+        | Action::Propose(_) => {
+            registration(contract, member, action).map(Event::Registered).into_iter().collect()
+        }
         Action::Approve(statement) => {
             let subject = statement.subject.clone();
             let mut events = vec![Event::Decided {
@@ -103,14 +109,16 @@ fn events(contract: &Contract, height: u64, id: anchor::Hash, member: &str, acti
                 .is_some_and(|attestation| attestation.late);
             vec![Event::RoundAttested { statement: statement.clone(), late }]
         }
-        Action::AnchorCheckpoint(statement) => anchor::UnverifiedCheckpoint::parse(statement.checkpoint.as_bytes())
-            .map(|checkpoint| Event::Anchored {
-                origin: statement.origin.clone(),
-                size: checkpoint.claimed().size,
-                root: checkpoint.claimed().root,
-            })
-            .into_iter()
-            .collect(),
+        Action::AnchorCheckpoint(statement) => {
+            anchor::UnverifiedCheckpoint::parse(statement.checkpoint.as_bytes())
+                .map(|checkpoint| Event::Anchored {
+                    origin: statement.origin.clone(),
+                    size: checkpoint.claimed().size,
+                    root: checkpoint.claimed().root,
+                })
+                .into_iter()
+                .collect()
+        }
     }
 }
 

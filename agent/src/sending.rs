@@ -60,7 +60,11 @@ impl App {
         let key = self.log_key.public();
         let next = self.ledger.contract().read().next_sequence(&key);
         let next = next.context("the log key has used all its sequence numbers").map_err(SendError::Other)?;
-        self.store.align_sequence(&key, next).await.context("cannot align the key's sequence").map_err(SendError::Other)
+        self.store
+            .align_sequence(&key, next)
+            .await
+            .context("cannot align the key's sequence")
+            .map_err(SendError::Other)
     }
 
     async fn stage(&self, purpose: &str, action: Action) -> Result<OutgoingTransaction> {
@@ -84,7 +88,11 @@ impl App {
         }
     }
 
-    async fn conclude(&self, staged: &OutgoingTransaction, finality: &Finality) -> Result<(Hash, u64), SendError> {
+    async fn conclude(
+        &self,
+        staged: &OutgoingTransaction,
+        finality: &Finality,
+    ) -> Result<(Hash, u64), SendError> {
         let noted = match refusal(&finality.receipt) {
             None => self.store.mark_final(&staged.id, finality.height, finality.index).await,
             Some((code, reason)) => {

@@ -16,7 +16,8 @@ pub async fn serve(app: Arc<App>) -> Result<()> {
         .with_context(|| format!("cannot listen on {}", app.config.listen))?;
     let address = listener.local_addr().context("the listening socket has no address")?;
     tracing::info!("Pages at http://{address}/");
-    let router = api::router(app.clone()).merge(api::read::read_api(app.clone())).merge(web::router(app.clone()));
+    let router =
+        api::router(app.clone()).merge(api::read::read_api(app.clone())).merge(web::router(app.clone()));
     let schedule = tokio::spawn(schedule(app.clone()));
     let follower = tokio::spawn(follow(app.clone()));
     let mut stopping = app.stopping.subscribe();

@@ -23,7 +23,8 @@ pub fn canonical<T: Serialize>(body: &T) -> Result<Vec<u8>> {
 pub fn agreement(agreement: &Agreement) -> Result<(AgreementStatement, Vec<u8>)> {
     agreement.check()?;
     let body = canonical(agreement)?;
-    let sorted = |ids: &mut dyn Iterator<Item = &String>| ids.cloned().collect::<BTreeSet<_>>().into_iter().collect();
+    let sorted =
+        |ids: &mut dyn Iterator<Item = &String>| ids.cloned().collect::<BTreeSet<_>>().into_iter().collect();
     let statement = AgreementStatement {
         id: agreement.id.clone(),
         version: agreement.version,
@@ -77,7 +78,8 @@ fn yaml_files(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, 
     let mut out = Vec::new();
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
-        let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        let entries =
+            std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
         for entry in entries {
             let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
             if path.is_dir() {
@@ -163,7 +165,13 @@ pub fn trust(genesis: &Genesis, agreement: &Agreement) -> Result<TrustFile> {
     let mut trust = TrustFile::from_genesis(genesis);
     trust.agreements.push(TrustedAgreement {
         id: agreement.id.clone(),
-        parties: agreement.parties.iter().map(|p| p.id.clone()).collect::<BTreeSet<_>>().into_iter().collect(),
+        parties: agreement
+            .parties
+            .iter()
+            .map(|p| p.id.clone())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
     });
     trust.map_secrets.push(TrustedMapSecret {
         agreement: agreement.id.clone(),

@@ -51,17 +51,18 @@ impl Dn {
 
     /// Class of the object itself: that of the last RDN.
     pub fn class(&self) -> &str {
-        self.rdns().last().map_or("", |(class, _)| class)
+        let rdn = last_rdn(&self.0);
+        rdn.split_once('=').map_or(rdn, |(class, _)| class)
     }
 
     /// Id of the object itself, unescaped.
     pub fn id(&self) -> String {
-        self.rdns().last().map_or_else(String::new, |(_, id)| unescape(id))
+        last_rdn(&self.0).split_once('=').map_or_else(String::new, |(_, id)| unescape(id))
     }
 
     /// The containing object's name, `None` at the root.
     pub fn parent(&self) -> Option<Dn> {
-        let last = split_rdns(&self.0).last()?;
+        let last = last_rdn(&self.0);
         let end = self.0.len().checked_sub(last.len() + 1)?;
         Some(Dn(self.0[..end].into()))
     }
@@ -109,6 +110,19 @@ fn split_rdns(text: &str) -> impl Iterator<Item = &str> {
         }
         (false, c) => c == ',',
     })
+}
+
+/// From behind, since names of one station share long beginnings and classes are asked for often.
+fn last_rdn(text: &str) -> &str {
+    let mut end = text.len();
+    while let Some(comma) = text[..end].rfind(',') {
+        let slashes = text[..comma].bytes().rev().take_while(|b| *b == b'\\').count();
+        if slashes % 2 == 0 {
+            return &text[comma + 1..];
+        }
+        end = comma;
+    }
+    text
 }
 
 fn unescape(id: &str) -> String {
@@ -285,6 +299,8 @@ mod tests {
             prop_assert_eq!(name.id(), id);
             prop_assert_eq!(name.to_string().parse::<Dn>().unwrap(), name.clone());
             prop_assert_eq!(name.parent().unwrap(), Dn::root("SubNetwork", "a"));
+            prop_assert_eq!(name.class(), "ManagedElement");
+            prop_assert_eq!(split_rdns(name.as_str()).last(), Some(last_rdn(name.as_str())));
         }
     }
 }

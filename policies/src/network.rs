@@ -7,12 +7,9 @@ use model::{Dn, Object, Snapshot};
 
 /// How rules see beyond the object they judge.
 pub trait Neighbourhood {
-    /// An object in sight.
-    fn object(&self, dn: &Dn) -> Option<&Object>;
-
     /// The cells that a cell has relations to, in the order of the relations; `None` if the place where its
     /// relations stand is not in sight.
-    fn relations_of(&self, cell: &Object) -> Option<Vec<NeighbourRef>>;
+    fn relations_of(&self, cell: &Object) -> Option<Vec<NeighbourRef<'_>>>;
 
     /// The NRCellDU that an object belongs to: itself, or the one with the same cellLocalId on its station.
     fn cell_of<'a>(&'a self, object: &'a Object) -> Option<&'a Object>;
@@ -20,11 +17,11 @@ pub trait Neighbourhood {
 
 /// A cell that another one has a relation to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NeighbourRef {
-    /// Its NRCellDU if known, else the name the relation gives.
+pub struct NeighbourRef<'a> {
+    /// Its NRCellDU's name if that is in sight, else the name the relation gives.
     pub dn: Dn,
-    /// Whether its NRCellDU is in sight.
-    pub known: bool,
+    /// Its NRCellDU, `None` if that is not in sight.
+    pub cell: Option<&'a Object>,
     /// Whether its station's newest snapshot is older than the round being judged.
     pub stale: bool,
 }
@@ -41,16 +38,19 @@ pub struct NetworkIndex {
 struct Station {
     snapshot: Arc<Snapshot>,
     stale: bool,
-    /// (class, cellLocalId) → cell.
-    cells: BTreeMap<(&'static str, String), Dn>,
+    /// cellLocalId → NRCellDU, by its place in the snapshot.
+    cells: BTreeMap<String, usize>,
+    /// cellLocalId → NRCellCU.
+    units: BTreeMap<String, Dn>,
     /// NRCellCU → the references of its NRCellRelations, in their order.
     relations: BTreeMap<Dn, Vec<Reference>>,
 }
 
 #[derive(Debug, Clone)]
 enum Reference {
-    Cell(Dn),
-    /// The relation whose reference is missing or no name.
+    /// A cell, with its station.
+    Cell(Dn, Dn),
+    /// The relation whose reference is missing or names no cell of a station.
     Unreadable(Dn),
 }
 
@@ -114,34 +114,36 @@ impl NetworkIndex {
         sources.into_iter().flatten().filter(|source| *source != element).cloned().collect()
     }
 
+    /// An object of any station.
+    pub fn object(&self, dn: &Dn) -> Option<&Object> {
+        self.station_of(dn)?.snapshot.object(dn)
+    }
+
     fn station_of(&self, dn: &Dn) -> Option<&Station> {
         self.stations.get(&dn.ancestor(STATION)?)
     }
 
-    fn resolve(&self, reference: &Reference) -> NeighbourRef {
-        let dn = match reference {
-            Reference::Cell(dn) => dn,
+    fn resolve(&self, reference: &Reference) -> NeighbourRef<'_> {
+        let (dn, element) = match reference {
+            Reference::Cell(dn, element) => (dn, element),
             Reference::Unreadable(relation) => {
-                return NeighbourRef { dn: relation.clone(), known: false, stale: false };
+                return NeighbourRef { dn: relation.clone(), cell: None, stale: false };
             }
         };
-        let unknown = NeighbourRef { dn: dn.clone(), known: false, stale: false };
-        let Some(station) = self.station_of(dn) else { return unknown };
-        let Some(cell) = station.snapshot.object(dn).and_then(|object| station.cell_of(object)) else {
-            return unknown;
-        };
-        NeighbourRef { dn: cell.dn().clone(), known: true, stale: station.stale }
+        let station = self.stations.get(element);
+        let cell = station.and_then(|s| s.cell_of(s.snapshot.object(dn)?));
+        NeighbourRef {
+            dn: cell.map_or(dn, |cell| cell.dn()).clone(),
+            cell,
+            stale: cell.is_some() && station.is_some_and(|s| s.stale),
+        }
     }
 }
 
 impl Neighbourhood for NetworkIndex {
-    fn object(&self, dn: &Dn) -> Option<&Object> {
-        self.station_of(dn)?.snapshot.object(dn)
-    }
-
-    fn relations_of(&self, cell: &Object) -> Option<Vec<NeighbourRef>> {
+    fn relations_of(&self, cell: &Object) -> Option<Vec<NeighbourRef<'_>>> {
         let station = self.station_of(cell.dn())?;
-        let unit = if cell.class() == CELL_CU { cell.dn() } else { station.counterpart(cell, CELL_CU)? };
+        let unit = if cell.class() == CELL_CU { cell.dn() } else { station.units.get(local_id(cell)?)? };
         let references = station.relations.get(unit).map_or(&[][..], Vec::as_slice);
         Some(references.iter().map(|reference| self.resolve(reference)).collect())
     }
@@ -156,29 +158,25 @@ impl Neighbourhood for NetworkIndex {
 
 impl Station {
     fn new(snapshot: Arc<Snapshot>, stale: bool) -> Station {
-        let (mut cells, mut relations) = (BTreeMap::new(), BTreeMap::<Dn, Vec<Reference>>::new());
-        for object in snapshot.objects() {
-            let class = match object.class() {
-                "NRCellRelation" => {
+        let (mut cells, mut units) = (BTreeMap::new(), BTreeMap::new());
+        let mut relations = BTreeMap::<Dn, Vec<Reference>>::new();
+        for (place, object) in snapshot.objects().iter().enumerate() {
+            match (object.class(), local_id(object)) {
+                (CELL_DU, Some(id)) => {
+                    cells.entry(id.to_owned()).or_insert(place);
+                }
+                (CELL_CU, Some(id)) => {
+                    units.entry(id.to_owned()).or_insert_with(|| object.dn().clone());
+                }
+                ("NRCellRelation", _) => {
                     if let Some(unit) = object.dn().parent() {
                         relations.entry(unit).or_default().push(Reference::of(object));
                     }
-                    continue;
                 }
-                CELL_DU => CELL_DU,
-                CELL_CU => CELL_CU,
-                _ => continue,
-            };
-            if let Some(id) = local_id(object) {
-                cells.entry((class, id.to_owned())).or_insert_with(|| object.dn().clone());
+                _ => {}
             }
         }
-        Station { snapshot, stale, cells, relations }
-    }
-
-    /// The cell of another class with the same cellLocalId.
-    fn counterpart(&self, object: &Object, class: &'static str) -> Option<&Dn> {
-        self.cells.get(&(class, local_id(object)?.to_owned()))
+        Station { snapshot, stale, cells, units, relations }
     }
 
     fn cell_of(&self, object: &Object) -> Option<&Object> {
@@ -189,7 +187,7 @@ impl Station {
             let name = value.occurrences().first()?.as_text()?;
             self.snapshot.object(&name.parse().ok()?)
         });
-        referenced.or_else(|| self.snapshot.object(self.counterpart(object, CELL_DU)?))
+        referenced.or_else(|| self.snapshot.objects().get(*self.cells.get(local_id(object)?)?))
     }
 
     /// The stations its relations point to.
@@ -197,7 +195,7 @@ impl Station {
         let references = self.relations.values().flatten();
         references
             .filter_map(|reference| match reference {
-                Reference::Cell(dn) => dn.ancestor(STATION),
+                Reference::Cell(_, element) => Some(element.clone()),
                 Reference::Unreadable(_) => None,
             })
             .collect()
@@ -207,8 +205,9 @@ impl Station {
 impl Reference {
     fn of(relation: &Object) -> Reference {
         let name = relation.attribute("adjacentNRCellRef").and_then(|value| value.as_text());
-        match name.and_then(|name| name.parse().ok()) {
-            Some(dn) => Reference::Cell(dn),
+        let dn = name.and_then(|name| name.parse::<Dn>().ok());
+        match dn.and_then(|dn| dn.ancestor(STATION).map(|element| (dn, element))) {
+            Some((dn, element)) => Reference::Cell(dn, element),
             None => Reference::Unreadable(relation.dn().clone()),
         }
     }
@@ -258,11 +257,11 @@ mod tests {
         let mut index = NetworkIndex::default();
         index.update(&element(1), station(1, 2), false);
         let unknown = index.relations_of(cell(&index, 1)).unwrap();
-        assert_eq!(unknown.iter().map(|n| n.known).collect::<Vec<_>>(), [false]);
+        assert_eq!(unknown.iter().map(|n| n.cell.is_some()).collect::<Vec<_>>(), [false]);
         index.update(&element(2), station(2, 1), true);
         let known = index.relations_of(cell(&index, 1)).unwrap();
         assert_eq!(known[0].dn, dn("SubNetwork=a,ManagedElement=g2,GNBDUFunction=1,NRCellDU=1"));
-        assert!(known[0].known && known[0].stale);
+        assert!(known[0].cell.is_some() && known[0].stale);
         index.mark_fresh(&element(2));
         assert!(!index.relations_of(cell(&index, 1)).unwrap()[0].stale);
     }

@@ -20,18 +20,21 @@ pub(crate) fn did_you_mean<'a>(unknown: &str, known: impl IntoIterator<Item = &'
     nearest(unknown, known).map_or_else(String::new, |name| format!("did you mean `{name}`?"))
 }
 
-/// Levenshtein distance; names are short, longer ones are cut.
+/// Edit distance where two swapped neighbours are one slip; names are short, longer ones are cut.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut before: Vec<usize> = vec![0; b.len() + 1];
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
+    for (i, x) in a.iter().enumerate() {
+        let mut next = vec![i + 1; b.len() + 1];
         for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+            let substituted = row[j] + usize::from(x != y);
+            next[j + 1] = substituted.min(row[j + 1] + 1).min(next[j] + 1);
+            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+                next[j + 1] = next[j + 1].min(before[j - 1] + 1);
+            }
         }
+        before = std::mem::replace(&mut row, next);
     }
     row[b.len()]
 }
@@ -46,7 +49,7 @@ mod tests {
         assert_eq!(nearest("nrPci", known), Some("nRPCI"));
         assert_eq!(nearest("administratveState", known), Some("administrativeState"));
         assert_eq!(nearest("colour", known), None);
-        assert_eq!(distance("abc", "acb"), 2);
+        assert_eq!(distance("abc", "acb"), 1);
         assert_eq!(distance("", "abc"), 3);
     }
 }

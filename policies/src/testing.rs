@@ -330,33 +330,31 @@ impl Attributes {
 /// What a case says lies around its object.
 struct Surroundings {
     cell: Option<Object>,
-    relations: Option<Vec<NeighbourRef>>,
-    objects: BTreeMap<Dn, Object>,
+    /// Name, the cell if known, and whether its snapshot is an old one.
+    relations: Option<Vec<(Dn, Option<Object>, bool)>>,
 }
 
 impl Surroundings {
     fn of(case: &TestCase) -> Surroundings {
-        let neighbours = case.neighbours.iter().flatten();
-        let objects = neighbours.filter_map(|n| Some((n.dn.clone(), build(&n.dn, n.attributes.as_ref()?))));
-        let relations = case.neighbours.as_ref().map(|list| {
-            let reference = |n: &TestNeighbour| NeighbourRef {
-                dn: n.dn.clone(),
-                known: n.attributes.is_some(),
-                stale: n.stale,
-            };
-            list.iter().map(reference).collect()
-        });
-        Surroundings { cell: case.cell.as_ref().map(TestObject::build), relations, objects: objects.collect() }
+        let relation = |n: &TestNeighbour| {
+            (n.dn.clone(), n.attributes.as_ref().map(|attributes| build(&n.dn, attributes)), n.stale)
+        };
+        Surroundings {
+            cell: case.cell.as_ref().map(TestObject::build),
+            relations: case.neighbours.as_ref().map(|list| list.iter().map(relation).collect()),
+        }
     }
 }
 
 impl Neighbourhood for Surroundings {
-    fn object(&self, dn: &Dn) -> Option<&Object> {
-        self.objects.get(dn)
-    }
-
-    fn relations_of(&self, _: &Object) -> Option<Vec<NeighbourRef>> {
-        self.relations.clone()
+    fn relations_of(&self, _: &Object) -> Option<Vec<NeighbourRef<'_>>> {
+        let relations = self.relations.as_ref()?.iter();
+        let neighbour = relations.map(|(dn, cell, stale)| NeighbourRef {
+            dn: dn.clone(),
+            cell: cell.as_ref(),
+            stale: *stale,
+        });
+        Some(neighbour.collect())
     }
 
     fn cell_of<'a>(&'a self, object: &'a Object) -> Option<&'a Object> {

@@ -148,9 +148,8 @@ impl Netconfd {
         let folder = self.folder.path().display();
         let port = self.port;
         // Without PAM sshd refuses an account that has no password at all, as root has on some systems.
-        let locked = fs::read_to_string("/etc/shadow").is_ok_and(|shadow| {
-            shadow.lines().any(|line| line.starts_with(&format!("{}:!", self.user)))
-        });
+        let locked = fs::read_to_string("/etc/shadow")
+            .is_ok_and(|shadow| shadow.lines().any(|line| line.starts_with(&format!("{}:!", self.user))));
         let pam = if locked { "yes" } else { "no" };
         format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\n\

@@ -74,7 +74,9 @@ pub async fn put_body(State(app): State<Arc<App>>, body: Bytes) -> Answer<Hash> 
     // `ranproof/inventory/1` is of the kind `inventory`.
     let format = value.get("format").and_then(serde_json::Value::as_str).unwrap_or_default();
     let Some(kind) = format.strip_prefix("ranproof/").and_then(|rest| rest.split('/').next()) else {
-        return Err(ApiError::bad_request("the body has no `format` of ours; hint: ranproof/change/1 and the like"));
+        return Err(ApiError::bad_request(
+            "the body has no `format` of ours; hint: ranproof/change/1 and the like",
+        ));
     };
     Ok(Json(app.store.put_body(kind, &body, clock::now()).await?))
 }
@@ -100,7 +102,8 @@ pub async fn subject(
     };
     let (info, inventory_root) = {
         let contract = app.ledger.contract().read();
-        describe(&contract, kind, &id).ok_or_else(|| ApiError::not_found(format!("{id} is not registered")))?
+        describe(&contract, kind, &id)
+            .ok_or_else(|| ApiError::not_found(format!("{id} is not registered")))?
     };
     let mut info = info;
     if let Some(root) = inventory_root {

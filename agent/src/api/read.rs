@@ -102,7 +102,8 @@ async fn rounds(
 }
 
 async fn round(State(site): State<Site>, Path(round): Path<String>) -> Answer<RoundView> {
-    let number = round.parse().map_err(|_| bad(format!("round `{round}` is not a number; hint: such as 7")))?;
+    let number =
+        round.parse().map_err(|_| bad(format!("round `{round}` is not a number; hint: such as 7")))?;
     Ok(Json(load::round(&site, number).await?))
 }
 

@@ -68,12 +68,18 @@ fn check_body(
         (SubjectKind::Agreement, Action::RegisterAgreement(s)) if s.id == id => s.body,
         (SubjectKind::PolicySet, Action::RegisterPolicySet(s)) if s.id == id => s.body,
         (SubjectKind::Change, Action::Propose(s)) if s.id == id => s.body,
-        (SubjectKind::Inventory, Action::RegisterInventory(s)) if format!("{}/{}", s.agreement, s.origin) == id => {
-            let inventory: Inventory = serde_json::from_slice(body).context("the inventory's body is unreadable")?;
+        (SubjectKind::Inventory, Action::RegisterInventory(s))
+            if format!("{}/{}", s.agreement, s.origin) == id =>
+        {
+            let inventory: Inventory =
+                serde_json::from_slice(body).context("the inventory's body is unreadable")?;
             let agreement = agreement_of(client, &s.agreement)?;
             let root = statements::inventory_root(&inventory, &statements::map_secret(&agreement)?)?;
             if root != s.root || inventory.stations.len() as u64 != s.count {
-                bail!("the inventory's body has root {root}, its statement says {}; nothing was signed", s.root);
+                bail!(
+                    "the inventory's body has root {root}, its statement says {}; nothing was signed",
+                    s.root
+                );
             }
             return Ok(());
         }
@@ -88,7 +94,8 @@ fn check_body(
 /// The newest registered version of an agreement, read and checked.
 pub fn agreement_of(client: &Client, id: &str) -> Result<Agreement> {
     let read = read_subject(client, SubjectKind::Agreement, id)?;
-    let agreement: Agreement = serde_json::from_slice(&read.body).context("the agreement's body is unreadable")?;
+    let agreement: Agreement =
+        serde_json::from_slice(&read.body).context("the agreement's body is unreadable")?;
     agreement.check()?;
     Ok(agreement)
 }

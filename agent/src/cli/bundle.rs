@@ -21,7 +21,8 @@ pub struct BundleArgs {
 
 pub fn fetch(args: &BundleArgs) -> Result<Exit> {
     let bytes = Client::new(&args.agent)?.get_bytes(&format!("/api/v1/bundles/{}", percent(&args.id)))?;
-    std::fs::write(&args.output, &bytes).with_context(|| format!("cannot write {}", args.output.display()))?;
+    std::fs::write(&args.output, &bytes)
+        .with_context(|| format!("cannot write {}", args.output.display()))?;
     talk(&format!("Wrote {} ({} bytes)", args.output.display(), bytes.len()));
     Ok(Exit::Clean)
 }
@@ -35,7 +36,8 @@ pub struct VerifyArgs {
 }
 
 pub fn verify(args: &VerifyArgs, json: bool) -> Result<Exit> {
-    let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let read =
+        |path: &PathBuf| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let trust = Trust::parse(&read(&args.trust)?).with_context(|| args.trust.display().to_string())?;
     let report = anchor::verify(&read(&args.file)?, &trust);
     if json {

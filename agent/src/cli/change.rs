@@ -70,7 +70,8 @@ pub fn run(command: &ChangeCommand, json: bool) -> Result<Exit> {
     match command {
         ChangeCommand::Baseline { id, elements, output, agent } => {
             let client = Client::new(agent)?;
-            let request: Json = client.post("/api/v1/baselines", &json!({ "id": id, "elements": elements }))?;
+            let request: Json =
+                client.post("/api/v1/baselines", &json!({ "id": id, "elements": elements }))?;
             let text = serde_json::to_string_pretty(&request)?;
             std::fs::write(output, text).with_context(|| format!("cannot write {}", output.display()))?;
             talk(&format!("Wrote {}", output.display()));
@@ -156,13 +157,17 @@ fn preview(file: &PathBuf, agent: &AgentOptions, json: bool) -> Result<()> {
 }
 
 fn list(changes: &Json) -> String {
-    let field = |change: &Json, name: &str| {
-        change.get(name).and_then(Json::as_str).unwrap_or("-").to_owned()
-    };
+    let field = |change: &Json, name: &str| change.get(name).and_then(Json::as_str).unwrap_or("-").to_owned();
     let rows = changes.get("changes").and_then(Json::as_array).cloned().unwrap_or_default();
     rows.iter()
         .map(|c| {
-            format!("{}  {}  {}  {}\n", field(c, "id"), field(c, "standing"), field(c, "progress"), field(c, "title"))
+            format!(
+                "{}  {}  {}  {}\n",
+                field(c, "id"),
+                field(c, "standing"),
+                field(c, "progress"),
+                field(c, "title")
+            )
         })
         .collect()
 }

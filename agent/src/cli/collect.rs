@@ -37,7 +37,12 @@ fn describe(summary: &RoundSummary) -> String {
     let opened = summary.opened.map_or("unopened".into(), |h| format!("opened at height {h}"));
     let mut text = format!(
         "Round {} ({opened}): {} expected = {} collected + {} unchanged + {} failed + {} skipped\n",
-        summary.round, summary.expected, summary.collected, summary.unchanged, summary.failed, summary.skipped
+        summary.round,
+        summary.expected,
+        summary.collected,
+        summary.unchanged,
+        summary.failed,
+        summary.skipped
     );
     let changes = summary.changes;
     text.push_str(&format!(

@@ -27,7 +27,8 @@ pub struct AgentArgs {
 
 /// Talk goes to standard error; `RUST_LOG` says how much.
 pub fn start_logging() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("info,{}", chain::ENGINE_LOG_FILTER)));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(format!("info,{}", chain::ENGINE_LOG_FILTER)));
     // A second subscriber in one process is a test's; the first one stays.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }

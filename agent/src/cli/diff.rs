@@ -32,7 +32,8 @@ pub fn run(args: &DiffArgs, json: bool) -> Result<Exit> {
     };
     let read = |path: &Path| {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        read_file_bytes(&bytes, &ReadContext::new(&profile, &args.element)).with_context(|| path.display().to_string())
+        read_file_bytes(&bytes, &ReadContext::new(&profile, &args.element))
+            .with_context(|| path.display().to_string())
     };
     let edits = diff(&read(&args.old)?, &read(&args.new)?)?;
     if json {

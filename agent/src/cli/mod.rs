@@ -2,12 +2,13 @@
 
 mod agreement;
 mod approve;
-//mod bench;
+mod bench;
 mod bundle;
 mod change;
 mod collect;
 mod daemon;
 mod diff;
+mod fsck;
 mod inventory;
 pub mod node;
 pub mod output;
@@ -21,7 +22,12 @@ use output::Exit;
 
 /// Joint configuration audit for operators who share one radio network.
 #[derive(Debug, Parser)]
-#[command(name = "ranproof", version, about, after_help = "Exit codes: 0 clean or verified, 1 violations found or proof refuted, 2 could not do it, 3 evidence incomplete.")]
+#[command(
+    name = "ranproof",
+    version,
+    about,
+    after_help = "Exit codes: 0 clean or verified, 1 violations found or proof refuted, 2 could not do it, 3 evidence incomplete."
+)]
 struct Cli {
     /// Print machine-readable JSON on standard output.
     #[arg(long, global = true)]
@@ -62,9 +68,11 @@ enum Command {
     /// Set up and look at the chain node
     #[command(subcommand)]
     Node(node::NodeCommand),
+    /// Hash again everything that an agent stored
+    Fsck(fsck::FsckArgs),
     /// Play stations: real NETCONF over real SSH
     Sim(sim::cli::SimArgs),
-    //Bench(bench::BenchCommand),
+    Bench(bench::BenchCommand),
 }
 
 /// Parses the arguments, runs the command, prints one error with its causes.
@@ -94,7 +102,8 @@ fn run(command: Command, json: bool) -> anyhow::Result<Exit> {
         Command::Bundle(args) => bundle::fetch(&args),
         Command::Verify(args) => bundle::verify(&args, json),
         Command::Node(command) => node::run(&command, json),
+        Command::Fsck(args) => fsck::run(&args, json),
         Command::Sim(options) => daemon::simulate(&options),
-        //Command::Bench(command) => bench::run(&command, json),
+        Command::Bench(command) => bench::run(&command, json),
     }
 }

@@ -108,7 +108,11 @@ fn init(data: &Path, json: bool) -> Result<()> {
     let (log, consensus) = (key("log")?, key("consensus")?);
     keys::create_secret(&data.join("keys/salt.key"))?;
     let public = serde_json::json!({ "log_key": log.public(), "consensus_key": consensus.public() });
-    if json { print_json(&public) } else { print(&format!("log {}\nconsensus {}", log.public(), consensus.public())) }
+    if json {
+        print_json(&public)
+    } else {
+        print(&format!("log {}\nconsensus {}", log.public(), consensus.public()))
+    }
 }
 
 /// Reads a genesis file.
@@ -123,7 +127,8 @@ pub fn load_genesis(path: &Path) -> Result<Genesis> {
 fn genesis(members: &Path, chain_id: &str, output: &Path) -> Result<()> {
     let file: MembersFile = read_yaml(members)?;
     let validators = file.members.iter().filter(|m| m.power > 0).map(|m| {
-        let key = m.consensus_key.with_context(|| format!("member {} has power but no consensus_key", m.id))?;
+        let key =
+            m.consensus_key.with_context(|| format!("member {} has power but no consensus_key", m.id))?;
         Ok(Validator { key, power: m.power, member: m.id.clone() })
     });
     let validators = validators.collect::<Result<Vec<_>>>()?;

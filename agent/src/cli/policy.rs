@@ -12,8 +12,8 @@ use serde_json::json;
 use super::approve::{self, ApproveArgs, SignOptions};
 use super::output::{Exit, print, print_json, talk};
 use crate::client::Client;
-use crate::statements::{self, PolicyBody, PolicyFile};
 use crate::keys;
+use crate::statements::{self, PolicyBody, PolicyFile};
 
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
@@ -50,7 +50,8 @@ pub fn run(command: &PolicyCommand, json: bool) -> Result<Exit> {
                 bail!("{} has {} faults; nothing was registered", dir.display(), faults.len());
             }
             let files = pairs.into_iter().map(|(name, text)| PolicyFile { name, text }).collect();
-            let body = PolicyBody { format: PolicyBody::FORMAT.into(), id: id.clone(), version: *version, files };
+            let body =
+                PolicyBody { format: PolicyBody::FORMAT.into(), id: id.clone(), version: *version, files };
             let (statement, bytes) = statements::policy_set(&body, agreement)?;
             let client = Client::new(&sign.agent)?;
             client.put_body(&bytes)?;

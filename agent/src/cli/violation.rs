@@ -54,13 +54,18 @@ pub struct VerbArgs {
 pub fn run(command: &ViolationCommand, json: bool) -> Result<Exit> {
     match command {
         ViolationCommand::List { state, severity, agent } => {
-            let mut path = format!("/api/v1/violations?state={}", percent(state.as_deref().unwrap_or("open")));
+            let mut path =
+                format!("/api/v1/violations?state={}", percent(state.as_deref().unwrap_or("open")));
             if let Some(severity) = severity {
                 path.push_str(&format!("&severity={}", percent(severity)));
             }
             let page: Json = Client::new(agent)?.get(&path)?;
             let rows = page.get("violations").and_then(Json::as_array).cloned().unwrap_or_default();
-            if json { print_json(&page)? } else { print(&rows.iter().map(line).collect::<String>())? }
+            if json {
+                print_json(&page)?
+            } else {
+                print(&rows.iter().map(line).collect::<String>())?
+            }
             Ok(if rows.is_empty() { Exit::Clean } else { Exit::Found })
         }
         ViolationCommand::Show { id, agent } => {

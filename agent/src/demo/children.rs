@@ -38,17 +38,15 @@ impl Running {
         Ok(Running { name: name.to_owned(), child, log: log.to_owned() })
     }
 
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Fails if the process has ended, with the last words of its log.
     pub fn check_alive(&mut self) -> Result<()> {
-        let Some(status) = self.child.try_wait().with_context(|| format!("cannot ask for {}", self.name))? else {
+        let Some(status) = self.child.try_wait().with_context(|| format!("cannot ask for {}", self.name))?
+        else {
             return Ok(());
         };
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let tail = log.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
+        let tail =
+            log.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
         bail!("{} ended ({status}); the end of {}:\n{tail}", self.name, self.log.display())
     }
 
@@ -62,7 +60,10 @@ impl Running {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        self.child.kill().and_then(|()| self.child.wait()).with_context(|| format!("cannot end {}", self.name))?;
+        self.child
+            .kill()
+            .and_then(|()| self.child.wait())
+            .with_context(|| format!("cannot end {}", self.name))?;
         Ok(())
     }
 }

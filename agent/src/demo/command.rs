@@ -11,8 +11,6 @@ use super::children::program;
 /// Somebody with an approval key at an agent.
 #[derive(Debug, Clone)]
 pub struct Person {
-    /// Member id.
-    pub member: String,
     pub key: PathBuf,
     pub agent: String,
     pub token_file: PathBuf,

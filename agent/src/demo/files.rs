@@ -7,14 +7,14 @@ use anyhow::{Context as _, Result};
 use model::{Agreement, Inventory, Station};
 use serde_json::{Value as Json, json};
 
-use super::command;
 use crate::cli::node::load_genesis;
 use crate::config::parse_yaml;
 use crate::keys;
 
 /// The agreement of the examples, with a map secret of its own.
 pub fn agreement(path: &Path) -> Result<Agreement> {
-    let mut agreement: Agreement = parse_yaml(include_str!("../../../examples/agreement.yaml"), "agreement.yaml")?;
+    let mut agreement: Agreement =
+        parse_yaml(include_str!("../../../examples/agreement.yaml"), "agreement.yaml")?;
     agreement.map_secret = hex::encode(keys::random_bytes::<32>()?);
     write(path, &serde_json::to_string_pretty(&agreement)?)?;
     Ok(agreement)
@@ -63,13 +63,16 @@ pub fn stations(dir: &Path, known: &sim::Inventory, inventory: &Path, targets: &
     write(targets, &serde_json::to_string_pretty(&targets_file)?)
 }
 
-/// Keys of the three members and the genesis file made of them. One validator: Telecom.
-pub fn federation(dir: &Path) -> Result<()> {
+/// Keys of the three members and the genesis file made of them, by commands that `run` runs. One validator: Telecom.
+pub fn federation(dir: &Path, run: impl Fn(&[&str]) -> Result<String>) -> Result<()> {
     let mut members = Vec::new();
-    for (id, name, role) in [("telecom", "Telecom", "operator"), ("unicom", "Unicom", "operator"), ("tower", "Tower", "tower")] {
-        let approval = command::run(&["node", "key", &text(&dir.join(format!("people/{id}/approval.key")))])?;
+    for (id, name, role) in
+        [("telecom", "Telecom", "operator"), ("unicom", "Unicom", "operator"), ("tower", "Tower", "tower")]
+    {
+        let approval = run(&["node", "key", &text(&dir.join(format!("people/{id}/approval.key")))])?;
         let data = dir.join(format!("{id}/data"));
-        let public: Json = serde_json::from_str(&command::run(&["node", "init", "--data", &text(&data), "--json"])?)?;
+        let public: Json =
+            serde_json::from_str(&run(&["node", "init", "--data", &text(&data), "--json"])?)?;
         let power = if id == "telecom" { 3 } else { 0 };
         members.push(json!({
             "id": id,
@@ -84,7 +87,16 @@ pub fn federation(dir: &Path) -> Result<()> {
     let file = dir.join("members.json");
     write(&file, &serde_json::to_string_pretty(&json!({ "members": members }))?)?;
     let genesis = text(&dir.join("genesis.json"));
-    command::run(&["node", "genesis", "--members", &text(&file), "--chain-id", "demo", "--output", &genesis])?;
+    run(&[
+        "node",
+        "genesis",
+        "--members",
+        &text(&file),
+        "--chain-id",
+        "demo",
+        "--output",
+        &genesis,
+    ])?;
     Ok(())
 }
 
@@ -94,7 +106,7 @@ pub fn trust(genesis: &Path, agreement: &Agreement, path: &Path) -> Result<()> {
     write(path, &trust.to_yaml())
 }
 
-/// The agent's configuration on two free ports.
+/// The agent's configuration on two ports; 0 takes a free one at each start.
 pub fn agent(path: &Path, page: u16, node: u16) -> Result<()> {
     let config = json!({
         "format": "ranproof/agent/1",

@@ -3,7 +3,7 @@
 
 mod children;
 mod command;
-mod files;
+pub mod files;
 mod report;
 mod story;
 mod world;

@@ -168,9 +168,13 @@ fn check(world: &World, told: &Told, report: &Report) -> Result<()> {
         ensure!(found, "the story lacks the violation {authorisation} of {element} {attribute}");
     }
     let restored = report.violations.iter().find(|v| text(v, "element").ends_with("gnb-0009"));
-    ensure!(restored.is_some_and(|v| text(v, "state") == "resolved"), "the restored value left its violation open");
+    ensure!(
+        restored.is_some_and(|v| text(v, "state") == "resolved"),
+        "the restored value left its violation open"
+    );
     for (element, reason) in TROUBLES {
-        let found = report.failed.iter().any(|f| f.element.ends_with(element) && is_reason(&f.reason, reason));
+        let found =
+            report.failed.iter().any(|f| f.element.ends_with(element) && is_reason(&f.reason, reason));
         ensure!(found, "{element} is not reported as {reason}: {:?}", report.failed);
     }
     let accounted = report.collected + report.unchanged + report.skipped + report.failed.len() as u64;

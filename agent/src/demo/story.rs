@@ -40,7 +40,17 @@ fn agree(world: &World) -> Result<()> {
     }
     world.say("The policy set and the inventory of stations likewise");
     let policies = world.path("policies");
-    let args = ["policy", "register", &policies, "--id", "nr-shared", "--set-version", "1", "--agreement", "bj-east"];
+    let args = [
+        "policy",
+        "register",
+        &policies,
+        "--id",
+        "nr-shared",
+        "--set-version",
+        "1",
+        "--agreement",
+        "bj-east",
+    ];
     world.telecom.run(&args)?;
     world.telecom.run(&["inventory", "register", &world.path("inventory.yaml")])?;
     for person in world.people() {
@@ -89,7 +99,9 @@ fn approved_change(world: &World, told: &mut Told) -> Result<()> {
 
 /// What nobody approved, or approved otherwise.
 fn broken_rules(world: &World, told: &mut Told) -> Result<()> {
-    world.say("Then things go wrong: power raised, PLMN list reordered, an operator cell locked, a change too far,");
+    world.say(
+        "Then things go wrong: power raised, PLMN list reordered, an operator cell locked, a change too far,",
+    );
     world.say("one before its window, one before its approval, an object deleted");
     let power = "configuredMaxTxPower";
     // unapproved
@@ -141,7 +153,8 @@ fn aftermath(world: &mut World, told: &mut Told) -> Result<()> {
 
 fn propose(world: &World, request: &ChangeRequest) -> Result<()> {
     let file = world.path(&format!("{}.json", request.id));
-    std::fs::write(&file, serde_json::to_string_pretty(request)?).with_context(|| format!("cannot write {file}"))?;
+    std::fs::write(&file, serde_json::to_string_pretty(request)?)
+        .with_context(|| format!("cannot write {file}"))?;
     let preview: Preview = world.telecom.ask(&["change", "preview", &file])?;
     ensure!(
         preview.edits.iter().all(|edit| edit.status == "ready"),

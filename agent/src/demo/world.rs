@@ -14,7 +14,7 @@ pub use sim::Fault;
 
 use super::DemoOptions;
 use super::children::{Running, wait_until};
-use super::command::Person;
+use super::command::{self, Person};
 use super::files::{self, text};
 use crate::api::types::RoundSummary;
 use crate::cli::output::talk;
@@ -56,7 +56,7 @@ impl World {
             known.stations.iter().all(|s| std::net::TcpStream::connect(s.address).is_ok())
         })?;
         talk("Drawing keys, writing agreement, inventory and policies");
-        files::federation(&dir)?;
+        files::federation(&dir, command::run)?;
         let agreement = files::agreement(&dir.join("agreement.yaml"))?;
         files::policies(&dir.join("policies"))?;
         files::stations(&stations, &known, &dir.join("inventory.yaml"), &dir.join("telecom/targets.json"))?;
@@ -73,7 +73,6 @@ impl World {
         let client = Client::new(&reader)?;
         wait_until("the agent's start", &mut processes, || client.get_bytes("/api/v1/chain").is_ok())?;
         let person = |member: &str| Person {
-            member: member.to_owned(),
             key: dir.join(format!("people/{member}/approval.key")),
             agent: url.clone(),
             token_file: token_file.clone(),
@@ -124,7 +123,11 @@ impl World {
     }
 
     fn station(&self, number: usize) -> Result<&sim::StationEntry> {
-        self.known.stations.iter().find(|s| s.station == number).with_context(|| format!("no station {number}"))
+        self.known
+            .stations
+            .iter()
+            .find(|s| s.station == number)
+            .with_context(|| format!("no station {number}"))
     }
 
     fn read(&self, object: &Dn) -> Result<Json> {
@@ -152,7 +155,8 @@ impl World {
     /// The first relation of a station's first cell.
     pub fn first_relation(&self, number: usize) -> Result<Dn> {
         let cell = self.object(number, "GNBCUCPFunction=1,NRCellCU=1")?;
-        let contained = self.read(&cell)?.get("contains").and_then(Json::as_array).cloned().unwrap_or_default();
+        let contained =
+            self.read(&cell)?.get("contains").and_then(Json::as_array).cloned().unwrap_or_default();
         let first = contained.first().and_then(Json::as_str).context("the cell has no relation")?;
         Ok(first.parse()?)
     }
@@ -184,7 +188,9 @@ impl World {
         let station = self.known.stations.iter().find(|s| s.element == element.as_str());
         let station = station.with_context(|| format!("no station {element}"))?;
         let target = manager::target(&self.dir.join("stations"), station, &self.known.manager.user)?;
-        self.runtime.block_on(manager::edit(&target, &[edit])).with_context(|| format!("cannot edit {object}"))
+        self.runtime
+            .block_on(manager::edit(&target, &[edit]))
+            .with_context(|| format!("cannot edit {object}"))
     }
 
     /// Makes a station misbehave.
@@ -235,14 +241,16 @@ impl World {
 /// An empty folder with the mark; an earlier demo in it is removed, anything else is left alone.
 fn fresh(dir: &Path) -> Result<PathBuf> {
     if dir.exists() {
-        let empty = dir.read_dir().with_context(|| format!("cannot read {}", dir.display()))?.next().is_none();
+        let empty =
+            dir.read_dir().with_context(|| format!("cannot read {}", dir.display()))?.next().is_none();
         if !dir.join(MARK).exists() && !empty {
             bail!("{} holds something that is no demo; hint: --dir another", dir.display());
         }
         std::fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
     }
     for folder in ["logs", "bundles", "stations"] {
-        std::fs::create_dir_all(dir.join(folder)).with_context(|| format!("cannot create {}", dir.display()))?;
+        std::fs::create_dir_all(dir.join(folder))
+            .with_context(|| format!("cannot create {}", dir.display()))?;
     }
     std::fs::write(dir.join(MARK), "").with_context(|| format!("cannot write to {}", dir.display()))?;
     Ok(dir.to_owned())
@@ -251,7 +259,18 @@ fn fresh(dir: &Path) -> Result<PathBuf> {
 fn start_stations(dir: &Path, options: &DemoOptions, apart: bool) -> Result<Vec<Running>> {
     let (count, seed, folder) =
         (options.stations.to_string(), options.seed.to_string(), text(&dir.join("stations")));
-    let common = ["sim", "--stations", &count, "--cells", "3", "--seed", &seed, "--dir", &folder, "--until-stdin-closes"];
+    let common = [
+        "sim",
+        "--stations",
+        &count,
+        "--cells",
+        "3",
+        "--seed",
+        &seed,
+        "--dir",
+        &folder,
+        "--until-stdin-closes",
+    ];
     if !apart {
         return Ok(vec![Running::start("the stations", &common, &dir.join("logs/stations.log"))?]);
     }
@@ -259,7 +278,11 @@ fn start_stations(dir: &Path, options: &DemoOptions, apart: bool) -> Result<Vec<
         .map(|number| {
             let only = number.to_string();
             let args = [&common[..], &["--only", &only]].concat();
-            Running::start(&format!("station {number}"), &args, &dir.join(format!("logs/station-{number:04}.log")))
+            Running::start(
+                &format!("station {number}"),
+                &args,
+                &dir.join(format!("logs/station-{number:04}.log")),
+            )
         })
         .collect()
 }

@@ -81,22 +81,25 @@ impl Builder<'_> {
         let map: Map = attribute_map(&openings, &secret);
         let by_name: BTreeMap<(&str, &str), &StoredOpening> =
             openings.iter().map(|o| ((o.opening.dn.as_str(), o.opening.attribute.as_str()), o)).collect();
-        let values: Vec<_> = told.iter().map(|one| {
-            let key = secret.attribute_key(&one.dn, &one.attribute);
-            let opening = by_name.get(&(one.dn.as_str(), one.attribute.as_str())).map(|stored| OpenedValue {
-                value: stored.opening.value.clone(),
-                salt: stored.opening.salt,
-            });
-            AttestedValue {
-                dn: one.dn.clone(),
-                attribute: one.attribute.clone(),
-                proof: map.prove(key.as_bytes()),
-                key,
-                opening,
-            }
-        }).collect();
+        let values: Vec<_> = told
+            .iter()
+            .map(|one| {
+                let key = secret.attribute_key(&one.dn, &one.attribute);
+                let opening = by_name.get(&(one.dn.as_str(), one.attribute.as_str())).map(|stored| {
+                    OpenedValue { value: stored.opening.value.clone(), salt: stored.opening.salt }
+                });
+                AttestedValue {
+                    dn: one.dn.clone(),
+                    attribute: one.attribute.clone(),
+                    proof: map.prove(key.as_bytes()),
+                    key,
+                    opening,
+                }
+            })
+            .collect();
         let leaf = self.app.store.leaf_of(log::ATTESTATION, &format!("round/{round}")).await?;
-        let index = leaf.with_context(|| format!("the attestation of round {round} is not in the log"))?.index;
+        let index =
+            leaf.with_context(|| format!("the attestation of round {round} is not in the log"))?.index;
         Ok(Observation {
             attestation: attestation.clone(),
             index,

@@ -2,9 +2,7 @@
 
 use anchor::commitment::{MapSecret, outcome_hash};
 use anchor::map::Map;
-use anchor::record::{
-    Attestation, AttestationFormat, Counts, DocumentVersion, InventoryVersion, Record,
-};
+use anchor::record::{Attestation, AttestationFormat, Counts, DocumentVersion, InventoryVersion, Record};
 use anchor::{Hash, json};
 use anyhow::{Context as _, Result};
 use model::{Accounting, Timestamp};

@@ -13,8 +13,8 @@ use model::violation::Sighting;
 use model::{Accounting, Dn, Edit, RequestView, Snapshot, Timestamp, Violation, diff};
 use policies::{Case, Judgement, Known, NetworkIndex};
 use store::{
-    Advance, CommittedAttribute, RequestFilter, RequestProgress, RequestRow, RoundCommit, RoundEdit, StationResult,
-    StationSnapshot, StoredOpening, StoredSnapshot,
+    Advance, CommittedAttribute, RequestFilter, RequestProgress, RequestRow, RoundCommit, RoundEdit,
+    StationResult, StationSnapshot, StoredOpening, StoredSnapshot,
 };
 
 use super::attestation::{self, Parts};
@@ -33,7 +33,6 @@ struct Bench<'a> {
     opening: &'a Opening,
     requests: Vec<RequestRow>,
     views: Vec<RequestView>,
-    carried_out: BTreeSet<(String, Dn, String)>,
     index: NetworkIndex,
     openings: Vec<StoredOpening>,
 }
@@ -57,7 +56,8 @@ pub async fn judge(
     let bench = prepare(app, opening, previous, &reads).await?;
     let mut commit = empty(opening.start.round, results);
     for read in &reads {
-        let seen = seen(read, previous).with_context(|| format!("station {} has no snapshot", read.element))?;
+        let seen =
+            seen(read, previous).with_context(|| format!("station {} has no snapshot", read.element))?;
         station(&bench, &seen, &mut commit).await?;
     }
     commit.requests = progress(&bench, &commit.advances);
@@ -92,11 +92,6 @@ async fn prepare<'a>(
     let filter = RequestFilter { agreement: Some(app.config.agreement.clone()), ..RequestFilter::default() };
     let requests = app.store.requests(&filter).await?;
     let views: Vec<_> = requests.iter().filter_map(RequestRow::view).collect();
-    let carried_out = requests.iter().flat_map(|row| {
-        let id = row.subject.subject.id.clone();
-        row.observed.iter().map(move |seen| (id.clone(), seen.object.clone(), seen.attribute.clone()))
-    });
-    let carried_out = carried_out.collect();
     let mut index = NetworkIndex::default();
     let complete: BTreeSet<&Dn> = reads.iter().map(|r| &r.element).collect();
     for (element, stored) in previous {
@@ -108,7 +103,7 @@ async fn prepare<'a>(
         }
     }
     let openings = app.store.openings_at(opening.start.round.saturating_sub(1)).await?;
-    Ok(Bench { app, opening, carried_out, requests, views, index, openings })
+    Ok(Bench { app, opening, requests, views, index, openings })
 }
 
 /// What was parsed anew; nothing for a reply that equals the last one.
@@ -144,6 +139,7 @@ async fn station(bench: &Bench<'_>, seen: &Seen<'_>, commit: &mut RoundCommit) -
         .map(|(key, k)| (key, Known { new: k.new, verdict: k.verdict, first_seen: k.first_seen }))
         .collect();
     let recent = store.recent_changes(seen.element, seen.read.plus_millis(-DAY)).await?;
+    let carried_out = store.carried_out(seen.element).await?;
     let last_read = store.station(seen.element).await?.and_then(|row| row.last_read);
     let sighting = Sighting {
         round: bench.opening.start.round,
@@ -163,7 +159,7 @@ async fn station(bench: &Bench<'_>, seen: &Seen<'_>, commit: &mut RoundCommit) -
         sighting: sighting.clone(),
         known: &known,
         recent_changes: &recent,
-        carried_out: &bench.carried_out,
+        carried_out: &carried_out,
     };
     let judgement = policies::judge(&case);
     let open = store.open_violations(seen.element).await?;
@@ -183,9 +179,8 @@ async fn station(bench: &Bench<'_>, seen: &Seen<'_>, commit: &mut RoundCommit) -
     take(commit, seen.element, judgement);
     let standing: Vec<_> = bench.openings.iter().filter(|o| o.element == *seen.element).collect();
     let round = bench.opening.start.round;
-    let again = commitments::recommit(
-        round, seen.element, seen.current, &standing, case.agreement, &bench.app.epoch,
-    );
+    let again =
+        commitments::recommit(round, seen.element, seen.current, &standing, case.agreement, &bench.app.epoch);
     let Recommitted { openings, closed } = again;
     commit.openings.extend(openings);
     commit.closed.extend(closed);
@@ -288,10 +283,8 @@ async fn attest(bench: &Bench<'_>, commit: &mut RoundCommit) -> Result<()> {
 
 /// The openings that stand once this commit is stored.
 fn standing_openings(before: &[StoredOpening], commit: &RoundCommit, round: u64) -> Vec<StoredOpening> {
-    let mut standing: BTreeMap<(String, String), StoredOpening> = before
-        .iter()
-        .map(|o| ((o.opening.dn.clone(), o.opening.attribute.clone()), o.clone()))
-        .collect();
+    let mut standing: BTreeMap<(String, String), StoredOpening> =
+        before.iter().map(|o| ((o.opening.dn.clone(), o.opening.attribute.clone()), o.clone())).collect();
     for (_, dn, attribute) in &commit.closed {
         standing.remove(&(dn.to_string(), attribute.clone()));
     }

@@ -8,7 +8,7 @@ mod judging;
 mod opening;
 mod records;
 mod stations;
-mod violations;
+pub(crate) mod violations;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -113,9 +113,8 @@ async fn collect(
         read: read.finished,
         duration_ms: u64::try_from(read.finished.since(read.started)).unwrap_or(0),
     }));
-    let complete = |read: &StationRead| {
-        matches!(read.reading, Reading::Collected(_) | Reading::Unchanged { .. })
-    };
+    let complete =
+        |read: &StationRead| matches!(read.reading, Reading::Collected(_) | Reading::Unchanged { .. });
     (results, reads.into_iter().filter(complete).collect())
 }
 

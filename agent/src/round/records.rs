@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use anchor::commitment::Nonce;
 use anchor::record::{
-    Authorisation as RecordedAuthorisation, ChangeRecord, ChangeRecordFormat, Considered, Operation as
-    RecordedOperation, Record, RecordedEdit, RequestReference, Sighting, ViolationRecord, ViolationRecordFormat,
+    Authorisation as RecordedAuthorisation, ChangeRecord, ChangeRecordFormat, Considered,
+    Operation as RecordedOperation, Record, RecordedEdit, RequestReference, Sighting, ViolationRecord,
+    ViolationRecordFormat,
 };
 use anyhow::{Context as _, Result};
 use model::{Agreement, Authorisation, Edit, Operation, Value, Violation};
@@ -86,7 +87,8 @@ pub fn changes(
 
 /// A record as it waits for its index in the log.
 pub fn leaf(record: &Record, chain: &str) -> Result<OutboxLeaf> {
-    let envelope = record.envelope(chain).and_then(|e| e.encode()).context("a record has no canonical form")?;
+    let envelope =
+        record.envelope(chain).and_then(|e| e.encode()).context("a record has no canonical form")?;
     Ok(OutboxLeaf {
         kind: match record {
             Record::Change(_) => "change".into(),

@@ -32,9 +32,15 @@ pub fn plan(app: &App, stations: &[Station], only: &[Dn], previous: &BTreeMap<Dn
             continue;
         }
         let planned = match (targets.get(&station.element), app.profiles.get(&station.profile)) {
-            (None, _) => Err(anyhow::anyhow!("it has no entry in targets.yaml; hint: add its address and credential")),
-            (_, None) => Err(anyhow::anyhow!("its collection profile `{}` is not configured", station.profile)),
-            (Some(entry), Some(profile)) => target(app, entry, station).map(|target| (target, profile.clone())),
+            (None, _) => {
+                Err(anyhow::anyhow!("it has no entry in targets.yaml; hint: add its address and credential"))
+            }
+            (_, None) => {
+                Err(anyhow::anyhow!("its collection profile `{}` is not configured", station.profile))
+            }
+            (Some(entry), Some(profile)) => {
+                target(app, entry, station).map(|target| (target, profile.clone()))
+            }
         };
         match planned {
             Ok((target, profile)) => plans.plans.push(StationPlan {
@@ -50,14 +56,17 @@ pub fn plan(app: &App, stations: &[Station], only: &[Dn], previous: &BTreeMap<Dn
 }
 
 fn target(app: &App, entry: &config::TargetEntry, station: &Station) -> Result<Target> {
-    let account = app.targets.credentials.get(&entry.credential).context("its credential is not configured")?;
+    let account =
+        app.targets.credentials.get(&entry.credential).context("its credential is not configured")?;
     let credential = match (&account.private_key_file, &account.password_file) {
         (Some(file), _) => {
-            let pem = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let pem =
+                std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
             Credential::private_key(&pem).with_context(|| format!("{} is not usable", file.display()))?
         }
         (None, Some(file)) => {
-            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let text =
+                std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
             Credential::Password(text.trim_end_matches(['\r', '\n']).to_owned())
         }
         (None, None) => anyhow::bail!("credential `{}` has no secret", entry.credential),

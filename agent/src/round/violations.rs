@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use model::violation::{AUTHORISATION_RULE, ActorClass, Responsibility, RuleOutcome, Sighting};
 use model::{
-    Agreement, ApprovedState, Dn, Edit, OBJECT, Object, Severity, Snapshot, Text, Value, Violation, ViolationState,
+    Agreement, ApprovedState, Authorisation, AuthorisationVerdict, Dn, Edit, OBJECT, Object, Severity,
+    Snapshot, Text, Value, Violation, ViolationState,
 };
 use policies::{GoneReason, JudgedDifference, Judgement, NetworkIndex, PolicySet, RuleCase, RuleResult};
 
@@ -27,10 +28,8 @@ type Key = (Dn, String, String);
 
 /// Violations that this round opens, sees again or resolves; `open` are those of the station that stood before.
 pub fn update(context: &Context<'_>, open: Vec<Violation>, judgement: &Judgement) -> Vec<Violation> {
-    let mut open: BTreeMap<Key, Violation> = open
-        .into_iter()
-        .map(|v| ((v.object.clone(), v.attribute.clone(), v.rule.clone()), v))
-        .collect();
+    let mut open: BTreeMap<Key, Violation> =
+        open.into_iter().map(|v| ((v.object.clone(), v.attribute.clone(), v.rule.clone()), v)).collect();
     let mut out = Vec::new();
     for difference in &judgement.differences {
         let before = take(&mut open, &difference.edit.object, &difference.edit.attribute, AUTHORISATION_RULE);
@@ -86,7 +85,7 @@ impl Context<'_> {
             self.blank(&edit.object, &edit.attribute, AUTHORISATION_RULE, &difference.first_seen)
         });
         violation.severity = verdict.authorisation.severity();
-        violation.message = sentence(edit, &verdict.why);
+        violation.message = sentence(edit, verdict);
         violation.verdict = Some(verdict.clone());
         violation.old = edit.old.clone();
         violation.new = edit.new.clone();
@@ -138,8 +137,8 @@ impl Context<'_> {
     }
 }
 
-/// What happened and why it was not allowed, in one line.
-fn sentence(edit: &Edit, why: &Text) -> Text {
+/// What happened and what it lacks, in one line; the verdict tells the reasons with figures.
+fn sentence(edit: &Edit, verdict: &AuthorisationVerdict) -> Text {
     let place = short(&edit.object);
     let text = |value: &Option<Value>| value.as_ref().map_or("∅".to_owned(), ToString::to_string);
     let (old, new) = (text(&edit.old), text(&edit.new));
@@ -147,16 +146,55 @@ fn sentence(edit: &Edit, why: &Text) -> Text {
     let (en, zh) = match (attribute.as_str(), &edit.new) {
         (OBJECT, None) => (format!("{place} was deleted"), format!("{place} 已被删除")),
         (OBJECT, Some(_)) => (format!("{place} was created"), format!("{place} 为新建对象")),
-        _ if edit.moved => (
-            format!("{attribute} of {place} was reordered: {old} → {new}"),
-            format!("{place} 的 {attribute} 顺序被改动：{old} → {new}"),
-        ),
-        _ => (
+        _ if edit.moved => {
+            (format!("{attribute} of {place} was reordered"), format!("{place} 的 {attribute} 顺序被改动"))
+        }
+        _ if matches!((&edit.old, &edit.new), (Some(Value::Text(_)), Some(Value::Text(_)))) => (
             format!("{attribute} of {place} went from {old} to {new}"),
             format!("{place} 的 {attribute} 由 {old} 变为 {new}"),
         ),
+        _ => (format!("{attribute} of {place} changed"), format!("{place} 的 {attribute} 被改动")),
     };
-    Text::new(format!("{en}. {}", why.en), format!("{zh}。{}", why.get("zh")))
+    let lack = lack(verdict);
+    Text::new(format!("{en}: {}", lack.en), format!("{zh}：{}", lack.zh))
+}
+
+/// What an unauthorised difference lacks, with the request that came nearest.
+fn lack(verdict: &AuthorisationVerdict) -> Text {
+    let nearest = verdict.request.as_deref().or(verdict.considered.first().map(|c| c.request.as_str()));
+    let request = nearest.unwrap_or("?");
+    let (en, zh) = match verdict.authorisation {
+        Authorisation::Exceeded => {
+            (format!("further than {request} approves"), format!("超出 {request} 批准的范围"))
+        }
+        Authorisation::Deviating => {
+            (format!("not what {request} approves"), format!("与 {request} 批准的值不符"))
+        }
+        Authorisation::Early => {
+            (format!("before the window of {request}"), format!("早于 {request} 的时间窗"))
+        }
+        Authorisation::Expired => {
+            (format!("after the window of {request}"), format!("晚于 {request} 的时间窗"))
+        }
+        Authorisation::Late => (
+            format!("{request} was approved only after it was seen"),
+            format!("{request} 在发现之后才获批准"),
+        ),
+        Authorisation::Stale => {
+            (format!("{request} was approved for another old value"), format!("{request} 批准的原值不同"))
+        }
+        Authorisation::WrongObject => {
+            (format!("{request} approves it for another object"), format!("{request} 批准的是另一对象"))
+        }
+        Authorisation::NoRight => {
+            ("whoever manages the station has no right to change it".into(), "站点管理方无权更改".into())
+        }
+        Authorisation::Undetermined => {
+            ("the order of events cannot be shown".into(), "无法证明先后顺序".into())
+        }
+        _ => ("no approval covers it".into(), "没有任何批准与之对应".into()),
+    };
+    Text { en, zh }
 }
 
 /// The station's id and the object's own RDN.

@@ -15,7 +15,11 @@ struct Asset {
 
 const ASSETS: [Asset; 3] = [
     Asset { name: "page.css", kind: "text/css; charset=utf-8", text: include_str!("../../static/page.css") },
-    Asset { name: "page.js", kind: "text/javascript; charset=utf-8", text: include_str!("../../static/page.js") },
+    Asset {
+        name: "page.js",
+        kind: "text/javascript; charset=utf-8",
+        text: include_str!("../../static/page.js"),
+    },
     Asset { name: "icon.svg", kind: "image/svg+xml", text: include_str!("../../static/icon.svg") },
 ];
 

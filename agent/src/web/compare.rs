@@ -53,8 +53,10 @@ pub struct Line {
     pub path: String,
     pub old: Option<String>,
     pub new: Option<String>,
-    /// Positions in a list, from 1, before and after.
+    /// Positions in a list, from 1, before and after, where they differ.
     pub positions: Option<(usize, usize)>,
+    /// What an occurrence of a list is known by, such as its PLMN.
+    pub name: Option<String>,
 }
 
 /// All lines of one difference.
@@ -98,7 +100,8 @@ impl Comparison {
             (Some(_), None) => Mark::Removed,
             (None, _) => Mark::Added,
         };
-        self.push(Line { mark, path, old: old.map(compact), new: new.map(compact), positions: None });
+        let (old, new) = (old.map(compact), new.map(compact));
+        self.push(Line { mark, path, old, new, positions: None, name: None });
     }
 
     fn walk(&mut self, path: String, old: Option<&Value>, new: Option<&Value>) {
@@ -142,14 +145,15 @@ impl Comparison {
             }
             match pairing.of_new[j] {
                 None => self.leaf(at(j), None, Some(b)),
-                Some((i, Paired::Moved)) => self.push(Line {
-                    mark: Mark::Moved,
+                Some((i, Paired::Similar)) => self.walk(at(j), Some(&old[i]), Some(b)),
+                Some((i, paired)) => self.push(Line {
+                    mark: if paired == Paired::Moved { Mark::Moved } else { Mark::Kept },
                     path: at(j),
                     old: Some(compact(b)),
                     new: Some(compact(b)),
-                    positions: Some((i + 1, j + 1)),
+                    positions: (i != j).then_some((i + 1, j + 1)),
+                    name: Some(name_of(b)),
                 }),
-                Some((i, _)) => self.walk(at(j), Some(&old[i]), Some(b)),
             }
         }
     }
@@ -221,7 +225,9 @@ impl Pairing {
     fn pair_similar(&mut self, old: &[Value], new: &[Value]) {
         self.pair_where(
             |i, j| match (&old[i], &new[j]) {
-                (Value::Fields(a), Value::Fields(b)) => a.iter().any(|(name, value)| b.get(name) == Some(value)),
+                (Value::Fields(a), Value::Fields(b)) => {
+                    a.iter().any(|(name, value)| b.get(name) == Some(value))
+                }
                 _ => false,
             },
             Paired::Similar,
@@ -233,7 +239,8 @@ impl Pairing {
             if self.of_old[i].is_some() {
                 continue;
             }
-            let free = (0..self.of_new.len().min(MAX_ALIGNED)).find(|j| self.of_new[*j].is_none() && belongs(i, *j));
+            let free =
+                (0..self.of_new.len().min(MAX_ALIGNED)).find(|j| self.of_new[*j].is_none() && belongs(i, *j));
             if let Some(j) = free {
                 self.pair(i, j, how);
             }
@@ -307,6 +314,13 @@ impl Compact {
     }
 }
 
+/// What an occurrence is known by: a field that is an id, else the whole.
+fn name_of(value: &Value) -> String {
+    let Value::Fields(fields) = value else { return compact(value) };
+    let id = fields.iter().find(|(name, _)| name.ends_with("Id") || name.as_str() == "id");
+    compact(id.map_or(value, |(_, id)| id))
+}
+
 /// A PLMN id as operators write it: `460-01` (TS 28.541 PLMNId holds mcc and mnc).
 fn plmn(value: &Value) -> Option<String> {
     let Value::Fields(fields) = value else { return None };
@@ -341,6 +355,7 @@ mod tests {
         assert_eq!(moved.len(), 1);
         assert_eq!(moved[0].positions, Some((1, 2)));
         assert_eq!(moved[0].new.as_deref(), Some("pLMNId: 460-01, sst: 1"));
+        assert_eq!(moved[0].name.as_deref(), Some("460-01"));
     }
 
     #[test]
@@ -366,7 +381,9 @@ mod tests {
 
     #[test]
     fn huge_values_stay_bounded() {
-        let list = |offset: usize| Value::Sequence((0..5_000).map(|n| Value::text((n + offset).to_string())).collect());
+        let list = |offset: usize| {
+            Value::Sequence((0..5_000).map(|n| Value::text((n + offset).to_string())).collect())
+        };
         let comparison = Comparison::of(Some(&list(0)), Some(&list(1)));
         assert!(comparison.cut);
         assert_eq!(comparison.lines.len(), MAX_LINES);

@@ -67,13 +67,10 @@ impl Facet {
     }
 }
 
-pub const SEVERITIES: [Severity; 4] = [Severity::Critical, Severity::Major, Severity::Minor, Severity::Warning];
-pub const STATES: [ViolationState; 4] = [
-    ViolationState::Open,
-    ViolationState::Acknowledged,
-    ViolationState::Waived,
-    ViolationState::Resolved,
-];
+pub const SEVERITIES: [Severity; 4] =
+    [Severity::Critical, Severity::Major, Severity::Minor, Severity::Warning];
+pub const STATES: [ViolationState; 4] =
+    [ViolationState::Open, ViolationState::Acknowledged, ViolationState::Waived, ViolationState::Resolved];
 /// Those that still need somebody's eye: what the page shows unless asked otherwise.
 const UNRESOLVED: [ViolationState; 3] =
     [ViolationState::Open, ViolationState::Acknowledged, ViolationState::Waived];

@@ -106,6 +106,13 @@ impl Frame {
         DnTag { above: String::new(), own: station_name(element), full: visible(element.as_str()) }
     }
 
+    /// Where an object is: its station, then its two lowest RDNs.
+    pub fn place(&self, object: &Dn) -> PlaceTag {
+        let station = object.ancestor("ManagedElement").map(|element| station_name(&element));
+        let inside = object.class() != "ManagedElement";
+        PlaceTag { station: station.unwrap_or_default(), name: inside.then(|| self.dn(object)) }
+    }
+
     pub fn severity(&self, severity: &Severity) -> Badge {
         let name = severity.as_str();
         Badge::new(format!("sev sev-{name}"), self.label("severity", name))
@@ -253,6 +260,17 @@ pub struct DnTag {
     full: String,
 }
 
+/// A line below an attribute: where it is.
+#[derive(Debug, Template)]
+#[template(
+    ext = "html",
+    source = r#"<span class="sub place">{% if !station.is_empty() %}<span class="station">{{ station }}</span> {% endif %}{% if let Some(name) = name %}<span class="note">{{ name }}</span>{% endif %}</span>"#
+)]
+pub struct PlaceTag {
+    station: String,
+    name: Option<DnTag>,
+}
+
 /// A word with colour and shape.
 #[derive(Debug, Template)]
 #[template(
@@ -346,8 +364,14 @@ impl DifferenceTag {
             absent: frame.t("value.absent"),
             reordered: frame.t("value.reordered"),
         };
-        let mut tag =
-            DifferenceTag { shape: Shape::Plain, old: None, new: None, lines: vec![], more: String::new(), words };
+        let mut tag = DifferenceTag {
+            shape: Shape::Plain,
+            old: None,
+            new: None,
+            lines: vec![],
+            more: String::new(),
+            words,
+        };
         let fields = |value: Option<&Value>| match value {
             Some(Value::Fields(fields)) => fields.len(),
             _ => 0,
@@ -391,6 +415,7 @@ impl DifferenceTag {
 
 impl HtmlSafe for TimeTag {}
 impl HtmlSafe for DnTag {}
+impl HtmlSafe for PlaceTag {}
 impl HtmlSafe for Badge {}
 impl HtmlSafe for ProgressTag {}
 impl HtmlSafe for ValueTag {}

@@ -30,7 +30,8 @@ impl FromRequestParts<Site> for Frame {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Self::Rejection> {
-        let text = |name: HeaderName| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let text =
+            |name: HeaderName| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let query = parts.uri.query().unwrap_or_default();
         let asked = asked_language(query).map(Language::code);
         Ok(Frame {
@@ -142,7 +143,8 @@ pub async fn nothing(frame: Frame, uri: axum::http::Uri) -> Response {
         return crate::api::ApiError::not_found("nothing is at this path; hint: see docs for the API")
             .into_response();
     }
-    let page = ProblemPage { f: &frame, title: frame.t("problem.not_found"), message: frame.t("problem.no_page") };
+    let page =
+        ProblemPage { f: &frame, title: frame.t("problem.not_found"), message: frame.t("problem.no_page") };
     rendered(StatusCode::NOT_FOUND, page.render())
 }
 

@@ -13,6 +13,8 @@ pub mod load;
 mod pages;
 mod shown;
 pub mod site;
+#[cfg(test)]
+mod tests;
 mod text;
 pub mod view;
 

@@ -82,6 +82,8 @@ pub struct ViolationTable<'a> {
     f: &'a Frame,
     rows: &'a [ViolationItem],
     caption: &'a str,
+    /// Without the columns that the page around it says.
+    brief: bool,
 }
 
 /// All lines of a difference.
@@ -90,6 +92,7 @@ pub struct ViolationTable<'a> {
 pub struct ComparisonTable<'a> {
     f: &'a Frame,
     comparison: &'a super::compare::Comparison,
+    old_title: &'static str,
 }
 
 /// Where a record stands on its way to a peer, and how to check it.
@@ -127,7 +130,11 @@ impl askama::filters::HtmlSafe for Approvals<'_> {}
 
 impl Frame {
     pub fn violations<'a>(&'a self, rows: &'a [ViolationItem], caption: &'a str) -> ViolationTable<'a> {
-        ViolationTable { f: self, rows, caption }
+        ViolationTable { f: self, rows, caption, brief: false }
+    }
+
+    pub fn brief<'a>(&'a self, rows: &'a [ViolationItem], caption: &'a str) -> ViolationTable<'a> {
+        ViolationTable { f: self, rows, caption, brief: true }
     }
 
     pub fn evidence<'a>(&'a self, evidence: &'a Evidence) -> EvidencePanel<'a> {
@@ -154,8 +161,15 @@ impl Frame {
         Approvals { f: self, approvals }
     }
 
-    pub fn compared<'a>(&'a self, comparison: &'a super::compare::Comparison) -> ComparisonTable<'a> {
-        ComparisonTable { f: self, comparison }
+    /// `approved`: the old side is what was approved, else what was there before.
+    pub fn compared<'a>(
+        &'a self,
+        comparison: &'a super::compare::Comparison,
+        approved: bool,
+    ) -> ComparisonTable<'a> {
+        let old_title =
+            if approved { self.t("violation.approved_value") } else { self.t("violation.previous_value") };
+        ComparisonTable { f: self, comparison, old_title }
     }
 
     /// A path segment.

@@ -46,7 +46,8 @@ impl Language {
 
     /// The reader's choice: the address, else the cookie, else what the browser asks for, else English.
     pub fn choose(asked: Option<&str>, cookies: &str, accepted: &str) -> Language {
-        let cookie = cookies.split(';').filter_map(|c| c.trim().strip_prefix("lang=")).find_map(Language::of_code);
+        let cookie =
+            cookies.split(';').filter_map(|c| c.trim().strip_prefix("lang=")).find_map(Language::of_code);
         asked.and_then(Language::of_code).or(cookie).unwrap_or_else(|| best_accepted(accepted))
     }
 
@@ -141,8 +142,22 @@ mod tests {
     }
 
     const LABELS: &[&str] = &[
-        "state.", "severity.", "authorisation.", "standing.", "progress.", "kind.", "outcome.", "reason.",
-        "actor.", "meaning.", "subject.", "role.", "verb.", "decision.", "facet.", "action.",
+        "state.",
+        "severity.",
+        "authorisation.",
+        "standing.",
+        "progress.",
+        "kind.",
+        "outcome.",
+        "reason.",
+        "actor.",
+        "meaning.",
+        "subject.",
+        "role.",
+        "verb.",
+        "decision.",
+        "facet.",
+        "action.",
     ];
 
     fn collect_keys(folder: &std::path::Path, used: &mut BTreeSet<String>) {

@@ -102,8 +102,25 @@ fn syntax_fault(source: &str, errors: &ParseErrors) -> Fault {
     let line = usize::try_from(line).unwrap_or(1).max(1);
     let column = usize::try_from(column).unwrap_or_default();
     let before: usize = source.split_inclusive('\n').take(line - 1).map(|line| line.chars().count()).sum();
-    let message = error.msg.lines().next().unwrap_or_default();
-    let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
-    let hint = if source.contains("===") { "equality is `==`" } else { "" };
+    let message = in_plain_words(error.msg.lines().next().unwrap_or_default());
+    let hint = if message == "unexpected `=`" { "equality is `==`" } else { "" };
     Fault::new(before + column.saturating_sub(1), format!("syntax error: {message}"), hint)
+}
+
+/// The parser generator's phrases name its tokens; people want to know what is wrong.
+fn in_plain_words(message: &str) -> String {
+    let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
+    let quoted = message.split('\'').nth(1).unwrap_or_default().trim();
+    if quoted == "<EOF>" {
+        return "the expression ends too early".into();
+    }
+    if let Some(rest) = message.strip_prefix("missing ") {
+        return format!("`{}` is missing", rest.split('\'').nth(1).unwrap_or_default());
+    }
+    let unexpected =
+        ["mismatched input", "extraneous input", "token recognition error", "no viable alternative"];
+    if unexpected.iter().any(|phrase| message.starts_with(phrase)) && !quoted.is_empty() {
+        return format!("unexpected `{quoted}`");
+    }
+    message.to_owned()
 }

@@ -62,8 +62,10 @@ impl<'a> Compiler<'a> {
     }
 
     fn fault(&self, at: &IdedExpr, message: impl Into<String>, hint: impl Into<String>) -> Fault {
-        let place = self.info.offset_for(at.id).map_or(0, |(start, _)| start as usize);
-        Fault::new(place, message, hint)
+        // The parser counts bytes.
+        let start = self.info.offset_for(at.id).map_or(0, |(start, _)| start as usize);
+        let before = self.info.source.char_indices().take_while(|(byte, _)| *byte < start).count();
+        Fault::new(before, message, hint)
     }
 
     fn literal(&self, at: &IdedExpr, literal: &LiteralValue) -> Checked {

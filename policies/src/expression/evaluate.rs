@@ -10,6 +10,7 @@ use super::node::{Arithmetic, Comprehension, Node, Order, Quantifier, Variable};
 use super::trouble::Trouble;
 use super::value::{List, Rec, Val};
 use crate::agreed;
+use crate::catalogue::Kind;
 use crate::network::Neighbourhood;
 
 /// Steps one evaluation may take. Pairs of 200 neighbours fit; it ends within some ten milliseconds.
@@ -30,7 +31,7 @@ pub(crate) struct Inputs<'a> {
 
 /// The value of an expression.
 pub(crate) fn evaluate<'a>(node: &'a Node, inputs: &Inputs<'a>) -> Result<Val<'a>, Trouble> {
-    Evaluation { inputs: *inputs, locals: Vec::new(), left: BUDGET }.value(node)
+    Evaluation { inputs: *inputs, locals: Vec::new(), left: BUDGET, neighbours: None }.value(node)
 }
 
 /// The value of an expression inside comprehensions, whose variables have these values, on what is left of a
@@ -41,7 +42,7 @@ pub(super) fn evaluate_inside<'a>(
     locals: Vec<Val<'a>>,
     left: &mut u32,
 ) -> Result<Val<'a>, Trouble> {
-    let mut evaluation = Evaluation { inputs: *inputs, locals, left: *left };
+    let mut evaluation = Evaluation { inputs: *inputs, locals, left: *left, neighbours: None };
     let value = evaluation.value(node);
     // What failed for want of steps leaves none.
     *left = if value.as_ref().err() == Some(&Trouble::Budget) { 0 } else { evaluation.left };
@@ -52,9 +53,15 @@ pub(super) struct Evaluation<'a> {
     pub inputs: Inputs<'a>,
     locals: Vec<Val<'a>>,
     left: u32,
+    neighbours: Option<List<'a>>,
 }
 
 type Outcome<'a> = Result<Val<'a>, Trouble>;
+
+fn field_of<'a>(record: &Rec<'a>, name: &str, kind: &'static Kind) -> Outcome<'a> {
+    let missing = || Trouble::Missing { object: record.name(), attribute: name.to_owned() };
+    record.field(name, kind)?.ok_or_else(missing)
+}
 
 impl<'a> Evaluation<'a> {
     /// Takes `steps` from the budget.
@@ -132,23 +139,33 @@ impl<'a> Evaluation<'a> {
             Variable::Owner => or_null(agreement.owner(object.dn())),
             Variable::Mop => or_null(agreement.master_operator(object.dn())),
             Variable::Cell => record(neighbours.cell_of(object)),
-            Variable::Neighbours => {
-                let relations = neighbours.relations_of(object).ok_or(Trouble::NoRelations)?;
-                self.spend(relations.len())?;
-                let neighbour = |relation: crate::network::NeighbourRef| {
-                    let cell = if relation.known { neighbours.object(&relation.dn) } else { None };
-                    let stale = relation.stale;
-                    Val::Record(Rec::Neighbour(super::value::Neighbour { dn: relation.dn, cell, stale }.into()))
-                };
-                Val::made(relations.into_iter().map(neighbour).collect())
-            }
+            Variable::Neighbours => return self.neighbours(),
         })
     }
 
-    fn field(&mut self, of: &'a Node, name: &str, kind: &'static crate::catalogue::Kind) -> Outcome<'a> {
-        let record = self.record(of)?;
-        let missing = || Trouble::Missing { object: record.name(), attribute: name.to_owned() };
-        record.field(name, kind)?.ok_or_else(missing)
+    /// Walks inside walks ask for the neighbours again and again.
+    fn neighbours(&mut self) -> Outcome<'a> {
+        if let Some(neighbours) = &self.neighbours {
+            return Ok(Val::List(neighbours.clone()));
+        }
+        let relations = self.inputs.neighbours.relations_of(self.inputs.object).ok_or(Trouble::NoRelations)?;
+        self.spend(relations.len())?;
+        let all = relations.into_iter().map(|neighbour| Val::Record(Rec::Neighbour(neighbour.into())));
+        let all = List::Made(all.collect::<Vec<_>>().into());
+        self.neighbours = Some(all.clone());
+        Ok(Val::List(all))
+    }
+
+    fn field(&mut self, of: &'a Node, name: &str, kind: &'static Kind) -> Outcome<'a> {
+        // The two that rules are made of need no copy of the record.
+        match of {
+            Node::Variable(Variable::Object) => field_of(&Rec::Object(self.inputs.object), name, kind),
+            Node::Local(_, place) => match self.locals.get(*place) {
+                Some(Val::Record(record)) => field_of(record, name, kind),
+                _ => Err(Trouble::null(of)),
+            },
+            _ => field_of(&self.record(of)?, name, kind),
+        }
     }
 
     fn record(&mut self, node: &'a Node) -> Result<Rec<'a>, Trouble> {

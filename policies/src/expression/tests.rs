@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{Agreement, Dn, Object, Value};
+use model::{Agreement, Object, Value};
 use proptest::prelude::*;
 
 use super::check::{Environment, Fault, compile, compile_condition};
@@ -18,13 +18,9 @@ struct Around {
 }
 
 impl Neighbourhood for Around {
-    fn object(&self, dn: &Dn) -> Option<&Object> {
-        self.known.iter().find(|object| object.dn() == dn)
-    }
-
-    fn relations_of(&self, _: &Object) -> Option<Vec<NeighbourRef>> {
-        let known = |object: &Object| NeighbourRef { dn: object.dn().clone(), known: true, stale: false };
-        Some(self.known.iter().map(known).collect())
+    fn relations_of(&self, _: &Object) -> Option<Vec<NeighbourRef<'_>>> {
+        let known = self.known.iter();
+        Some(known.map(|o| NeighbourRef { dn: o.dn().clone(), cell: Some(o), stale: false }).collect())
     }
 
     fn cell_of<'a>(&'a self, object: &'a Object) -> Option<&'a Object> {
@@ -131,7 +127,11 @@ fn unknown_names_and_wrong_types_are_faults_with_place_and_hint() {
     fails("object.userLabel.matches(\"(\")", "not a pattern");
     fails("{\"a\": 1}", "maps and messages");
     fails("timestamp(\"x\")", "unknown function");
-    fails("object.nRPCI == ", "syntax error");
+    fails("object.nRPCI == ", "16: syntax error: the expression ends too early");
+    fails("object.nRPCI = 1", "syntax error: unexpected `=` (equality is `==`)");
+    fails("object.nRPCI == 1 1", "18: syntax error: unexpected `1`");
+    fails("(object.nRPCI == 1", "syntax error: `)` is missing");
+    fails("\"频道\" == \"x\" || object.nRPCI === 1", "equality is `==`");
     let fault = compile_condition("object.nRPCI", environment()).unwrap_err();
     assert!(fault.message.contains("the expression is int"));
 }
@@ -225,16 +225,16 @@ const INTS: [&str; 6] = ["nRPCI", "nRTAC", "arfcnDL", "cellLocalId", "ssbOffset"
 
 fn int_expression() -> BoxedStrategy<String> {
     let leaf = prop_oneof![
-        prop::sample::select(INTS.to_vec()).prop_map(|name| format!("object.{name}")),
-        (-3i64..20).prop_map(|n| if n < 0 { format!("({n})") } else { n.to_string() }),
-        Just("9223372036854775807".to_owned()),
+        4 => prop::sample::select(INTS.to_vec()).prop_map(|name| format!("object.{name}")),
+        8 => (-3i64..20).prop_map(|n| if n < 0 { format!("({n})") } else { n.to_string() }),
+        1 => Just("9223372036854775807".to_owned()),
     ];
-    leaf.prop_recursive(3, 12, 2, |inner| {
+    leaf.prop_recursive(2, 6, 2, |inner| {
         let two = (inner.clone(), inner.clone(), prop::sample::select(vec!["+", "-", "*", "/", "%"]));
         prop_oneof![
             two.prop_map(|(a, b, sign)| format!("({a} {sign} {b})")),
             inner.clone().prop_map(|a| format!("(-{a})")),
-            prop::collection::vec(inner, 0..4).prop_map(|list| format!("size([{}])", list.join(", "))),
+            prop::collection::vec(inner, 1..4).prop_map(|list| format!("size([{}])", list.join(", "))),
         ]
     })
     .boxed()
@@ -264,7 +264,7 @@ fn bool_expression() -> BoxedStrategy<String> {
             .prop_map(|(a, b, f)| format!("{a}.{f}({b})")),
     ];
     leaf.prop_recursive(3, 16, 3, |inner| {
-        let list = prop::collection::vec(int_expression(), 0..4).prop_map(|list| format!("[{}]", list.join(", ")));
+        let list = prop::collection::vec(int_expression(), 1..4).prop_map(|list| format!("[{}]", list.join(", ")));
         let quantifier = prop::sample::select(vec!["all", "exists", "exists_one"]);
         prop_oneof![
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} && {b})")),
@@ -282,12 +282,12 @@ fn bool_expression() -> BoxedStrategy<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
     fn the_subset_means_what_the_stock_evaluator_says(
         source in bool_expression(),
-        ints in prop::collection::btree_map(prop::sample::select(INTS.to_vec()), -2i64..12, 0..5),
+        ints in prop::collection::btree_map(prop::sample::select(INTS.to_vec()), -2i64..12, 2..7),
         label in prop::option::of("[a-c]{0,3}"),
     ) {
         let stock = Stock { env: Arc::new(cel::Env::stdlib()) };
@@ -393,6 +393,7 @@ fn conformance_tests_inside_the_subset_pass() {
             wrong.push(format!("{}: {} is {ours:?}, expected {:?}", test.name, test.source, test.expected));
         }
     }
+    println!("{inside} of {} conformance tests are inside the subset", tests.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(inside >= 100, "only {inside} of {} tests are inside the subset", tests.len());
 }

@@ -9,6 +9,7 @@ use model::{ApprovedValue, Decimal, Dn, Object, Value};
 
 use super::trouble::Trouble;
 use crate::catalogue::Kind;
+use crate::network::NeighbourRef;
 
 #[derive(Debug, Clone)]
 pub(crate) enum Val<'a> {
@@ -33,17 +34,8 @@ pub(crate) enum Rec<'a> {
     Object(&'a Object),
     Approved(&'a Dn, &'a BTreeMap<String, ApprovedValue>),
     Fields(&'a BTreeMap<String, Value>),
-    Neighbour(Rc<Neighbour<'a>>),
+    Neighbour(Rc<NeighbourRef<'a>>),
     Made(Rc<Vec<(&'static str, Val<'a>)>>),
-}
-
-#[derive(Debug)]
-pub(crate) struct Neighbour<'a> {
-    pub dn: Dn,
-    /// `None` where no snapshot of it is there.
-    pub cell: Option<&'a Object>,
-    /// Whether the newest snapshot is older than this round.
-    pub stale: bool,
 }
 
 impl<'a> Val<'a> {
@@ -125,10 +117,11 @@ impl<'a> Rec<'a> {
     }
 }
 
-impl<'a> Neighbour<'a> {
+impl<'a> NeighbourRef<'a> {
     fn field(&self, name: &str, kind: &'static Kind) -> Result<Option<Val<'a>>, Trouble> {
         match (name, self.cell) {
-            ("dn", _) => Ok(Some(Val::text(self.dn.to_string()))),
+            ("dn", Some(cell)) => Ok(Some(Val::text(cell.dn().as_str()))),
+            ("dn", None) => Ok(Some(Val::text(self.dn.to_string()))),
             ("known", cell) => Ok(Some(Val::Bool(cell.is_some()))),
             ("stale", _) => Ok(Some(Val::Bool(self.stale))),
             (_, None) => Err(Trouble::UnknownNeighbour { dn: self.dn.to_string() }),

@@ -1,5 +1,7 @@
 //! The store through its public face: rounds, log, violations, damage, crashes.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 // The name that the rest of the workspace knows it by.
 extern crate ranproof_store as store;
 

@@ -100,7 +100,8 @@ pub async fn round(site: &Site, number: u64) -> Result<RoundView, LoadError> {
             pin("inventory", &pins.inventory),
             pin("profile", &pins.profile),
         ],
-        evidence: evidence(site, log::ATTESTATION, &format!("round/{number}"), format!("round-{number}")).await?,
+        evidence: evidence(site, log::ATTESTATION, &format!("round/{number}"), format!("round-{number}"))
+            .await?,
         next: site.store.round(number.saturating_add(1)).await?.is_some(),
         item: with_failures(site, row).await?,
     })

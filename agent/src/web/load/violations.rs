@@ -36,7 +36,8 @@ pub async fn violations(
     before: Option<&str>,
     limit: u32,
 ) -> Result<ViolationsView, LoadError> {
-    let bad_cursor = |_| LoadError::Bad("before: not the place of a page; hint: take it from the page before".into());
+    let bad_cursor =
+        |_| LoadError::Bad("before: not the place of a page; hint: take it from the page before".into());
     let cursor: Option<Cursor> = before.map(str::parse).transpose().map_err(bad_cursor)?;
     let page = site.store.violations(&filter_of(&filter), cursor.as_ref(), limit).await?;
     let (facets, total) = facets(site, &filter).await?;
@@ -142,7 +143,13 @@ async fn history(site: &Site, violation: &model::Violation) -> Result<Vec<Histor
             _ => (None, Some(row.action.by)),
         };
         let verb = if resolved { "resolved" } else { row.action.verb.name() };
-        entries.push(HistoryEntry { at: row.action.at, verb: verb.into(), by, reason: row.action.reason, round });
+        entries.push(HistoryEntry {
+            at: row.action.at,
+            verb: verb.into(),
+            by,
+            reason: row.action.reason,
+            round,
+        });
     }
     let noted = entries.iter().any(|entry| entry.verb == "resolved");
     if let (false, Some(resolved)) = (noted, &violation.resolved) {

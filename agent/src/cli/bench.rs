@@ -1,0 +1,148 @@
+//! `ranproof bench`: what the work on one station costs, beside what others would pay for it
+
+mod documents;
+mod ours;
+mod peer;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::output::{Exit, print, print_json, talk};
+use documents::Documents;
+use ours::Ours;
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// CPU per station from the reply's bytes to the stored rows, beside a Python pipeline in the same run
+    Station(StationArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct StationArgs {
+    /// Stations in a round.
+    #[arg(long, default_value_t = 200)]
+    pub stations: usize,
+    /// Passes; both sides take turns in each, and the median counts.
+    #[arg(long, default_value_t = 3)]
+    pub passes: usize,
+    /// The Python pipeline; it is left out where it or its interpreter is absent.
+    #[arg(long, default_value = "benches/peers/station.py")]
+    pub peer: PathBuf,
+    /// A Python with xmltodict, DeepDiff and jsonschema; `./check` sets this one up.
+    #[arg(long, default_value = "target/tools/venv/bin/python")]
+    pub python: PathBuf,
+}
+
+/// What one side did for one station.
+#[derive(Debug, Clone, Serialize)]
+pub struct Measured {
+    /// User and system time of the process, milliseconds for one station.
+    pub cpu_ms_per_station: f64,
+    /// Differences found.
+    pub diffs: usize,
+    /// Violations found.
+    pub violations: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    /// Size of the reply.
+    bytes: usize,
+    objects: usize,
+    changed_leaves: usize,
+    ranproof: Measured,
+    peer: Option<Measured>,
+    /// How many times as much CPU the peer takes.
+    ratio: Option<f64>,
+}
+
+pub fn run(command: &BenchCommand, json: bool) -> Result<Exit> {
+    let BenchCommand::Station(args) = command;
+    let report = station(args)?;
+    if json { print_json(&report)? } else { print(&describe(&report))? }
+    Ok(Exit::Clean)
+}
+
+fn station(args: &StationArgs) -> Result<Report> {
+    ensure!(args.stations > 0 && args.passes > 0, "nothing to measure: --stations and --passes begin at 1");
+    let documents = Documents::generate();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the runtime")?;
+    let mut side = runtime.block_on(Ours::prepare(&documents, args.stations))?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for pass in 1..=args.passes {
+        let measured = runtime.block_on(side.round())?;
+        talk(&format!("pass {pass}: ranproof {:.3} ms per station", measured.cpu_ms_per_station));
+        ours.push(measured);
+        if let Some(measured) = peer::measure(args, &documents)? {
+            talk(&format!("pass {pass}: peer {:.3} ms per station", measured.cpu_ms_per_station));
+            theirs.push(measured);
+        }
+    }
+    let objects = side.objects();
+    runtime.block_on(side.finish());
+    let ranproof = median(ours).context("at least one pass")?;
+    let peer = median(theirs);
+    let ratio = peer.as_ref().map(|peer| peer.cpu_ms_per_station / ranproof.cpu_ms_per_station);
+    let (bytes, changed_leaves) = (documents.previous().len(), documents::CHANGED);
+    Ok(Report { bytes, objects, changed_leaves, ranproof, peer, ratio })
+}
+
+/// The pass in the middle by its CPU.
+fn median(mut passes: Vec<Measured>) -> Option<Measured> {
+    passes.sort_by(|a, b| a.cpu_ms_per_station.total_cmp(&b.cpu_ms_per_station));
+    let middle = passes.len() / 2;
+    passes.into_iter().nth(middle)
+}
+
+fn describe(report: &Report) -> String {
+    let line = |name: &str, side: &Measured| {
+        format!(
+            "{name:9} {:8.3} ms CPU per station, {} differences, {} violations\n",
+            side.cpu_ms_per_station, side.diffs, side.violations
+        )
+    };
+    let mut text = format!(
+        "One station: {} bytes, {} objects, {} changed leaves\n{}",
+        report.bytes,
+        report.objects,
+        report.changed_leaves,
+        line("ranproof", &report.ranproof)
+    );
+    match (&report.peer, report.ratio) {
+        (Some(peer), Some(ratio)) => {
+            text.push_str(&line("peer", peer));
+            text.push_str(&format!("ratio     {ratio:8.0}\n"));
+        }
+        _ => text.push_str("peer      not run: ./check sets up what it needs\n"),
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_round_finds_the_changed_leaves_and_the_broken_rule_at_each_station() {
+        let documents = Documents::generate();
+        let mut side = Ours::prepare(&documents, 2).await.unwrap();
+        for _ in 0..2 {
+            let measured = side.round().await.unwrap();
+            assert_eq!(measured.diffs, documents::CHANGED);
+            // Each changed leaf is unauthorised, and the power is out of its range besides.
+            assert!(measured.violations > documents::CHANGED, "{measured:?}");
+        }
+        side.finish().await;
+    }
+
+    #[test]
+    fn the_pass_in_the_middle_counts() {
+        let pass = |ms| Measured { cpu_ms_per_station: ms, diffs: 0, violations: 0 };
+        assert_eq!(median(vec![pass(9.0), pass(1.0), pass(2.0)]).unwrap().cpu_ms_per_station, 2.0);
+        assert!(median(vec![]).is_none());
+    }
+}
