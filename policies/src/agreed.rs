@@ -67,9 +67,11 @@ pub(crate) fn part<'a>(inputs: &Inputs<'a>, part: AgreedPart) -> Outcome<'a> {
             let line = line.ok_or_else(|| not_agreed("sharing line"))?;
             Ok(texts(&line.plmns))
         }
-        AgreedPart::PciPools => some("PCI pool", agreement.pci.iter().filter(|p| p.scope.covers(dn)), |pool| {
-            Ok(record([("from", Val::Int(pool.from.into())), ("to", Val::Int(pool.to.into()))]))
-        }),
+        AgreedPart::PciPools => {
+            some("PCI pool", agreement.pci.iter().filter(|p| p.scope.covers(dn)), |pool| {
+                Ok(record([("from", Val::Int(pool.from.into())), ("to", Val::Int(pool.to.into()))]))
+            })
+        }
         AgreedPart::Spectrum => {
             let lines = agreement.spectrum.iter().filter(|line| line.scope.covers(dn));
             some("licensed spectrum", lines, |line| {
@@ -107,11 +109,7 @@ pub(crate) fn range<'a>(inputs: &Inputs<'a>, attribute: &str) -> Outcome<'a> {
             .map(Val::Decimal)
             .ok_or_else(|| Trouble::NotConvertible { text: text.to_owned(), to: "a decimal number" })
     };
-    Ok(record([
-        ("min", end(&line.min)?),
-        ("max", end(&line.max)?),
-        ("unit", Val::text(line.unit.as_str())),
-    ]))
+    Ok(record([("min", end(&line.min)?), ("max", end(&line.max)?), ("unit", Val::text(line.unit.as_str()))]))
 }
 
 fn areas<'a>(inputs: &Inputs<'a>, dn: &'a Dn) -> impl Iterator<Item = &'a model::agreement::TrackingArea> {

@@ -28,8 +28,10 @@ pub fn judge(case: &Case<'_>) -> Judgement {
     let index = RequestIndex::new(views, case.element);
     let judge = Judge { case, approved, index: &index };
     let judged: Vec<Judged> = differences.into_iter().map(|d| judge.difference(d)).collect();
-    let by_place: BTreeMap<_, _> =
-        judged.iter().map(|j| ((&j.difference.edit.object, j.difference.edit.attribute.as_str()), j)).collect();
+    let by_place: BTreeMap<_, _> = judged
+        .iter()
+        .map(|j| ((&j.difference.edit.object, j.difference.edit.attribute.as_str()), j))
+        .collect();
     let edits = case.edits.iter().map(|edit| (edit.clone(), judge.edit(edit, &by_place))).collect();
     let gone = judge.gone(&by_place);
     let (mut differences, mut advances) = (Vec::new(), Vec::new());
@@ -189,7 +191,10 @@ impl Judge<'_> {
                     "{collector}, which alone reaches the station, may not change {qualified} here; {} may.",
                     may.en
                 ),
-                format!("{collector} 是唯一可操作该基站的一方，但无权在此修改 {qualified}；有权者为 {}。", may.zh),
+                format!(
+                    "{collector} 是唯一可操作该基站的一方，但无权在此修改 {qualified}；有权者为 {}。",
+                    may.zh
+                ),
             );
             return verdict(Authorisation::NoRight, None, why);
         }
@@ -279,10 +284,8 @@ impl Judge<'_> {
 
 fn no_request(edit: &Edit, nearest: Option<&Weight>) -> Text {
     let change = sentence::edit(edit);
-    let mut text = Text::new(
-        format!("No request approves {}.", change.en),
-        format!("没有任何申请批准 {}。", change.zh),
-    );
+    let mut text =
+        Text::new(format!("No request approves {}.", change.en), format!("没有任何申请批准 {}。", change.zh));
     if let Some(nearest) = nearest {
         text.en.push_str(&format!(" Nearest: {}", nearest.considered.why.en));
         text.zh.push_str(&format!("最接近者：{}", nearest.considered.why.zh));

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::change::Progress;
 use model::violation::Sighting;
-use model::{
-    Agreement, ApprovedState, AuthorisationVerdict, Dn, Edit, RequestView, Snapshot, Text, Value,
-};
+use model::{Agreement, ApprovedState, AuthorisationVerdict, Dn, Edit, RequestView, Snapshot, Text, Value};
 
 /// An open authorisation difference from an earlier round.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -197,10 +197,7 @@ static CLASSES: [&Record; 18] = [
             ("nRCellDURef", TEXTS),
         ],
     ),
-    &record(
-        "OperatorDU",
-        &[("userLabel", Kind::Text), ("gNBId", Kind::Int), ("gNBIdLength", Kind::Int)],
-    ),
+    &record("OperatorDU", &[("userLabel", Kind::Text), ("gNBId", Kind::Int), ("gNBIdLength", Kind::Int)]),
     &record(
         "ManagedElement",
         &[
@@ -287,7 +284,11 @@ static CLASSES: [&Record; 18] = [
     ),
     &record(
         "NRFrequency",
-        &[("absoluteFrequencySSB", Kind::Int), ("sSBSubCarrierSpacing", Kind::Int), ("multiFrequencyBandListNR", INTS)],
+        &[
+            ("absoluteFrequencySSB", Kind::Int),
+            ("sSBSubCarrierSpacing", Kind::Int),
+            ("multiFrequencyBandListNR", INTS),
+        ],
     ),
     &record(
         "ExternalGNBCUCPFunction",

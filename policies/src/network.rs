@@ -281,7 +281,8 @@ mod tests {
     fn an_operator_s_cell_belongs_to_the_shared_cell_of_its_number() {
         let mut index = NetworkIndex::default();
         index.update(&element(1), station(1, 2), false);
-        let own = index.object(&dn("SubNetwork=a,ManagedElement=g1,OperatorDU=u,NROperatorCellDU=1")).unwrap();
+        let own =
+            index.object(&dn("SubNetwork=a,ManagedElement=g1,OperatorDU=u,NROperatorCellDU=1")).unwrap();
         assert_eq!(index.cell_of(own).unwrap().class(), "NRCellDU");
     }
 }

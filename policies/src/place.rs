@@ -36,8 +36,7 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(source: &'a str, (line, column): Place) -> Walk<'a> {
-        let skip: usize =
-            source.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+        let skip: usize = source.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
         let mut rest = source.get(skip..).unwrap_or_default().chars();
         for _ in 1..column {
             rest.next();

@@ -130,7 +130,9 @@ impl Rule {
         let why = expression::parts(&self.compiled, &inputs);
         match self.judge(&inputs) {
             Some((outcome, message)) => Explanation { outcome: Some(outcome), message, why },
-            None => Explanation { outcome: None, message: Text::new("The rule is kept.", "符合规则。"), why },
+            None => {
+                Explanation { outcome: None, message: Text::new("The rule is kept.", "符合规则。"), why }
+            }
         }
     }
 

@@ -131,9 +131,7 @@ impl<'de> Deserialize<'de> for Bilingual {
         let spanned = Spanned::<TextOr<Languages>>::deserialize(deserializer)?;
         let (referenced, defined) = (spanned.referenced, spanned.defined);
         Ok(match spanned.value {
-            TextOr::Text(value) => {
-                Bilingual { en: Some(Spanned { value, referenced, defined }), zh: None }
-            }
+            TextOr::Text(value) => Bilingual { en: Some(Spanned { value, referenced, defined }), zh: None },
             TextOr::Mapping(Languages { en, zh }) => Bilingual { en: Some(en), zh },
         })
     }

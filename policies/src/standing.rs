@@ -30,10 +30,7 @@ pub(crate) fn permissions(
 fn judge(permission: &StandingPermission, edit: &Edit, observed: &Observed, recent: u32) -> Permission {
     let id = &permission.id;
     let allowed = |allowed: bool, en: String, zh: String| {
-        let why = Text::new(
-            format!("Standing permission {id} {en}."),
-            format!("常设许可 {id} {zh}。"),
-        );
+        let why = Text::new(format!("Standing permission {id} {en}."), format!("常设许可 {id} {zh}。"));
         Permission { id: id.clone(), allowed, why }
     };
     let bounds = bounds(permission);

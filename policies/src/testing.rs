@@ -178,7 +178,8 @@ pub struct TestFailure {
 impl fmt::Display for TestFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [&self.file, &self.rule, &self.case];
-        let place: Vec<&str> = parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+        let place: Vec<&str> =
+            parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
         write!(f, "{}: {}", place.join(": "), self.what)
     }
 }
@@ -322,7 +323,8 @@ fn build(dn: &Dn, attributes: &Attributes) -> Object {
 
 impl Attributes {
     fn approved(&self) -> BTreeMap<String, ApprovedValue> {
-        let approve = |value: &Value| ApprovedValue { value: value.clone(), request: "BL-1".into(), height: 1 };
+        let approve =
+            |value: &Value| ApprovedValue { value: value.clone(), request: "BL-1".into(), height: 1 };
         self.0.iter().map(|(name, value)| (name.clone(), approve(value))).collect()
     }
 }

@@ -91,17 +91,11 @@ fn by_software(
     match running {
         Some(running) if running == to => by_time,
         Some(running) => {
-            sentence.and(
-                format!("but the station runs {running}"),
-                format!("但该基站当前软件为 {running}"),
-            );
+            sentence.and(format!("but the station runs {running}"), format!("但该基站当前软件为 {running}"));
             Authorisation::Unapproved
         }
         None => {
-            sentence.and(
-                "but the station does not say which software it runs",
-                "但该基站未给出软件版本",
-            );
+            sentence.and("but the station does not say which software it runs", "但该基站未给出软件版本");
             by_time.max(Authorisation::Undetermined)
         }
     }

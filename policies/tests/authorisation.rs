@@ -343,7 +343,8 @@ fn a_station_without_a_baseline_is_unbaselined() {
 
 #[test]
 fn a_request_seen_in_part_is_partial_and_then_lapsed() {
-    let both = || request("CR-5", vec![edit(CARRIER, POWER, "15", "20"), edit(OTHER_CARRIER, POWER, "15", "20")]);
+    let both =
+        || request("CR-5", vec![edit(CARRIER, POWER, "15", "20"), edit(OTHER_CARRIER, POWER, "15", "20")]);
     let world = power("20").with([both()]);
     assert_eq!(world.judge().requests[0].progress, Progress::Partial);
     assert_eq!(World::new().with([both()]).judge().requests[0].progress, Progress::Pending);

@@ -38,7 +38,10 @@ fn expression_faults_lead_to_line_and_column() {
         "pci.yaml:6:19: NRCellDU has no attribute `nRPCl`; hint: did you mean `nRPCI`?"
     );
     assert_eq!(
-        fault("expression: object.nRPCI <= 1007", "expression: >-\n  object.nRPCI <= 1007 &&\n  objct.nRPCI > 0"),
+        fault(
+            "expression: object.nRPCI <= 1007",
+            "expression: >-\n  object.nRPCI <= 1007 &&\n  objct.nRPCI > 0"
+        ),
         "pci.yaml:8:3: unknown name `objct`; hint: did you mean `object`?"
     );
     assert!(fault("<= 1007", "<= ").starts_with("pci.yaml:6:"), "{}", fault("<= 1007", "<= "));
@@ -61,7 +64,10 @@ fn yaml_faults_lead_to_their_line() {
     assert!(fault("severity: major", "severity: major\ncolour: red").contains("colour"));
     assert!(fault("scope: NRCellDU", "scope: NRCelDU").contains("did you mean `NRCellDU`?"));
     assert!(fault("scope: NRCellDU", "scope: {class: NRCellDU, wher: A=1}").starts_with("pci.yaml:4:"));
-    assert!(fault("scope: NRCellDU", "scope: {class: NRCellDU, where: nonsense}").contains("not a distinguished name"));
+    assert!(
+        fault("scope: NRCellDU", "scope: {class: NRCellDU, where: nonsense}")
+            .contains("not a distinguished name")
+    );
     assert!(fault("attribute: nRPCI", "attribute: nRTCA").contains("did you mean `nRTAC`?"));
     assert!(fault("policy/1", "policy/9").contains("this version reads"));
     assert!(fault("name: pci", "name: PCI!").contains("no rule name"));
@@ -72,8 +78,11 @@ fn yaml_faults_lead_to_their_line() {
 #[test]
 fn every_fault_of_every_file_is_told() {
     let broken = RULE.replace("object.nRPCI <=", "x <=").replace("{{ object.nRPCI }}", "{{ y }}");
-    let files =
-        [("a.yaml".to_owned(), broken), ("b.yaml".to_owned(), RULE.into()), ("c.yaml".to_owned(), RULE.into())];
+    let files = [
+        ("a.yaml".to_owned(), broken),
+        ("b.yaml".to_owned(), RULE.into()),
+        ("c.yaml".to_owned(), RULE.into()),
+    ];
     let errors: Vec<_> = PolicySet::load(&files).unwrap_err().iter().map(ToString::to_string).collect();
     assert_eq!(errors.len(), 3, "{errors:?}");
     assert!(errors[2].contains("rule `pci` is in b.yaml already"));

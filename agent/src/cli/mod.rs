@@ -72,6 +72,8 @@ enum Command {
     Fsck(fsck::FsckArgs),
     /// Play stations: real NETCONF over real SSH
     Sim(sim::cli::SimArgs),
+    /// Measure
+    #[command(subcommand)]
     Bench(bench::BenchCommand),
 }
 

@@ -6,9 +6,7 @@ use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue
 use model::Decimal;
 
 use super::check::{Environment, Fault};
-use super::node::{
-    Arithmetic, Comprehension, Function, Node, Order, Part, Quantifier, Variable,
-};
+use super::node::{Arithmetic, Comprehension, Function, Node, Order, Part, Quantifier, Variable};
 use super::types::Type;
 use crate::agreed;
 use crate::catalogue::{self, Kind, NR_CELL_DU, Record};
@@ -90,7 +88,11 @@ impl<'a> Compiler<'a> {
             return Ok((Node::Local(name.to_owned(), place), self.locals[place].1.clone()));
         }
         if name == "agreement" {
-            return Err(self.fault(at, "the agreement as a whole is no value", "name a part, such as agreement.plmns"));
+            return Err(self.fault(
+                at,
+                "the agreement as a whole is no value",
+                "name a part, such as agreement.plmns",
+            ));
         }
         let Some((_, variable)) = Variable::ALL.iter().find(|(known, _)| *known == name) else {
             let known = Variable::ALL.iter().map(|(name, _)| *name).chain(["agreement"]);
@@ -376,7 +378,8 @@ impl<'a> Compiler<'a> {
         {
             let text = text.inner().to_owned();
             let number = Decimal::parse(&text);
-            let number = number.ok_or_else(|| self.fault(argument, format!("`{text}` is not a number"), ""))?;
+            let number =
+                number.ok_or_else(|| self.fault(argument, format!("`{text}` is not a number"), ""))?;
             return Ok((Node::Decimal(text, number), Type::Decimal));
         }
         let Some((function, fewest, most)) = FUNCTIONS.iter().find(|f| f.0.name() == name) else {
@@ -443,15 +446,14 @@ impl<'a> Compiler<'a> {
         Ok((Node::Comprehension(Box::new(comprehension)), of))
     }
 
-    fn inside(
-        &mut self,
-        predicate: Option<&IdedExpr>,
-        result: Option<&IdedExpr>,
-    ) -> Result<(Option<Node>, Option<(Node, Type)>), Fault> {
+    fn inside(&mut self, predicate: Option<&IdedExpr>, result: Option<&IdedExpr>) -> Result<Inside, Fault> {
         let predicate = predicate.map(|p| self.boolean(p, "a condition")).transpose()?;
         Ok((predicate, result.map(|r| self.compile(r)).transpose()?))
     }
 }
+
+/// A comprehension's condition and result, checked.
+type Inside = (Option<Node>, Option<(Node, Type)>);
 
 type Shape<'a> = (Quantifier, Option<&'a IdedExpr>, Option<&'a IdedExpr>);
 

@@ -116,7 +116,9 @@ impl<'a> Evaluation<'a> {
                 Ok(Val::Bool(self.contains(&list, &needle)?))
             }
             Node::Index(sides) => self.index(&sides[0], &sides[1]),
-            Node::List(nodes) => nodes.iter().map(|node| self.value(node)).collect::<Result<_, _>>().map(Val::made),
+            Node::List(nodes) => {
+                nodes.iter().map(|node| self.value(node)).collect::<Result<_, _>>().map(Val::made)
+            }
             Node::Comprehension(comprehension) => self.comprehension(comprehension),
             Node::Call { function, arguments } => call::call(self, *function, arguments),
             Node::Matches { text, pattern } => {
@@ -148,7 +150,8 @@ impl<'a> Evaluation<'a> {
         if let Some(neighbours) = &self.neighbours {
             return Ok(Val::List(neighbours.clone()));
         }
-        let relations = self.inputs.neighbours.relations_of(self.inputs.object).ok_or(Trouble::NoRelations)?;
+        let relations =
+            self.inputs.neighbours.relations_of(self.inputs.object).ok_or(Trouble::NoRelations)?;
         self.spend(relations.len())?;
         let all = relations.into_iter().map(|neighbour| Val::Record(Rec::Neighbour(neighbour.into())));
         let all = List::Made(all.collect::<Vec<_>>().into());
@@ -326,9 +329,7 @@ impl<'a> Evaluation<'a> {
         let outcome = match c.quantifier {
             Quantifier::All => self.quantify(c, &range, place, false),
             Quantifier::Exists => self.quantify(c, &range, place, true),
-            Quantifier::ExistsOne => {
-                self.select(c, &range, place).map(|found| Val::Bool(found.len() == 1))
-            }
+            Quantifier::ExistsOne => self.select(c, &range, place).map(|found| Val::Bool(found.len() == 1)),
             Quantifier::Map | Quantifier::Filter => self.select(c, &range, place).map(Val::made),
         };
         self.locals.truncate(place);
@@ -340,7 +341,13 @@ impl<'a> Evaluation<'a> {
     }
 
     /// One element that settles it makes up for trouble with others.
-    fn quantify(&mut self, c: &'a Comprehension, range: &List<'a>, place: usize, settled: bool) -> Outcome<'a> {
+    fn quantify(
+        &mut self,
+        c: &'a Comprehension,
+        range: &List<'a>,
+        place: usize,
+        settled: bool,
+    ) -> Outcome<'a> {
         let mut trouble = None;
         for index in 0..range.len() {
             let element = range.get(index);
@@ -358,7 +365,12 @@ impl<'a> Evaluation<'a> {
         trouble.map_or(Ok(Val::Bool(!settled)), Err)
     }
 
-    fn select(&mut self, c: &'a Comprehension, range: &List<'a>, place: usize) -> Result<Vec<Val<'a>>, Trouble> {
+    fn select(
+        &mut self,
+        c: &'a Comprehension,
+        range: &List<'a>,
+        place: usize,
+    ) -> Result<Vec<Val<'a>>, Trouble> {
         let mut found = Vec::new();
         for index in 0..range.len() {
             self.spend(1)?;

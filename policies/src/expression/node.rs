@@ -23,14 +23,25 @@ pub(crate) enum Node {
     Range(String),
     /// Whether the agreement has this for the object.
     HasAgreed(Box<Node>),
-    Field { of: Box<Node>, name: String, kind: &'static Kind },
-    Has { of: Box<Node>, name: String, kind: &'static Kind },
+    Field {
+        of: Box<Node>,
+        name: String,
+        kind: &'static Kind,
+    },
+    Has {
+        of: Box<Node>,
+        name: String,
+        kind: &'static Kind,
+    },
     Not(Box<Node>),
     Negate(Box<Node>),
     And(Box<Node>, Box<Node>),
     Or(Box<Node>, Box<Node>),
     Choose(Box<[Node; 3]>),
-    Equal { negated: bool, sides: Box<[Node; 2]> },
+    Equal {
+        negated: bool,
+        sides: Box<[Node; 2]>,
+    },
     Order(Order, Box<[Node; 2]>),
     Arithmetic(Arithmetic, Box<[Node; 2]>),
     /// `+` of strings or lists.
@@ -39,8 +50,14 @@ pub(crate) enum Node {
     Index(Box<[Node; 2]>),
     List(Vec<Node>),
     Comprehension(Box<Comprehension>),
-    Call { function: Function, arguments: Vec<Node> },
-    Matches { text: Box<Node>, pattern: regex_lite::Regex },
+    Call {
+        function: Function,
+        arguments: Vec<Node>,
+    },
+    Matches {
+        text: Box<Node>,
+        pattern: regex_lite::Regex,
+    },
 }
 
 /// Variables every rule has.

@@ -53,10 +53,12 @@ fn cell(attributes: &[(&str, &str)]) -> Object {
 /// The value of an expression over `object`, or why there is none.
 fn value_over(source: &str, object: &Object, neighbours: usize) -> Result<Result<String, Trouble>, Fault> {
     let (node, _) = compile(source, environment())?;
-    let neighbour = |n| Object::new(format!("NRCellDU={n}").parse().unwrap(), vec![("nRPCI".into(), "7".into())], vec![]);
+    let neighbour =
+        |n| Object::new(format!("NRCellDU={n}").parse().unwrap(), vec![("nRPCI".into(), "7".into())], vec![]);
     let around = Around { known: (2..2 + neighbours).map(neighbour).collect() };
     let agreement = agreement();
-    let inputs = Inputs { agreement: &agreement, object, previous: None, approved: None, neighbours: &around };
+    let inputs =
+        Inputs { agreement: &agreement, object, previous: None, approved: None, neighbours: &around };
     // Explaining never panics, whatever the outcome.
     witness::parts(&node, &inputs);
     Ok(evaluate(&node, &inputs).map(|value| value.to_string()))
@@ -255,16 +257,22 @@ fn bool_expression() -> BoxedStrategy<String> {
     let compare = prop::sample::select(vec!["==", "!=", "<", "<=", ">", ">="]);
     let leaf = prop_oneof![
         any::<bool>().prop_map(|value| value.to_string()),
-        (int_expression(), compare.clone(), int_expression()).prop_map(|(a, sign, b)| format!("({a} {sign} {b})")),
+        (int_expression(), compare.clone(), int_expression())
+            .prop_map(|(a, sign, b)| format!("({a} {sign} {b})")),
         (text_expression(), compare, text_expression()).prop_map(|(a, sign, b)| format!("({a} {sign} {b})")),
         (int_expression(), prop::collection::vec(int_expression(), 0..4))
             .prop_map(|(a, list)| format!("({a} in [{}])", list.join(", "))),
         prop::sample::select(INTS.to_vec()).prop_map(|name| format!("has(object.{name})")),
-        (text_expression(), text_expression(), prop::sample::select(vec!["startsWith", "endsWith", "contains"]))
+        (
+            text_expression(),
+            text_expression(),
+            prop::sample::select(vec!["startsWith", "endsWith", "contains"])
+        )
             .prop_map(|(a, b, f)| format!("{a}.{f}({b})")),
     ];
     leaf.prop_recursive(3, 16, 3, |inner| {
-        let list = prop::collection::vec(int_expression(), 1..4).prop_map(|list| format!("[{}]", list.join(", ")));
+        let list =
+            prop::collection::vec(int_expression(), 1..4).prop_map(|list| format!("[{}]", list.join(", ")));
         let quantifier = prop::sample::select(vec!["all", "exists", "exists_one"]);
         prop_oneof![
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} && {b})")),

@@ -7,23 +7,46 @@ use model::Text;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trouble {
     /// The object has no such attribute.
-    Missing { object: String, attribute: String },
+    Missing {
+        object: String,
+        attribute: String,
+    },
     /// The text on the device is not what the attribute holds.
-    Unreadable { attribute: String, text: String, kind: String },
+    Unreadable {
+        attribute: String,
+        text: String,
+        kind: String,
+    },
     /// A neighbour that no snapshot is there of.
-    UnknownNeighbour { dn: String },
+    UnknownNeighbour {
+        dn: String,
+    },
     /// The relations of the cell are not in sight.
     NoRelations,
     /// The agreement has no line for this object.
-    NotAgreed { what: String },
+    NotAgreed {
+        what: String,
+    },
     /// What is needed is null.
-    Null { what: String },
-    Overflow { operation: &'static str },
+    Null {
+        what: String,
+    },
+    Overflow {
+        operation: &'static str,
+    },
     DivisionByZero,
-    OutOfRange { index: i64, length: usize },
-    NotConvertible { text: String, to: &'static str },
+    OutOfRange {
+        index: i64,
+        length: usize,
+    },
+    NotConvertible {
+        text: String,
+        to: &'static str,
+    },
     /// NR-ARFCN are 0 to 3279165 (TS 38.104 §5.4.2.1).
-    NotAnArfcn { number: i64 },
+    NotAnArfcn {
+        number: i64,
+    },
     /// The budget of steps is used up. Nothing makes up for it, not even the other side of `||`.
     Budget,
 }

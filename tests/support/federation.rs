@@ -1,0 +1,61 @@
+//! A federation on this machine for tests: the demo's files, and Telecom's agent as a process of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use agent::client::{AgentOptions, Client};
+use agent::demo::files::{self, text};
+use anyhow::{Context as _, Result, ensure};
+use model::Agreement;
+
+use crate::process::{PROGRAM, Process};
+
+/// Keys, genesis, agreement and configuration in a folder.
+pub struct Federation {
+    pub dir: PathBuf,
+    pub agreement: Agreement,
+}
+
+impl Federation {
+    /// Everything but the stations: Telecom's targets have yet to be written.
+    pub fn found(dir: &Path) -> Federation {
+        files::federation(dir, |args| run(Command::new(PROGRAM).args(args))).unwrap();
+        let agreement = files::agreement(&dir.join("agreement.yaml")).unwrap();
+        files::agent(&dir.join("telecom/agent.yaml"), 0, 0).unwrap();
+        Federation { dir: dir.to_owned(), agreement }
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        text(&self.dir.join(name))
+    }
+}
+
+/// Telecom's running agent.
+pub struct Agent {
+    pub process: Process,
+    pub url: String,
+    pub token_file: PathBuf,
+}
+
+impl Agent {
+    /// Starts it and waits until it answers; `log` is the file's name for its words.
+    pub fn start(federation: &Federation, log: &str) -> Agent {
+        let config = federation.path("telecom/agent.yaml");
+        let mut process = Process::start(&["agent", "--config", &config], federation.dir.join(log));
+        let page = process.wait_for_words("Pages at ");
+        let url = page.trim_end().trim_end_matches('/').to_owned();
+        Agent { process, url, token_file: federation.dir.join("telecom/data/api.token") }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(&AgentOptions { url: self.url.clone(), token_file: Some(self.token_file.clone()) }).unwrap()
+    }
+}
+
+/// Runs a command that must succeed and returns what it printed.
+pub fn run(command: &mut Command) -> Result<String> {
+    let output = command.output().context("cannot run ranproof")?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?}: {words}");
+    Ok(String::from_utf8(output.stdout)?)
+}
