@@ -198,6 +198,8 @@ need_testers() {
     require openssh-server /usr/sbin/sshd
     require openssh-client ssh-keygen
     require chromium chromium chromium-browser google-chrome
+    # Without a Chinese font the screenshots of the Chinese pages show boxes.
+    require fonts-wqy-microhei /usr/share/fonts/truetype/wqy /usr/share/fonts/opentype/noto
     require util-linux setpriv
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
     install_missing

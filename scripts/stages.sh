@@ -120,7 +120,7 @@ CHECK
 
 tell_story() {
     rm -f "$out/story.json"
-    ./demo --once --json --yes >"$out/story.json" || return 1
+    ./demo --once --json --yes --dir "$out/demo" >"$out/story.json" || return 1
     "$venv/bin/python" tests/independent/check_story.py "$out/story.json"
 }
 
@@ -135,7 +135,8 @@ check_evidence() {
 }
 
 check_pages() {
-    "$venv/bin/python" tests/browser/run.py --program "$target/debug/ranproof" --output target/screenshots
+    "$venv/bin/python" tests/browser/run.py --program "$target/debug/ranproof" --output target/screenshots \
+        --dir "$out/pages"
 }
 
 check_bench() {

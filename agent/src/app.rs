@@ -64,6 +64,8 @@ impl App {
         let salt = keys::load_secret(&config.key_path("salt"))?;
         let store = Store::open(StoreConfig::new(config.data.join("ranproof.db"))).await?;
         let ledger = Ledger::start(&config, genesis).await?;
+        // The last block taken over is looked at again: a database of another chain is noticed.
+        let projected = store.applied().await?.map_or(0, |block| block.height.saturating_sub(1));
         let targets = Targets::load(&config.targets)?;
         let profiles = load_profiles(&config)?;
         let token = load_or_create_token(&config)?;
@@ -79,7 +81,7 @@ impl App {
             token,
             turn: Mutex::new(()),
             sending: Mutex::new(()),
-            projected: Mutex::new(0),
+            projected: Mutex::new(projected),
             stopping: watch::Sender::new(false),
             config,
         };

@@ -1,5 +1,6 @@
 //! Plugs the contract into the chain: the chain orders bytes, the contract says what they mean.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use anchor::{Genesis, Hash, ValidatorSet};
@@ -26,6 +27,22 @@ impl SharedContract {
     fn replace(&self, change: impl FnOnce(&mut Contract)) {
         change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+/// What the chain stores for a block. Nobody stores what genesis describes, so that the first block carries it: a
+/// restart gets back what the chain stored and nothing else.
+fn stored_changes(
+    before: &Contract,
+    context: &BlockContext,
+    execution: &Execution,
+) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    if context.height > 1 {
+        return execution.changes.clone();
+    }
+    let genesis = before.entries().map(|(key, value)| (key.to_vec(), Some(value.to_vec())));
+    let mut changes: BTreeMap<_, _> = genesis.collect();
+    changes.extend(execution.changes.iter().cloned());
+    changes.into_iter().collect()
 }
 
 /// The contract as the chain sees it.
@@ -57,7 +74,8 @@ impl StateMachine for Machine {
 
     fn execute(&self, input: &BlockInput<'_>) -> Result<Outcome, InvalidBlock> {
         let context = BlockContext { height: input.height, time: input.time };
-        let execution = self.contract.read().execute(&context, input.transactions);
+        let contract = self.contract.read().clone();
+        let execution = contract.execute(&context, input.transactions);
         if let Some(position) = execution.inadmissible.first() {
             let reason = format!("transaction {position} could not have been admitted by an honest proposer");
             return Err(InvalidBlock { reason });
@@ -67,7 +85,7 @@ impl StateMachine for Machine {
             receipts: execution.receipts.clone(),
             state_root: execution.state_root,
             next_validators: execution.next_validators.clone(),
-            changes: execution.changes.clone(),
+            changes: stored_changes(&contract, &context, &execution),
             post: Box::new(execution),
         })
     }
@@ -89,5 +107,57 @@ impl StateMachine for Machine {
 
     fn rules_version(&self) -> u32 {
         self.contract.read().rules_version()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anchor::certificate::Validator;
+    use anchor::{Member, MemberRole, SigningKey};
+
+    use super::*;
+
+    fn genesis() -> Genesis {
+        let key = |n: u8| SigningKey::from_seed(&[n; 32]).public();
+        Genesis {
+            format: Genesis::FORMAT.into(),
+            chain_id: "test".into(),
+            time: 1_000,
+            rules_version: contract::RULES_VERSION,
+            members: vec![Member {
+                id: "telecom".into(),
+                name: "Telecom".into(),
+                role: MemberRole::Operator,
+                log_key: key(1),
+                approval_key: key(2),
+            }],
+            validators: vec![Validator { key: key(3), power: 3, member: "telecom".into() }],
+        }
+    }
+
+    fn machine() -> Machine {
+        let genesis = genesis();
+        Machine { contract: SharedContract::from_genesis(&genesis).unwrap(), genesis }
+    }
+
+    #[test]
+    fn what_the_chain_stored_since_block_1_restores_the_state() {
+        let mut running = machine();
+        let mut stored = BTreeMap::new();
+        for height in 1..=2 {
+            let input = BlockInput { height, time: 1_000 + height, transactions: &[] };
+            let outcome = running.execute(&input).unwrap();
+            for (key, value) in &outcome.changes {
+                match value {
+                    Some(value) => stored.insert(key.clone(), value.clone()),
+                    None => stored.remove(key),
+                };
+            }
+            running.commit(outcome);
+        }
+        let mut restarted = machine();
+        restarted.restore(2, stored.into_iter().collect()).unwrap();
+        assert_eq!(restarted.state_root(), running.state_root());
+        assert_eq!(restarted.validators(), running.validators());
     }
 }

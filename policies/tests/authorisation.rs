@@ -1,5 +1,7 @@
 //! Each verdict on the smallest story that gives it.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use model::change::{BaselineObject, ChangeKind, Progress, Standing, Upgrade};

@@ -1,5 +1,7 @@
 //! What holds of every judgement, over random worlds.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use model::change::{ExpectedEdit, Standing};

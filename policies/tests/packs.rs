@@ -1,5 +1,7 @@
 //! The shipped rules load, and do what their test cases say.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::path::Path;
 
 use ranproof_policies::{PolicySet, run_tests};

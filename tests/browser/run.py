@@ -188,7 +188,7 @@ class Tour:
         print(f"{len(self.links)} links tried", flush=True)
 
     def without_script(self):
-        """List → detail → bundle by mouse alone; gives the downloaded file's path."""
+        """List → detail → bundle by mouse alone; gives the downloaded file's path, `None` if there is none."""
         self.browser.allow_downloads()
         with self.browser.page(script=False) as page:
             self.look(page, "/violations", "violations-without-script")
@@ -204,7 +204,8 @@ class Tour:
                 "Browser.downloadProgress", lambda p: p["guid"] == begun["guid"] and p["state"] != "inProgress"
             )
         if done["state"] != "completed":
-            self.faults.add("without script", f"the download ended as {done['state']}")
+            self.faults.add("without script", f"the download of {begun['url']} was {done['state']}")
+            return None
         file = self.browser.downloads / begun["suggestedFilename"]
         kept = self.output / "downloaded.json"
         shutil.copyfile(file, kept)
@@ -214,6 +215,8 @@ class Tour:
 
 def check_download(file, story, program, faults):
     """What the page gave is a bundle that the small verifier accepts."""
+    if file is None:
+        return
     if json.loads(file.read_bytes()).get("format") != "ranproof/bundle/1":
         faults.add("download", "not a bundle")
     if story is None:

@@ -20,7 +20,7 @@ impl Federation {
     /// Everything but the stations: Telecom's targets have yet to be written.
     pub fn found(dir: &Path) -> Federation {
         files::federation(dir, |args| run(Command::new(PROGRAM).args(args))).unwrap();
-        let agreement = files::agreement(&dir.join("agreement.yaml")).unwrap();
+        let agreement = files::agreement(&dir.join("agreement.yaml"), 12).unwrap();
         files::agent(&dir.join("telecom/agent.yaml"), 0, 0).unwrap();
         Federation { dir: dir.to_owned(), agreement }
     }
@@ -48,7 +48,8 @@ impl Agent {
     }
 
     pub fn client(&self) -> Client {
-        Client::new(&AgentOptions { url: self.url.clone(), token_file: Some(self.token_file.clone()) }).unwrap()
+        Client::new(&AgentOptions { url: self.url.clone(), token_file: Some(self.token_file.clone()) })
+            .unwrap()
     }
 }
 

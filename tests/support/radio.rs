@@ -131,6 +131,12 @@ impl World {
         self.agent.client()
     }
 
+    /// Number of the round that comes next.
+    pub fn next_round(&self) -> u64 {
+        let rounds: Json = self.client().get("/api/v1/rounds?limit=1").unwrap();
+        rounds["rounds"][0]["round"].as_u64().unwrap() + 1
+    }
+
     /// Runs a round to its end.
     pub fn round(&self) -> RoundSummary {
         self.client().post("/api/v1/rounds", &json!({})).unwrap()
@@ -165,7 +171,12 @@ impl World {
 
     /// Sets an attribute to one value after the other in a session of its own until the station is gone; returns
     /// the values that it acknowledged.
-    pub fn edits_until_the_end(&self, object: Dn, attribute: &'static str, from: u64) -> impl FnOnce() -> Vec<u64> + use<> {
+    pub fn edits_until_the_end(
+        &self,
+        object: Dn,
+        attribute: &'static str,
+        from: u64,
+    ) -> impl FnOnce() -> Vec<u64> + use<> {
         let target = self.target(&object);
         move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -92,6 +92,8 @@ pub struct RoundSummary {
     pub skipped: u64,
     /// Stations that were not read, with the reason.
     pub failures: Vec<FailedStation>,
+    /// Stations that were read and have no approved baseline: authorisation is not claimed there.
+    pub unbaselined: u64,
     /// Differences previous → current seen in this round.
     pub changes: ChangeCounts,
     pub violations_opened: u64,

@@ -53,6 +53,10 @@ fn describe(summary: &RoundSummary) -> String {
         summary.violations_opened,
         summary.violations_resolved
     ));
+    if summary.unbaselined > 0 {
+        let count = summary.unbaselined;
+        text.push_str(&format!("{count} stations are unbaselined: authorisation is not claimed for them\n"));
+    }
     for failure in &summary.failures {
         text.push_str(&format!("  {}: {}: {}\n", failure.element, failure.reason, failure.detail));
     }

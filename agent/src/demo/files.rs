@@ -11,10 +11,13 @@ use crate::cli::node::load_genesis;
 use crate::config::parse_yaml;
 use crate::keys;
 
-/// The agreement of the examples, with a map secret of its own.
-pub fn agreement(path: &Path) -> Result<Agreement> {
+/// The agreement of the examples, with a map secret of its own and tracking areas for so many stations.
+pub fn agreement(path: &Path, stations: usize) -> Result<Agreement> {
     let mut agreement: Agreement =
         parse_yaml(include_str!("../../../examples/agreement.yaml"), "agreement.yaml")?;
+    // The simulator gives every eight stations a tracking area.
+    let codes: Vec<String> = (0..=stations / 8).map(|area| (4601 + area).to_string()).collect();
+    agreement.tracking_areas.iter_mut().for_each(|plan| plan.codes.clone_from(&codes));
     agreement.map_secret = hex::encode(keys::random_bytes::<32>()?);
     write(path, &serde_json::to_string_pretty(&agreement)?)?;
     Ok(agreement)
@@ -71,8 +74,7 @@ pub fn federation(dir: &Path, run: impl Fn(&[&str]) -> Result<String>) -> Result
     {
         let approval = run(&["node", "key", &text(&dir.join(format!("people/{id}/approval.key")))])?;
         let data = dir.join(format!("{id}/data"));
-        let public: Json =
-            serde_json::from_str(&run(&["node", "init", "--data", &text(&data), "--json"])?)?;
+        let public: Json = serde_json::from_str(&run(&["node", "init", "--data", &text(&data), "--json"])?)?;
         let power = if id == "telecom" { 3 } else { 0 };
         members.push(json!({
             "id": id,
@@ -87,16 +89,7 @@ pub fn federation(dir: &Path, run: impl Fn(&[&str]) -> Result<String>) -> Result
     let file = dir.join("members.json");
     write(&file, &serde_json::to_string_pretty(&json!({ "members": members }))?)?;
     let genesis = text(&dir.join("genesis.json"));
-    run(&[
-        "node",
-        "genesis",
-        "--members",
-        &text(&file),
-        "--chain-id",
-        "demo",
-        "--output",
-        &genesis,
-    ])?;
+    run(&["node", "genesis", "--members", &text(&file), "--chain-id", "demo", "--output", &genesis])?;
     Ok(())
 }
 

@@ -65,6 +65,7 @@ fn baseline(world: &World, told: &mut Told) -> Result<()> {
     world.say("Round 1 reads every station for the first time");
     let first = world.round()?;
     ensure!(first.collected == world.stations() as u64, "round 1 read {} stations", first.collected);
+    ensure!(first.unbaselined == first.collected, "{} stations are unbaselined", first.unbaselined);
     told.rounds.push(first);
     world.say("Telecom proposes what was read as the baseline; both operators approve it");
     let file = world.path("baseline.json");

@@ -57,7 +57,7 @@ impl World {
         })?;
         talk("Drawing keys, writing agreement, inventory and policies");
         files::federation(&dir, command::run)?;
-        let agreement = files::agreement(&dir.join("agreement.yaml"))?;
+        let agreement = files::agreement(&dir.join("agreement.yaml"), options.stations)?;
         files::policies(&dir.join("policies"))?;
         files::stations(&stations, &known, &dir.join("inventory.yaml"), &dir.join("telecom/targets.json"))?;
         files::trust(&dir.join("genesis.json"), &agreement, &dir.join("trust.yaml"))?;

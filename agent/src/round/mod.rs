@@ -10,7 +10,7 @@ mod records;
 mod stations;
 pub(crate) mod violations;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -134,7 +134,11 @@ async fn summarise(
         }),
         _ => None,
     });
+    let baselined: BTreeSet<Dn> = app.store.baselined().await?.into_iter().map(|b| b.element).collect();
+    let read = |station: &&StationResult| matches!(station.outcome, Outcome::Collected | Outcome::Unchanged);
+    let unbaselined = commit.stations.iter().filter(read).filter(|s| !baselined.contains(&s.element)).count();
     Ok(RoundSummary {
+        unbaselined: unbaselined as u64,
         round: commit.round,
         opened: opening.start.opened,
         expected,

@@ -32,7 +32,13 @@ pub fn update(context: &Context<'_>, open: Vec<Violation>, judgement: &Judgement
         open.into_iter().map(|v| ((v.object.clone(), v.attribute.clone(), v.rule.clone()), v)).collect();
     let mut out = Vec::new();
     for difference in &judgement.differences {
-        let before = take(&mut open, &difference.edit.object, &difference.edit.attribute, AUTHORISATION_RULE);
+        let mut before =
+            take(&mut open, &difference.edit.object, &difference.edit.attribute, AUTHORISATION_RULE);
+        if difference.is_new {
+            // The value changed again: what was violated before is over, and what is violated now has a first
+            // sight, a verdict and a record of its own.
+            out.extend(before.take().map(|violation| resolve(violation, context.sighting)));
+        }
         out.push(context.unauthorised(difference, before));
     }
     for gone in &judgement.gone {

@@ -158,6 +158,12 @@ mod tests {
         "decision.",
         "facet.",
         "action.",
+        "mark.",
+        "problem.",
+        "unit.",
+        "mark.",
+        "problem.",
+        "unit.",
     ];
 
     fn collect_keys(folder: &std::path::Path, used: &mut BTreeSet<String>) {

@@ -116,6 +116,8 @@ pub struct HistoryEntry {
     /// `acknowledge`, `assign`, `waive`, `resolve`, `comment`, `seen`.
     pub verb: String,
     pub by: Option<String>,
+    /// To whom it was assigned, or until when it was waived.
+    pub detail: Option<String>,
     pub reason: String,
     pub round: Option<u64>,
 }

@@ -7,7 +7,43 @@ use model::Decimal;
 use super::evaluate::Evaluation;
 use super::node::{Function, Node};
 use super::trouble::Trouble;
+use super::types::Type;
 use super::value::Val;
+
+/// Functions with the fewest and most values they take, a receiver counted.
+pub(super) const FUNCTIONS: [(Function, usize, usize); 10] = [
+    (Function::Size, 1, 1),
+    (Function::StartsWith, 2, 2),
+    (Function::EndsWith, 2, 2),
+    (Function::Contains, 2, 2),
+    (Function::Distinct, 1, 1),
+    (Function::Join, 1, 2),
+    (Function::ToInt, 1, 1),
+    (Function::ToText, 1, 1),
+    (Function::ToDecimal, 1, 1),
+    (Function::NrArfcnKhz, 1, 1),
+];
+
+/// The type of a function's value, `None` if it does not take these.
+pub(super) fn result_of(function: Function, types: &[Type]) -> Option<Type> {
+    let texts = types.iter().all(Type::is_text);
+    let first = types.first()?;
+    match (function, first) {
+        (Function::Size, Type::List(_)) => Some(Type::Int),
+        (Function::Size, _) if texts => Some(Type::Int),
+        (Function::StartsWith | Function::EndsWith | Function::Contains, _) if texts => Some(Type::Bool),
+        (Function::Distinct, Type::List(_)) => Some(first.clone()),
+        (Function::Join, Type::List(of)) if of.is_text() && types.iter().skip(1).all(Type::is_text) => {
+            Some(Type::Text)
+        }
+        (Function::ToInt, _) if texts || *first == Type::Int => Some(Type::Int),
+        (Function::ToText, Type::Bool | Type::Int | Type::Decimal) => Some(Type::Text),
+        (Function::ToText, _) if texts => Some(Type::Text),
+        (Function::ToDecimal, _) if texts || first.is_number() => Some(Type::Decimal),
+        (Function::NrArfcnKhz, Type::Int) => Some(Type::Int),
+        _ => None,
+    }
+}
 
 pub(super) fn call<'a>(
     evaluation: &mut Evaluation<'a>,

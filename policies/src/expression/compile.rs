@@ -5,8 +5,10 @@ use std::sync::Arc;
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, SelectExpr, SourceInfo};
 use model::Decimal;
 
+use super::call::{FUNCTIONS, result_of};
 use super::check::{Environment, Fault};
-use super::node::{Arithmetic, Comprehension, Function, Node, Order, Part, Quantifier, Variable};
+use super::macros::shape;
+use super::node::{Arithmetic, Comprehension, Node, Order, Part, Quantifier, Variable};
 use super::types::Type;
 use crate::agreed;
 use crate::catalogue::{self, Kind, NR_CELL_DU, Record};
@@ -454,72 +456,3 @@ impl<'a> Compiler<'a> {
 
 /// A comprehension's condition and result, checked.
 type Inside = (Option<Node>, Option<(Node, Type)>);
-
-type Shape<'a> = (Quantifier, Option<&'a IdedExpr>, Option<&'a IdedExpr>);
-
-/// Which macro a comprehension came from, with its condition and result.
-fn shape(c: &ComprehensionExpr) -> Option<Shape<'_>> {
-    let is_result = |e: &IdedExpr| matches!(&e.expr, Expr::Ident(name) if *name == c.accu_var);
-    let made = |e: &'_ IdedExpr| -> bool { matches!(&e.expr, Expr::Call(call) if call.func_name == "_+_") };
-    let Expr::Call(step) = &c.loop_step.expr else { return None };
-    match (step.func_name.as_str(), step.args.as_slice()) {
-        ("_&&_", [accumulated, p]) if is_result(accumulated) => Some((Quantifier::All, Some(p), None)),
-        ("_||_", [accumulated, p]) if is_result(accumulated) => Some((Quantifier::Exists, Some(p), None)),
-        ("_+_", _) => Some((Quantifier::Map, None, Some(appended(step)?))),
-        ("_?_:_", [p, step, otherwise]) if is_result(otherwise) && made(step) => {
-            let Expr::Call(call) = &step.expr else { return None };
-            if matches!(&c.accu_init.expr, Expr::Literal(LiteralValue::Int(_))) {
-                return Some((Quantifier::ExistsOne, Some(p), None));
-            }
-            let result = appended(call)?;
-            let same = matches!(&result.expr, Expr::Ident(name) if *name == c.iter_var);
-            Some(match same {
-                true => (Quantifier::Filter, Some(p), None),
-                false => (Quantifier::Map, Some(p), Some(result)),
-            })
-        }
-        _ => None,
-    }
-}
-
-/// The element of `@result + [element]`.
-fn appended(call: &CallExpr) -> Option<&IdedExpr> {
-    let [_, list] = call.args.as_slice() else { return None };
-    let Expr::List(list) = &list.expr else { return None };
-    let [element] = list.elements.as_slice() else { return None };
-    Some(element)
-}
-
-/// Functions with the fewest and most values they take, a receiver counted.
-const FUNCTIONS: [(Function, usize, usize); 10] = [
-    (Function::Size, 1, 1),
-    (Function::StartsWith, 2, 2),
-    (Function::EndsWith, 2, 2),
-    (Function::Contains, 2, 2),
-    (Function::Distinct, 1, 1),
-    (Function::Join, 1, 2),
-    (Function::ToInt, 1, 1),
-    (Function::ToText, 1, 1),
-    (Function::ToDecimal, 1, 1),
-    (Function::NrArfcnKhz, 1, 1),
-];
-
-fn result_of(function: Function, types: &[Type]) -> Option<Type> {
-    let texts = types.iter().all(Type::is_text);
-    let first = types.first()?;
-    match (function, first) {
-        (Function::Size, Type::List(_)) => Some(Type::Int),
-        (Function::Size, _) if texts => Some(Type::Int),
-        (Function::StartsWith | Function::EndsWith | Function::Contains, _) if texts => Some(Type::Bool),
-        (Function::Distinct, Type::List(_)) => Some(first.clone()),
-        (Function::Join, Type::List(of)) if of.is_text() && types.iter().skip(1).all(Type::is_text) => {
-            Some(Type::Text)
-        }
-        (Function::ToInt, _) if texts || *first == Type::Int => Some(Type::Int),
-        (Function::ToText, Type::Bool | Type::Int | Type::Decimal) => Some(Type::Text),
-        (Function::ToText, _) if texts => Some(Type::Text),
-        (Function::ToDecimal, _) if texts || first.is_number() => Some(Type::Decimal),
-        (Function::NrArfcnKhz, Type::Int) => Some(Type::Int),
-        _ => None,
-    }
-}

@@ -15,6 +15,7 @@ mod call;
 mod check;
 mod compile;
 mod evaluate;
+mod macros;
 mod node;
 #[cfg(test)]
 mod tests;

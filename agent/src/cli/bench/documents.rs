@@ -11,30 +11,38 @@ const CELLS: usize = 17;
 /// Message-id of every reply.
 pub const MESSAGE_ID: u64 = 1;
 
-/// A station's configuration, from which replies are made.
+/// The configurations of a network's stations, from which replies are made.
 #[derive(Debug)]
 pub struct Documents {
-    configuration: String,
+    configurations: Vec<String>,
 }
 
 impl Documents {
     /// The same on every machine.
-    pub fn generate() -> Documents {
-        let plan = StationPlan { seed: 1, station: 1, stations: 12, cells: CELLS };
-        Documents { configuration: plan.configuration().to_xml() }
+    pub fn generate(stations: usize) -> Documents {
+        let plan = |station| StationPlan { seed: 1, station, stations, cells: CELLS };
+        let configurations = (1..=stations).map(|station| plan(station).configuration().to_xml());
+        Documents { configurations: configurations.collect() }
     }
 
-    /// The reply before the change.
-    pub fn previous(&self) -> Vec<u8> {
-        reply(&self.configuration)
+    /// Number of stations.
+    pub fn stations(&self) -> usize {
+        self.configurations.len()
     }
 
-    /// The reply of the `round`-th round: a power out of its range, another PCI, another neighbour identity.
+    /// A station's reply before the change; stations count from 0.
+    pub fn previous(&self, station: usize) -> Vec<u8> {
+        reply(&self.configurations[station])
+    }
+
+    /// Its reply in the `round`-th round: a power out of its range, another PCI, another neighbour identity.
     /// Between two rounds, and from [`Documents::previous`], [`CHANGED`] leaves differ.
-    pub fn current(&self, round: usize) -> Vec<u8> {
-        let changed = with_text(&self.configuration, "configuredMaxTxPower", &(250_000 + round).to_string());
-        let changed = with_text(&changed, "nRPCI", &(900 + round % 100).to_string());
-        reply(&with_text(&changed, "nRTCI", &(7_000_000 + round).to_string()))
+    pub fn current(&self, station: usize, round: usize) -> Vec<u8> {
+        let document = &self.configurations[station];
+        let changed = with_text(document, "configuredMaxTxPower", |_| 250_000 + round);
+        // Far from what its neighbours have, and all first cells move alike.
+        let changed = with_text(&changed, "nRPCI", |pci| (pci + 300 + round) % 1008);
+        reply(&with_text(&changed, "nRTCI", |_| 7_000_000 + round))
     }
 }
 
@@ -45,12 +53,13 @@ fn reply(configuration: &str) -> Vec<u8> {
     [head.as_str(), configuration, "</data>\n</rpc-reply>\n"].concat().into_bytes()
 }
 
-/// The document with another text in its first element of this name.
-fn with_text(document: &str, name: &str, text: &str) -> String {
+/// The document with another number in its first element of this name.
+fn with_text(document: &str, name: &str, change: impl Fn(usize) -> usize) -> String {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     let (before, rest) = document.split_once(&open).expect("the simulator gives each cell this leaf");
-    let (_, after) = rest.split_once(&close).expect("what is opened is closed");
-    [before, &open, text, &close, after].concat()
+    let (old, after) = rest.split_once(&close).expect("what is opened is closed");
+    let new = change(old.parse().expect("the leaf is a number"));
+    [before, &open, &new.to_string(), &close, after].concat()
 }
 
 #[cfg(test)]
@@ -59,11 +68,11 @@ mod tests {
 
     #[test]
     fn the_reply_is_of_the_size_that_is_spoken_of() {
-        let documents = Documents::generate();
-        let size = documents.previous().len();
+        let documents = Documents::generate(12);
+        let size = documents.previous(0).len();
         assert!((140_000..154_000).contains(&size), "{size}");
-        let (one, other) = (documents.current(1), documents.current(2));
+        let (one, other) = (documents.current(0, 1), documents.current(0, 2));
         assert_ne!(one, other);
-        assert_ne!(one, documents.previous());
+        assert_ne!(one, documents.previous(0));
     }
 }

@@ -12,8 +12,10 @@ use collector::reader::{ReadContext, read_xml};
 use collector::sweep::raw_document;
 use collector::wire::{Reply, parse_reply};
 use model::violation::Sighting;
-use model::{Agreement, ApprovedState, ApprovedValue, Dn, Outcome, Profile, Snapshot, Timestamp, diff};
-use policies::{Case, NetworkIndex, PolicySet, judge};
+use model::{
+    Agreement, ApprovedState, ApprovedValue, Dn, Edit, Outcome, Profile, Snapshot, Timestamp, Violation, diff,
+};
+use policies::{Case, Judgement, NetworkIndex, PolicySet, judge};
 use store::{
     RoundCommit, RoundEdit, RoundPins, RoundStart, StationResult, StationSnapshot, Store, StoreConfig,
 };
@@ -35,7 +37,16 @@ struct Station {
     approved: ApprovedState,
 }
 
-/// A network of equal stations whose first round is stored and approved.
+/// A station's reply on its way through a round.
+struct Work {
+    raw: Vec<u8>,
+    current: Arc<Snapshot>,
+    edits: Vec<Edit>,
+    judgement: Judgement,
+    violations: Vec<Violation>,
+}
+
+/// A network whose first round is stored and approved.
 pub struct Ours<'a> {
     documents: &'a Documents,
     folder: Folder,
@@ -50,7 +61,7 @@ pub struct Ours<'a> {
 
 impl<'a> Ours<'a> {
     /// Stores the first round, outside every figure.
-    pub async fn prepare(documents: &'a Documents, stations: usize) -> Result<Ours<'a>> {
+    pub async fn prepare(documents: &'a Documents) -> Result<Ours<'a>> {
         let folder = Folder::create()?;
         let store = Store::open(StoreConfig::new(folder.0.join("bench.db"))).await?;
         let rules: Vec<_> =
@@ -61,23 +72,13 @@ impl<'a> Ours<'a> {
         };
         let agreement = parse_yaml(include_str!("../../../../examples/agreement.yaml"), "agreement.yaml")?;
         let (profile, index) = (Profile::plain("plain"), NetworkIndex::default());
-        let stations_known = Vec::with_capacity(stations);
-        let mut side = Ours {
-            documents,
-            folder,
-            store,
-            agreement,
-            policies,
-            profile,
-            index,
-            stations: stations_known,
-            rounds: 0,
-        };
-        let reply = documents.previous();
-        let mut commit = side.begin(stations).await?;
-        for number in 1..=stations {
-            let element: Dn = format!("SubNetwork=bj-east,ManagedElement=gnb-{number:04}").parse()?;
-            let (raw, last) = side.read(&reply, &element)?;
+        let (stations, rounds) = (Vec::new(), 0);
+        let mut side =
+            Ours { documents, folder, store, agreement, policies, profile, index, stations, rounds };
+        let mut commit = side.begin().await?;
+        for number in 0..documents.stations() {
+            let element: Dn = format!("SubNetwork=bj-east,ManagedElement=gnb-{:04}", number + 1).parse()?;
+            let (raw, last) = side.read(documents.previous(number), &element)?;
             side.index.update(&element, Arc::clone(&last), false);
             take(&mut commit, &element, raw, &last);
             side.stations.push(Station { element, approved: approve(&last), last });
@@ -91,84 +92,94 @@ impl<'a> Ours<'a> {
         self.stations.first().map_or(0, |station| station.last.objects().len())
     }
 
-    /// One round over all stations, each with another reply than before.
+    /// One round over all stations, each with another reply than before. Step by step over all of them, because
+    /// the kernel counts a process's time in hundredths of a second.
     pub async fn round(&mut self) -> Result<Measured> {
-        let reply = self.documents.current(self.rounds);
-        let before = cpu_ms()?;
-        let mut commit = self.begin(self.stations.len()).await?;
-        for number in 0..self.stations.len() {
-            self.station(number, &reply, &mut commit)?;
+        let count = self.stations.len();
+        let replies: Vec<_> = (0..count).map(|n| self.documents.current(n, self.rounds)).collect();
+        let mut meter = Meter::start()?;
+        let mut commit = self.begin().await?;
+        let sighting = sighting(commit.round);
+        let mut work = Vec::with_capacity(count);
+        for (reply, station) in replies.into_iter().zip(&self.stations) {
+            let (raw, current) = self.read(reply, &station.element)?;
+            let (edits, judgement, violations) = Default::default();
+            work.push(Work { raw, current, edits, judgement, violations });
+        }
+        meter.step("read")?;
+        for (work, station) in work.iter_mut().zip(&self.stations) {
+            work.edits = diff(&station.last, &work.current)?;
+        }
+        meter.step("diff")?;
+        for (work, station) in work.iter_mut().zip(&self.stations) {
+            work.judgement = self.judge(station, work, &sighting);
+        }
+        meter.step("judge")?;
+        for (work, station) in work.iter().zip(&self.stations) {
+            self.index.update(&station.element, Arc::clone(&work.current), false);
+        }
+        for (work, station) in work.iter_mut().zip(&self.stations) {
+            work.violations = self.rules(station, work, &sighting);
+        }
+        meter.step("rules")?;
+        for (work, station) in work.into_iter().zip(&mut self.stations) {
+            take(&mut commit, &station.element, work.raw, &work.current);
+            commit.violations.extend(work.violations);
+            commit.edits.extend(rows(&station.element, work.judgement));
+            station.last = work.current;
         }
         self.store.commit_round(&commit).await?;
-        let count = self.stations.len();
-        Ok(Measured {
-            cpu_ms_per_station: (cpu_ms()? - before) / count as f64,
-            diffs: commit.edits.len() / count,
-            violations: commit.violations.len() / count,
-        })
+        meter.step("store")?;
+        Ok(meter.finish(count, &commit))
     }
 
-    /// Read, compare, judge, rules: what a round does with a reply that came.
-    fn station(&mut self, number: usize, reply: &[u8], commit: &mut RoundCommit) -> Result<()> {
-        let element = self.stations[number].element.clone();
-        let (raw, current) = self.read(reply, &element)?;
-        self.index.update(&element, Arc::clone(&current), false);
-        let station = &self.stations[number];
-        let edits = diff(&station.last, &current)?;
-        let sighting = self.sighting(commit.round);
-        let (known, recent, carried_out) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        let judgement = judge(&Case {
+    fn judge(&self, station: &Station, work: &Work, sighting: &Sighting) -> Judgement {
+        judge(&Case {
             agreement: &self.agreement,
-            element: &element,
+            element: &station.element,
             collector: ORIGIN,
             previous: Some(&station.last),
-            current: &current,
-            edits: &edits,
+            current: &work.current,
+            edits: &work.edits,
             approved: Some(&station.approved),
             requests: &[],
             sighting: sighting.clone(),
-            known: &known,
-            recent_changes: &recent,
-            carried_out: &carried_out,
-        });
+            known: &BTreeMap::new(),
+            recent_changes: &BTreeMap::new(),
+            carried_out: &BTreeSet::new(),
+        })
+    }
+
+    fn rules(&self, station: &Station, work: &Work, sighting: &Sighting) -> Vec<Violation> {
         let context = violations::Context {
             origin: ORIGIN,
             agreement: &self.agreement,
             policies: &self.policies,
             index: &self.index,
-            element: &element,
-            current: &current,
+            element: &station.element,
+            current: &work.current,
             previous: Some(&station.last),
             approved: &station.approved,
-            edits: &edits,
-            sighting: &sighting,
+            edits: &work.edits,
+            sighting,
         };
-        commit.violations.extend(violations::update(&context, vec![], &judgement));
-        commit.edits.extend(judgement.edits.into_iter().map(|(edit, verdict)| RoundEdit {
-            element: element.clone(),
-            edit,
-            authorisation: Some(verdict.authorisation),
-            request: verdict.request,
-        }));
-        take(commit, &element, raw, &current);
-        self.stations[number].last = current;
-        Ok(())
+        violations::update(&context, vec![], &work.judgement)
     }
 
     /// The reply as it is stored, and its objects.
-    fn read(&self, reply: &[u8], element: &Dn) -> Result<(Vec<u8>, Arc<Snapshot>)> {
-        let Reply::Data(data) = parse_reply(reply.to_vec(), MESSAGE_ID)? else { bail!("a reply without data") };
+    fn read(&self, reply: Vec<u8>, element: &Dn) -> Result<(Vec<u8>, Arc<Snapshot>)> {
+        let Reply::Data(data) = parse_reply(reply, MESSAGE_ID)? else { bail!("a reply without data") };
         let raw = raw_document(&data);
         let snapshot = read_xml(&raw, &ReadContext::new(&self.profile, element))?;
         Ok((raw, Arc::new(snapshot)))
     }
 
-    async fn begin(&mut self, expected: usize) -> Result<RoundCommit> {
+    async fn begin(&mut self) -> Result<RoundCommit> {
         self.rounds += 1;
         let round = self.rounds as u64;
         let pin = Hash::of(b"bench");
         let pins = RoundPins { agreement: pin, policy_set: pin, inventory: pin, profile: pin };
-        let (started, expected) = (minute(round), expected as u64);
+        let (started, expected) = (minute(round), self.documents.stations() as u64);
         let start = RoundStart { origin: ORIGIN.into(), round, opened: None, started, pins, expected };
         self.store.begin_round(&start).await?;
         Ok(RoundCommit {
@@ -187,10 +198,6 @@ impl<'a> Ours<'a> {
         })
     }
 
-    fn sighting(&self, round: u64) -> Sighting {
-        Sighting { round, opened: None, after: Some(minute(round - 1)), read: minute(round) }
-    }
-
     /// Closes the database and removes its folder.
     pub async fn finish(self) {
         self.store.close().await;
@@ -198,11 +205,29 @@ impl<'a> Ours<'a> {
     }
 }
 
+fn sighting(round: u64) -> Sighting {
+    Sighting { round, opened: None, after: Some(minute(round - 1)), read: minute(round) }
+}
+
+fn rows(element: &Dn, judgement: Judgement) -> impl Iterator<Item = RoundEdit> {
+    judgement.edits.into_iter().map(|(edit, verdict)| RoundEdit {
+        element: element.clone(),
+        edit,
+        authorisation: Some(verdict.authorisation),
+        request: verdict.request,
+    })
+}
+
 fn take(commit: &mut RoundCommit, element: &Dn, raw: Vec<u8>, snapshot: &Snapshot) {
     let read = minute(commit.round);
     let (outcome, duration_ms) = (Outcome::Collected, 0);
     commit.stations.push(StationResult { element: element.clone(), outcome, read, duration_ms });
-    commit.snapshots.push(StationSnapshot { element: element.clone(), read, snapshot: snapshot.clone(), raw });
+    commit.snapshots.push(StationSnapshot {
+        element: element.clone(),
+        read,
+        snapshot: snapshot.clone(),
+        raw,
+    });
 }
 
 fn approve(snapshot: &Snapshot) -> ApprovedState {
@@ -221,12 +246,41 @@ fn minute(n: u64) -> Timestamp {
     Timestamp::from_unsigned(n * 60_000)
 }
 
+/// CPU by step.
+struct Meter {
+    last: f64,
+    steps: Vec<(&'static str, f64)>,
+}
+
+impl Meter {
+    fn start() -> Result<Meter> {
+        Ok(Meter { last: cpu_ms()?, steps: Vec::new() })
+    }
+
+    fn step(&mut self, name: &'static str) -> Result<()> {
+        let now = cpu_ms()?;
+        self.steps.push((name, now - self.last));
+        self.last = now;
+        Ok(())
+    }
+
+    fn finish(self, stations: usize, commit: &RoundCommit) -> Measured {
+        let each = |(name, ms): &(&str, f64)| ((*name).to_owned(), ms / stations as f64);
+        Measured {
+            cpu_ms_per_station: self.steps.iter().map(|(_, ms)| ms).sum::<f64>() / stations as f64,
+            diffs: commit.edits.len() / stations,
+            violations: commit.violations.len() / stations,
+            steps_ms: self.steps.iter().map(each).collect(),
+        }
+    }
+}
+
 /// User and system time of this process so far, all threads.
 fn cpu_ms() -> Result<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").context("cannot read this process's times")?;
     // The name in parentheses may hold blanks; utime and stime are the 14th and 15th field (proc(5)).
-    let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace()).context("no times in /proc")?;
-    let ticks: Vec<f64> = fields.skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+    let (_, rest) = stat.rsplit_once(')').context("no times in /proc/self/stat")?;
+    let ticks: Vec<f64> = rest.split_whitespace().skip(11).take(2).filter_map(|t| t.parse().ok()).collect();
     let [user, system] = ticks.as_slice() else { bail!("no times in /proc/self/stat") };
     Ok((user + system) * TICK_MS)
 }

@@ -1,5 +1,6 @@
 //! The other side: the Python pipeline of `benches/peers`, given the same replies.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -16,6 +17,7 @@ struct Printed {
     cpu_ms_per_station: f64,
     diffs: usize,
     violations: usize,
+    steps_ms: BTreeMap<String, f64>,
 }
 
 /// One pass, or `None` where the script or its interpreter is absent.
@@ -24,11 +26,10 @@ pub fn measure(args: &StationArgs, documents: &Documents) -> Result<Option<Measu
         return Ok(None);
     }
     let mark = hex::encode(crate::keys::random_bytes::<6>()?);
-    let [previous, current] = ["previous", "current"].map(|name| {
-        std::env::temp_dir().join(format!("ranproof-bench-{mark}-{name}.xml"))
-    });
-    let outcome = std::fs::write(&previous, documents.previous())
-        .and_then(|()| std::fs::write(&current, documents.current(1)))
+    let [previous, current] = ["previous", "current"]
+        .map(|name| std::env::temp_dir().join(format!("ranproof-bench-{mark}-{name}.xml")));
+    let outcome = std::fs::write(&previous, documents.previous(0))
+        .and_then(|()| std::fs::write(&current, documents.current(0, 1)))
         .and_then(|()| {
             Command::new(&args.python)
                 .arg(&args.peer)
@@ -46,6 +47,6 @@ pub fn measure(args: &StationArgs, documents: &Documents) -> Result<Option<Measu
     }
     let printed: Printed = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("{} printed no JSON as agreed", args.peer.display()))?;
-    let Printed { cpu_ms_per_station, diffs, violations } = printed;
-    Ok(Some(Measured { cpu_ms_per_station, diffs, violations }))
+    let Printed { cpu_ms_per_station, diffs, violations, steps_ms } = printed;
+    Ok(Some(Measured { cpu_ms_per_station, diffs, violations, steps_ms }))
 }

@@ -8,6 +8,7 @@ use store::{Cursor, Verb, ViolationCounts, ViolationFilter};
 
 use super::{LoadError, evidence, item, last_round, rules};
 use crate::web::filter::{FACETS, Facet, Filter, SEVERITIES, STATES};
+use crate::web::shown::clock;
 use crate::web::site::Site;
 use crate::web::view::{FacetOption, FacetView, HistoryEntry, ViolationView, ViolationsView};
 
@@ -132,24 +133,22 @@ async fn history(site: &Site, violation: &model::Violation) -> Result<Vec<Histor
         at: violation.first_seen.read,
         verb: "seen".into(),
         by: None,
+        detail: None,
         reason: String::new(),
         round: Some(violation.first_seen.round),
     };
     let mut entries = vec![first];
     for row in site.store.actions_on(&violation.id).await? {
         let resolved = row.after == ViolationState::Resolved && row.before != ViolationState::Resolved;
-        let (round, by) = match row.action.verb {
-            Verb::Round { round } => (Some(round), None),
-            _ => (None, Some(row.action.by)),
-        };
         let verb = if resolved { "resolved" } else { row.action.verb.name() };
-        entries.push(HistoryEntry {
-            at: row.action.at,
-            verb: verb.into(),
-            by,
-            reason: row.action.reason,
-            round,
-        });
+        let (round, by, detail) = match &row.action.verb {
+            Verb::Round { round } => (Some(*round), None, None),
+            Verb::Assign { to } => (None, Some(row.action.by), Some(to.clone())),
+            Verb::Waive { waiver } => (None, Some(row.action.by), Some(clock(waiver.expires))),
+            _ => (None, Some(row.action.by), None),
+        };
+        let (at, reason, verb) = (row.action.at, row.action.reason, verb.to_owned());
+        entries.push(HistoryEntry { at, verb, by, detail, reason, round });
     }
     let noted = entries.iter().any(|entry| entry.verb == "resolved");
     if let (false, Some(resolved)) = (noted, &violation.resolved) {
@@ -157,6 +156,7 @@ async fn history(site: &Site, violation: &model::Violation) -> Result<Vec<Histor
             at: resolved.read,
             verb: "resolved".into(),
             by: None,
+            detail: None,
             reason: String::new(),
             round: Some(resolved.round),
         });

@@ -1,0 +1,191 @@
+//! `kill -9` at any instant, restart: nothing doubled or missing, the accounting balances, the state is that of a run
+//! that nobody killed. `RANPROOF_SEED` repeats a run, `RANPROOF_LONG=1` kills ten times as often.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[path = "support/audit.rs"]
+mod audit;
+#[path = "support/federation.rs"]
+mod federation;
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/radio.rs"]
+mod radio;
+#[path = "support/script.rs"]
+mod script;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use agent::api::types::RoundSummary;
+use agent::cli::output::talk;
+use audit::{Essence, check, check_bundles};
+use model::Value;
+use radio::{STATIONS, World};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use script::Script;
+use serde_json::json;
+use store::Store;
+
+/// What the kill instants, the networks and the stories follow from.
+fn seed() -> u64 {
+    let seed = match std::env::var("RANPROOF_SEED") {
+        Ok(text) => text.parse().expect("RANPROOF_SEED is a number"),
+        Err(_) => rand::rng().random_range(0..1_000_000),
+    };
+    talk(&format!("RANPROOF_SEED={seed} repeats this"));
+    seed
+}
+
+fn instants() -> u32 {
+    if std::env::var_os("RANPROOF_LONG").is_some() { 200 } else { 20 }
+}
+
+/// The instants of one run: one in each equal part of a round's typical time, in an order of their own.
+fn offsets(seed: u64, count: u32, typical: Duration) -> Vec<Duration> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    // A little past the end, for what happens after the answer.
+    let part = typical.mul_f64(1.05) / count;
+    let mut offsets: Vec<Duration> =
+        (0..count).map(|n| part * n + part.mul_f64(rng.random_range(0.0..1.0))).collect();
+    for last in (1..offsets.len()).rev() {
+        offsets.swap(last, rng.random_range(0..=last));
+    }
+    offsets
+}
+
+#[test]
+fn agent_killed_at_twenty_instants_ends_where_an_unkilled_one_does() {
+    let (seed, count) = (seed(), instants());
+
+    let mut control = World::build(seed);
+    let mut script = Script::new(seed);
+    let mut times = Vec::new();
+    for step in 0..count {
+        script.play(&control, step);
+        let begun = Instant::now();
+        control.round();
+        times.push(begun.elapsed());
+        // The killed run reads once more after each restart, and so does this one: rules see the same rounds.
+        control.round();
+    }
+    check(&control);
+    let expected = Essence::of(&control);
+    assert!(expected.violations() > 0, "the story violates nothing");
+    times.sort();
+    let typical = times[times.len() / 2];
+    control.stations.kill();
+    control.agent.process.kill();
+    drop(control);
+
+    let mut world = World::build(seed);
+    let mut script = Script::new(seed);
+    let mut phases: BTreeMap<&str, u32> = BTreeMap::new();
+    for (step, offset) in (0..count).zip(offsets(seed, count, typical)) {
+        script.play(&world, step);
+        let round = world.next_round();
+        let begun = Instant::now();
+        let client = world.client();
+        let running = std::thread::spawn(move || client.post::<RoundSummary>("/api/v1/rounds", &json!({})));
+        std::thread::sleep(offset.saturating_sub(begun.elapsed()));
+        assert_eq!(world.agent.process.kill(), Some(9), "the agent did not die of the kill");
+        // The caller has an answer only if the round was over.
+        let answered = running.join().unwrap().is_ok();
+        let phase = phase(&world, round);
+        assert!(!answered || phase == "attested", "answered while {phase}");
+        *phases.entry(phase).or_default() += 1;
+        world.restart_agent();
+        let next = world.round();
+        assert_eq!(next.failed + next.skipped, 0, "after a kill while {phase}: {:?}", next.failures);
+        check(&world);
+    }
+    talk(&format!("a round takes {typical:?}; killed while {phases:?}"));
+    let later = ["committed", "staged", "anchoring", "anchored", "attesting"];
+    let before = phases.iter().filter(|(name, _)| !later.contains(name) && **name != "attested");
+    assert!(before.map(|(_, n)| n).sum::<u32>() > 0, "no kill fell before a commit: {phases:?}");
+    assert!(later.iter().filter_map(|name| phases.get(name)).sum::<u32>() > 0, "none after one: {phases:?}");
+    assert_eq!(Essence::of(&world), expected);
+    assert!(check_bundles(&world) > count as usize);
+}
+
+/// How far a round had come when its agent was killed.
+fn phase(world: &World, round: u64) -> &'static str {
+    let (store, _copy) = world.store_as_left();
+    world.runtime.block_on(async {
+        let phase = phase_in(&store, round).await;
+        store.close().await;
+        phase
+    })
+}
+
+async fn phase_in(store: &Store, round: u64) -> &'static str {
+    let state = store.log_state().await.unwrap();
+    let row = store.round(round).await.unwrap();
+    let sent = store.outgoing(&format!("open/{round}")).await.unwrap();
+    match (sent, row) {
+        (None, _) => "not begun",
+        (Some(sent), None) if sent.state == store::TransactionState::Staged => "opening",
+        (Some(_), None) => "opened",
+        (Some(_), Some(row)) if row.finished.is_none() => "sweeping",
+        (Some(_), Some(row)) if row.attested.is_some() => "attested",
+        (Some(_), Some(row)) if row.leaf_index.is_some() => "attesting",
+        _ if state.waiting > 0 => "committed",
+        _ => match state.staged {
+            None => "anchored",
+            Some(size) => match store.checkpoint(size).await.unwrap() {
+                None => "staged",
+                Some(saved) if saved.anchored.is_none() => "anchoring",
+                Some(_) => "anchored",
+            },
+        },
+    }
+}
+
+#[test]
+fn stations_killed_at_twenty_instants_lose_no_acknowledged_edit() {
+    let (seed, count) = (seed(), instants());
+    let mut world = World::build(seed);
+    let begun = Instant::now();
+    world.round();
+    let typical = begun.elapsed();
+    let (mut failed, mut acknowledged) = (0, BTreeMap::new());
+    for (step, offset) in (0..count).zip(offsets(seed, count, typical)) {
+        let cell = world.object(1 + step as usize % STATIONS, "GNBDUFunction=1,NRCellDU=1");
+        // Values nobody had before, so that the last acknowledged one can be told.
+        let edits = world.edits_until_the_end(cell.clone(), "nRTAC", 100_000 * u64::from(step + 1));
+        let client = world.client();
+        let begun = Instant::now();
+        let running = std::thread::spawn(move || client.post::<RoundSummary>("/api/v1/rounds", &json!({})));
+        let editing = std::thread::spawn(edits);
+        std::thread::sleep(offset.saturating_sub(begun.elapsed()));
+        assert_eq!(world.stations.kill(), Some(9), "the stations did not die of the kill");
+        let last = editing.join().unwrap().last().copied();
+        let round = running.join().unwrap().unwrap();
+        assert_eq!(round.collected + round.unchanged + round.failed, STATIONS as u64, "{round:?}");
+        for failure in &round.failures {
+            assert!(!failure.reason.is_empty() && !failure.detail.is_empty(), "{failure:?}");
+        }
+        failed += round.failed;
+        if let Some(last) = last {
+            acknowledged.insert(cell, last);
+        }
+
+        world.restart_stations();
+        let next = world.round();
+        assert_eq!((next.failed, next.skipped), (0, 0), "{:?}", next.failures);
+        check(&world);
+        let journalled = world.journalled();
+        for (cell, last) in &acknowledged {
+            let read = world.read(cell)["attributes"]["nRTAC"].clone();
+            assert_eq!(Some(&read), journalled.get(&(cell.to_string(), "nRTAC".to_owned())), "{cell}");
+            let read: u64 =
+                serde_json::from_value::<Value>(read).unwrap().as_text().unwrap().parse().unwrap();
+            // The one under way at the kill may have happened too.
+            assert!(read == *last || read == last + 1, "{cell} has {read}, acknowledged was {last}");
+        }
+    }
+    talk(&format!("a round takes {typical:?}; {failed} reads failed; edits acknowledged: {acknowledged:?}"));
+    assert!(failed > 0, "no kill fell into a read");
+    assert!(!acknowledged.is_empty(), "no edit came through");
+    check_bundles(&world);
+}
