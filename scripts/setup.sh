@@ -105,7 +105,7 @@ unpack_missing() {
     approve "No root, no sudo. To be unpacked into $tools/root:$missing" "apt-get download, then dpkg -x"
     mkdir -p "$tools/deb" "$tools/root" "$tools/bin"
     # shellcheck disable=SC2086
-    unpack_list=$(apt-get install -s --no-install-recommends $missing | awk '$1 == "Inst" { print $2 }')
+    unpack_list=$(apt-get install -s --no-install-recommends $missing | awk '$1 == "Inst" && $3 !~ /^\[/ { print $2 }')
     [ -n "$unpack_list" ] || stop "apt-get does not know how to get$missing; hint: its lists may be empty"
     # shellcheck disable=SC2086
     (cd "$tools/deb" && apt-get download $unpack_list >&2) || stop "the packages could not be downloaded"
@@ -160,7 +160,7 @@ need_rust() {
     rust_wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
     if rust_is_new_enough; then return 0; fi
     # A distribution's own Rust may stand first in the path while a newer one is in the home folder.
-    PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+    PATH=${CARGO_HOME:-${HOME:-}/.cargo}/bin:$PATH
     if rust_is_new_enough; then return 0; fi
     if command -v rustup >/dev/null 2>&1; then
         approve "Rust $rust_wanted or newer is needed, ${rust_found:-none} is here." \

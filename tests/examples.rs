@@ -1,6 +1,8 @@
 //! What lies in `examples/` is what the programs read: every file loads by the code that reads it, and
 //! `agent.yaml` has every key with its default. And the small bodies of `docs/formats.md` hash as it says.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

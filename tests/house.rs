@@ -1,6 +1,8 @@
 //! The house keeps its own rules: who may use whom, what pure rooms may not call, and that the documents tell of
 //! every format there is.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -276,6 +278,18 @@ fn documents_name_only_files_that_exist() {
             );
         }
     }
+}
+
+#[test]
+fn the_glossary_has_the_pages_words_for_every_verdict() {
+    let page = text("agent/src/web/text/zh.txt");
+    let pairs = page.lines().filter_map(|line| line.strip_prefix("authorisation.")?.split_once(" = "));
+    let page: BTreeMap<_, _> = pairs.filter(|(name, _)| *name != "-").collect();
+    let glossary = text("docs/glossary.md");
+    let rows = glossary.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let glossary: BTreeMap<_, _> =
+        rows.filter_map(|(name, rest)| Some((name, rest.split_once(" |")?.0))).collect();
+    assert_eq!(glossary, page);
 }
 
 /// Rust sources below a folder without their tests, by path.

@@ -199,6 +199,7 @@ fn the_story_goes_as_told_twice_in_one_folder_and_its_agent_starts_again() {
     let trust = dir.join("trust.yaml");
     let verify = ["verify", file.to_str().unwrap(), "--trust", trust.to_str().unwrap()];
     assert!(Command::new(PROGRAM).args(verify).output().unwrap().status.success());
+    agent.stop();
 }
 
 fn check_violations_after(violations: &[Json]) {

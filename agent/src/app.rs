@@ -50,7 +50,8 @@ impl App {
     /// Opens everything on the data folder and catches up with the chain.
     pub async fn start(config: AgentConfig, genesis: Genesis) -> Result<App> {
         if genesis.member(&config.operator).is_none() {
-            bail!("operator `{}` is not a member in the genesis file", config.operator);
+            let (operator, genesis) = (&config.operator, config.genesis.display());
+            bail!("operator `{operator}` is not a member in {genesis}; hint: `operator` is a member's id");
         }
         std::fs::create_dir_all(&config.data)
             .with_context(|| format!("cannot create {}", config.data.display()))?;
@@ -59,7 +60,8 @@ impl App {
             .with_context(|| format!("cannot restrict {}", config.data.display()))?;
         let log_key = keys::load(&config.key_path("log"))?;
         if genesis.member(&config.operator).map(|m| m.log_key) != Some(log_key.public()) {
-            bail!("the log key of this data folder is not the one genesis has for `{}`", config.operator);
+            let (data, operator) = (config.data.display(), &config.operator);
+            bail!("the log key in {data} is not the one genesis has for `{operator}`; hint: is it another operator's data?");
         }
         let salt = keys::load_secret(&config.key_path("salt"))?;
         let store = Store::open(StoreConfig::new(config.data.join("ranproof.db"))).await?;

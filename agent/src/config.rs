@@ -217,8 +217,15 @@ impl Targets {
 
 /// Reads a YAML (or JSON) file into `T`; the error names file, line and what was expected.
 pub fn read_yaml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    parse_yaml(&text, &path.display().to_string())
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let name = path.display().to_string();
+    let text = std::str::from_utf8(&bytes).map_err(|e| {
+        let before = bytes.get(..e.valid_up_to()).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        anyhow::anyhow!("{name}:{line}:{column}: not UTF-8; hint: save the file as UTF-8")
+    })?;
+    parse_yaml(text, &name)
 }
 
 /// Strict YAML: duplicate keys and unknown keys are errors; only `true` and `false` are booleans.
@@ -226,12 +233,35 @@ pub fn parse_yaml<T: serde::de::DeserializeOwned>(text: &str, name: &str) -> Res
     let options = serde_saphyr::options! { strict_booleans: true };
     serde_saphyr::from_str_with_options(text, options).map_err(|e| {
         let place = e.location().map_or(String::new(), |l| format!(":{}:{}", l.line(), l.column()));
-        anyhow::anyhow!("{name}{place}: {}", one_line(&e.without_snippet().to_string()))
+        let words = e.without_snippet().to_string();
+        anyhow::anyhow!("{name}{place}: {}", with_hint(&one_line(&words)))
     })
 }
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The parser's words without the place, which stands before them already, and without its advice to programmers;
+/// with advice to whoever wrote the file.
+fn with_hint(words: &str) -> String {
+    let what = match words.rsplit_once(" at line ") {
+        Some((what, place)) if place.starts_with(|c: char| c.is_ascii_digit()) => what,
+        _ => words,
+    };
+    let what = what.split(", set DuplicateKeyPolicy").next().unwrap_or(what);
+    let hint = if what.contains("hint:") {
+        return what.to_owned();
+    } else if what.starts_with("unknown field") {
+        "check its spelling and its indentation"
+    } else if what.starts_with("missing field") {
+        "the file of that kind in examples/ has every field"
+    } else if what.starts_with("duplicate mapping key") {
+        "keep one of the two"
+    } else {
+        "compare with the file of that kind in examples/"
+    };
+    format!("{what}; hint: {hint}")
 }
 
 #[cfg(test)]
@@ -245,6 +275,7 @@ mod tests {
         let text = error.to_string();
         assert!(text.starts_with("targets.yaml:3:"), "{text}");
         assert!(text.contains("statoins"), "{text}");
+        assert!(!text.contains("at line") && text.ends_with("hint: check its spelling and its indentation"), "{text}");
         assert!(!text.contains('\n'), "{text}");
     }
 

@@ -11,7 +11,7 @@ use anchor::tree::Tree;
 use anchor::trust::{Trust, TrustFile};
 use anchor::{Bundle, Checkpoint, Hash, json};
 use anyhow::{Context as _, Result, bail};
-use store::{BundleRow, LogLeaf, RoundCommit, log};
+use store::{BundleRow, LogLeaf, log};
 
 use crate::anchoring;
 use crate::app::App;
@@ -45,18 +45,19 @@ pub async fn bundle(app: &App, id: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes the bundles of what this round completed; a failure is logged, since they can be asked for again.
-pub async fn publish(app: &App, commit: &RoundCommit) -> Vec<String> {
+/// Writes the bundles of requests that were carried out and have none yet, those included that a crash or a halted
+/// chain kept an earlier round from writing. A failure is logged, since they can be asked for again.
+pub async fn publish(app: &App) -> Result<Vec<String>> {
     let mut files = Vec::new();
-    for leaf in commit.leaves.iter().filter(|leaf| leaf.kind == "change") {
-        match write(app, &leaf.subject).await {
+    for subject in app.store.subjects_without_bundle("change").await? {
+        match write(app, &subject).await {
             Ok(file) => files.push(file),
             Err(error) => {
-                tracing::warn!(change.id = leaf.subject, "No bundle of `{}` yet: {error:#}", leaf.subject);
+                tracing::warn!(change.id = subject, "No bundle of `{subject}` yet: {error:#}");
             }
         }
     }
-    files
+    Ok(files)
 }
 
 async fn write(app: &App, id: &str) -> Result<String> {

@@ -19,6 +19,7 @@ pub async fn serve(app: Arc<App>) -> Result<()> {
     let router =
         api::router(app.clone()).merge(api::read::read_api(app.clone())).merge(web::router(app.clone()));
     let schedule = tokio::spawn(schedule(app.clone()));
+    let recovery = tokio::spawn(recover(app.clone()));
     let follower = tokio::spawn(follow(app.clone()));
     let mut stopping = app.stopping.subscribe();
     let stop = async move {
@@ -27,12 +28,20 @@ pub async fn serve(app: Arc<App>) -> Result<()> {
     };
     axum::serve(listener, router).with_graceful_shutdown(stop).await.context("the server failed")?;
     schedule.abort();
+    recovery.abort();
     follower.abort();
     // A round under way ends its stations as cancelled and is continued at the next start.
     let _turn = tokio::time::timeout(Duration::from_secs(5), app.turn.lock()).await;
     app.ledger.node().shutdown().await;
     app.store.close().await;
     Ok(())
+}
+
+/// What was under way when the agent ended last is finished beside the first requests.
+async fn recover(app: Arc<App>) {
+    if let Err(error) = round::recover(&app).await {
+        tracing::error!("What the last run left cannot be finished: {error:#}");
+    }
 }
 
 /// Runs rounds at the configured period.

@@ -147,7 +147,7 @@ pub struct PolicySetStatement {
     pub agreement: String,
     pub id: String,
     pub version: u32,
-    /// Hash of the loaded policy set (`docs/formats.md`, policy set).
+    /// SHA-256 of the policy set's canonical JSON body (`docs/formats.md`, policy set).
     pub body: Hash,
 }
 

@@ -67,7 +67,9 @@ pub struct ChangeRequest {
     pub upgrade: Option<Upgrade>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swap: Option<Swap>,
-    /// 32 random bytes, hexadecimal, so that the hash on chain does not reveal a guessable body.
+    /// 32 random bytes, hexadecimal, so that the hash on chain does not reveal a guessable body. A file may leave it
+    /// to be drawn when it is proposed; [`ChangeRequest::check`] refuses a request without.
+    #[serde(default)]
     pub nonce: String,
 }
 

@@ -1,6 +1,8 @@
 //! The vectors of `docs/formats.md` that belong to this room. Each constant stands in the document as it stands
 //! here; another value of one of them is another format and needs another version line.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use ranproof_model::violation::AUTHORISATION_RULE;
 use ranproof_model::{Digest, Dn, Interpretation, Object, Profile, Snapshot, Value, Violation};
 

@@ -32,6 +32,16 @@ impl Store {
         link.commit().await
     }
 
+    /// What anchored leaves of this kind are about and no bundle was written of yet, in the order of the log.
+    pub async fn subjects_without_bundle(&self, kind: &str) -> Result<Vec<String>> {
+        let query = "SELECT subject FROM log_leaves l WHERE kind = ? \
+                     AND leaf < (SELECT coalesce(max(size), 0) FROM checkpoints WHERE applied = 1) \
+                     AND NOT EXISTS (SELECT 1 FROM bundles b WHERE b.subject = l.subject) \
+                     GROUP BY subject ORDER BY min(leaf)";
+        let rows = self.reader().await?.rows(sqlx::query(query).bind(kind)).await?;
+        rows.iter().map(|row| row.text("subject")).collect()
+    }
+
     /// All bundles, newest first.
     pub async fn bundles(&self) -> Result<Vec<BundleRow>> {
         let query = sqlx::query("SELECT * FROM bundles ORDER BY created_at DESC, file");

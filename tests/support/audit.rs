@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use agent::config::read_yaml;
 use agent::statements;
 use anchor::tree::Tree;
 use anchor::trust::Trust;
-use model::{Dn, Violation, ViolationState};
+use model::{Agreement, Dn, Violation, ViolationState};
 use store::{EditRow, RequestFilter, Store, ViolationFilter};
 
 use crate::radio::{STATIONS, World};
@@ -23,6 +24,7 @@ pub fn check(world: &World) {
         rounds(&store).await;
         log(&store).await;
         violations(&store).await;
+        bundles(&store).await;
         let report = store.fsck().await.unwrap();
         assert!(report.is_clean(), "{report:?}");
         store.close().await;
@@ -118,6 +120,14 @@ async fn violations(store: &Store) {
     }
 }
 
+/// Each request that was carried out has its bundle written, as a file.
+async fn bundles(store: &Store) {
+    assert_eq!(store.subjects_without_bundle("change").await.unwrap(), Vec::<String>::new());
+    for bundle in store.bundles().await.unwrap() {
+        assert!(std::path::Path::new(&bundle.file).is_file(), "{} is gone", bundle.file);
+    }
+}
+
 async fn all_violations(store: &Store) -> Vec<Violation> {
     let page = store.violations(&ViolationFilter::default(), None, ALL).await.unwrap();
     page.rows.into_iter().map(|row| row.violation).collect()
@@ -136,7 +146,8 @@ pub fn check_bundles(world: &World) -> usize {
         subjects
     });
     let genesis = agent::cli::node::load_genesis(&world.federation.dir.join("genesis.json")).unwrap();
-    let trust = Trust::new(statements::trust(&genesis, &world.federation.agreement).unwrap()).unwrap();
+    let agreement: Agreement = read_yaml(&world.federation.dir.join("agreement.yaml")).unwrap();
+    let trust = Trust::new(statements::trust(&genesis, &agreement).unwrap()).unwrap();
     let client = world.client();
     for subject in &subjects {
         let bytes = client.get_bytes(&format!("/api/v1/bundles/{subject}")).unwrap();

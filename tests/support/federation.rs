@@ -6,23 +6,21 @@ use std::process::Command;
 use agent::client::{AgentOptions, Client};
 use agent::demo::files::{self, text};
 use anyhow::{Context as _, Result, ensure};
-use model::Agreement;
 
 use crate::process::{PROGRAM, Process};
 
-/// Keys, genesis, agreement and configuration in a folder.
+/// The folder with keys, genesis, agreement and configuration.
 pub struct Federation {
     pub dir: PathBuf,
-    pub agreement: Agreement,
 }
 
 impl Federation {
     /// Everything but the stations: Telecom's targets have yet to be written.
     pub fn found(dir: &Path) -> Federation {
         files::federation(dir, |args| run(Command::new(PROGRAM).args(args))).unwrap();
-        let agreement = files::agreement(&dir.join("agreement.yaml"), 12).unwrap();
+        files::agreement(&dir.join("agreement.yaml"), 12).unwrap();
         files::agent(&dir.join("telecom/agent.yaml"), 0, 0).unwrap();
-        Federation { dir: dir.to_owned(), agreement }
+        Federation { dir: dir.to_owned() }
     }
 
     pub fn path(&self, name: &str) -> String {

@@ -41,6 +41,20 @@ impl Process {
         self.child.wait().unwrap().signal()
     }
 
+    /// Ends it as whoever started it would, and asserts that it says so itself.
+    pub fn stop(&mut self) {
+        drop(self.child.stdin.take());
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "it does not end:\n{}", words(&self.log));
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        assert!(status.success(), "{status}:\n{}", words(&self.log));
+    }
+
     /// Waits until `ready` gives something; fails with the process's words if it ends before.
     pub fn wait_for<T>(&mut self, what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
@@ -51,7 +65,7 @@ impl Process {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "it ended ({ended:?}) before {what}:\n{}", words(&self.log));
             assert!(Instant::now() < deadline, "no {what} in time:\n{}", words(&self.log));
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 

@@ -131,10 +131,11 @@ impl World {
         self.agent.client()
     }
 
-    /// Number of the round that comes next.
+    /// Number of the round that comes next: a new one, or the one that a kill left open.
     pub fn next_round(&self) -> u64 {
         let rounds: Json = self.client().get("/api/v1/rounds?limit=1").unwrap();
-        rounds["rounds"][0]["round"].as_u64().unwrap() + 1
+        let newest = &rounds["rounds"][0];
+        newest["round"].as_u64().unwrap() + u64::from(!newest["finished"].is_null())
     }
 
     /// Runs a round to its end.

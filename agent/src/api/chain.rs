@@ -11,7 +11,7 @@ use axum::extract::{Path, State};
 use contract::{Contract, Duty, Standing, Status};
 use model::Timestamp;
 
-use super::error::ApiError;
+use super::error::{ApiError, Asked};
 use super::types::{
     ApprovalInfo, ChainInfo, KeyInfo, Refused, SubjectInfo, SubmitResult, SubmittedTransaction,
 };
@@ -51,7 +51,7 @@ pub async fn key(State(app): State<Arc<App>>, Path(key): Path<String>) -> Answer
 /// Relays signed bytes and answers once they are final; a refusal is an answer.
 pub async fn submit(
     State(app): State<Arc<App>>,
-    Json(body): Json<SubmittedTransaction>,
+    Asked(body): Asked<SubmittedTransaction>,
 ) -> Answer<SubmitResult> {
     let bytes = hex::decode(&body.transaction)
         .map_err(|_| ApiError::bad_request("the transaction is not hexadecimal"))?;

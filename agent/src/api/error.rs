@@ -1,8 +1,10 @@
 //! What the API answers when it cannot do what it was asked.
 
 use axum::Json;
+use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 /// A status and one line with a hint. The whole chain of causes is in the line.
@@ -32,6 +34,21 @@ impl IntoResponse for ApiError {
             tracing::warn!(status = self.status.as_u16(), "Request failed: {}", self.message);
         }
         (self.status, Json(json!({ "error": self.message }))).into_response()
+    }
+}
+
+/// A request's JSON body. What is wrong with it is answered like everything else that is wrong.
+#[derive(Debug)]
+pub struct Asked<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Asked<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Asked(body)),
+            Err(rejection) => Err(ApiError::new(rejection.status(), rejection.body_text())),
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 pub use error::ApiError;
 
 use crate::app::App;
+use crate::web::observe;
 
 /// Largest body taken, in bytes: a baseline of many stations.
 const MAX_BODY: usize = 256 << 20;
@@ -41,10 +42,13 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/changes/preview", post(work::preview))
         .route("/api/v1/violations/{id}/{verb}", post(work::verb))
         .route_layer(middleware::from_fn_with_state(app.clone(), need_token));
-    open.merge(guarded)
+    let metrics = app.metrics.clone();
+    let router = open
+        .merge(guarded)
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
-        .with_state(app)
+        .with_state(app);
+    observe(router, metrics)
 }
 
 /// Refuses a request without the token. Compared in constant time, as every secret is.

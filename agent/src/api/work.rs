@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value as JsonValue, json};
 use store::{StoreError, Verb, ViolationAction};
 
-use super::error::ApiError;
+use super::error::{ApiError, Asked};
 use super::types::{Preview, RoundSummary};
 use crate::app::App;
 use crate::{baseline, clock, evidence, preview as previews, round as rounds};
@@ -28,7 +28,7 @@ pub struct RoundRequest {
 }
 
 /// Runs a round and answers when it is done. It goes on if the caller gives up.
-pub async fn round(State(app): State<Arc<App>>, Json(request): Json<RoundRequest>) -> Answer<RoundSummary> {
+pub async fn round(State(app): State<Arc<App>>, Asked(request): Asked<RoundRequest>) -> Answer<RoundSummary> {
     let running = tokio::spawn(async move { rounds::run(&app, &request.elements).await });
     let summary = running.await.map_err(|e| anyhow!("the round ended abnormally: {e}"))??;
     Ok(Json(summary))
@@ -44,13 +44,13 @@ pub struct BaselineRequest {
 
 pub async fn baseline(
     State(app): State<Arc<App>>,
-    Json(request): Json<BaselineRequest>,
+    Asked(request): Asked<BaselineRequest>,
 ) -> Answer<ChangeRequest> {
     let drafted = baseline::draft(&app, &request.id, &request.elements).await;
     Ok(Json(drafted.map_err(|e| ApiError::bad_request(format!("{e:#}")))?))
 }
 
-pub async fn preview(State(app): State<Arc<App>>, Json(request): Json<ChangeRequest>) -> Answer<Preview> {
+pub async fn preview(State(app): State<Arc<App>>, Asked(request): Asked<ChangeRequest>) -> Answer<Preview> {
     request.check().map_err(|e| ApiError::bad_request(e.to_string()))?;
     Ok(Json(previews::preview(&app, &request).await?))
 }
@@ -68,7 +68,7 @@ pub struct VerbRequest {
 pub async fn verb(
     State(app): State<Arc<App>>,
     Path((id, verb)): Path<(String, String)>,
-    Json(request): Json<VerbRequest>,
+    Asked(request): Asked<VerbRequest>,
 ) -> Answer<JsonValue> {
     let verb = match (verb.as_str(), request.to) {
         ("ack", None) => Verb::Acknowledge,

@@ -1,10 +1,10 @@
 //! `ranproof agreement`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anchor::Action;
 use anchor::transaction::SubjectKind;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use model::Agreement;
 
@@ -37,8 +37,7 @@ pub enum AgreementCommand {
 pub fn run(command: &AgreementCommand, json: bool) -> Result<Exit> {
     match command {
         AgreementCommand::Check { file } => {
-            let agreement: Agreement = read_yaml(file)?;
-            let (statement, _) = statements::agreement(&agreement)?;
+            let (statement, _) = statements::agreement(&load(file)?)?;
             if json {
                 print_json(&statement)?;
             } else {
@@ -46,7 +45,7 @@ pub fn run(command: &AgreementCommand, json: bool) -> Result<Exit> {
             }
         }
         AgreementCommand::Register { file, sign } => {
-            let agreement: Agreement = read_yaml(file)?;
+            let agreement = load(file)?;
             let (statement, body) = statements::agreement(&agreement)?;
             let client = Client::new(&sign.agent)?;
             client.put_body(&body)?;
@@ -74,4 +73,11 @@ pub fn run(command: &AgreementCommand, json: bool) -> Result<Exit> {
         }
     }
     Ok(Exit::Clean)
+}
+
+/// Reads an agreement that is right in itself.
+pub fn load(file: &Path) -> Result<Agreement> {
+    let agreement: Agreement = read_yaml(file)?;
+    agreement.check().with_context(|| file.display().to_string())?;
+    Ok(agreement)
 }

@@ -45,7 +45,7 @@ pub struct Read {
 /// Fetches the statement and the body behind it and checks that the one is about the other. Nobody approves a
 /// body that was not read.
 pub fn read_subject(client: &Client, kind: SubjectKind, id: &str) -> Result<Read> {
-    let info = client.subject(kind.clone(), id)?;
+    let info = client.subject(kind, id)?;
     let bytes = hex::decode(&info.action).context("the agent's statement is not hexadecimal")?;
     let action: Action = borsh::from_slice(&bytes).context("the agent's statement is not of this version")?;
     let hash = info.body.with_context(|| {
@@ -104,7 +104,7 @@ pub fn agreement_of(client: &Client, id: &str) -> Result<Agreement> {
 pub fn decide(args: &ApproveArgs, kind: SubjectKind) -> Result<(Read, SubmitResult)> {
     let client = Client::new(&args.sign.agent)?;
     let key = keys::load(&args.sign.key)?;
-    let read = read_subject(&client, kind.clone(), &args.id)?;
+    let read = read_subject(&client, kind, &args.id)?;
     let decision = if args.reject { Decision::Reject } else { Decision::Approve };
     let statement = ApprovalStatement {
         subject: Subject { kind, id: args.id.clone(), version: read.info.version },

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anchor::trust::Trust;
-use anyhow::{Context as _, Result};
+use anchor::verify::Outcome;
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::output::{Exit, print, print_json, talk};
@@ -40,6 +41,13 @@ pub fn verify(args: &VerifyArgs, json: bool) -> Result<Exit> {
         |path: &PathBuf| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let trust = Trust::parse(&read(&args.trust)?).with_context(|| args.trust.display().to_string())?;
     let report = anchor::verify(&read(&args.file)?, &trust);
+    if report.outcome == Outcome::Malformed && !json {
+        // Of what is no bundle there is nothing to report but why.
+        let step = report.decisive_step();
+        let (name, why) = step.map_or(("format", "unreadable"), |s| (s.name, s.sentence.as_str()));
+        let hint = if why.contains("hint:") { "" } else { "; hint: `ranproof bundle` writes bundles" };
+        bail!("{}: refused at step {name}: {why}{hint}", args.file.display());
+    }
     if json {
         print_json(&report)?;
     } else {

@@ -1,6 +1,6 @@
 //! `ranproof change`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anchor::Action;
 use anchor::transaction::{Subject, SubjectKind, WithdrawStatement};
@@ -13,7 +13,7 @@ use super::approve::{self, ApproveArgs, SignOptions};
 use super::output::{Exit, print, print_json, talk};
 use crate::api::types::Preview;
 use crate::client::{AgentOptions, Client, percent};
-use crate::config::{parse_yaml, read_yaml};
+use crate::config::read_yaml;
 use crate::{keys, statements};
 
 #[derive(Debug, Subcommand)]
@@ -107,21 +107,16 @@ pub fn run(command: &ChangeCommand, json: bool) -> Result<Exit> {
 }
 
 /// Reads a request's file; the nonce is drawn where it is missing.
-fn load(file: &PathBuf) -> Result<ChangeRequest> {
-    let name = file.display().to_string();
-    let mut value: Json = read_yaml(file)?;
-    if let Some(fields) = value.as_object_mut() {
-        fields.entry("format").or_insert(json!(ChangeRequest::FORMAT));
-        if !fields.contains_key("nonce") {
-            fields.insert("nonce".into(), json!(hex::encode(keys::random_bytes::<32>()?)));
-        }
+fn load(file: &Path) -> Result<ChangeRequest> {
+    let mut request: ChangeRequest = read_yaml(file)?;
+    if request.nonce.is_empty() {
+        request.nonce = hex::encode(keys::random_bytes::<32>()?);
     }
-    let request: ChangeRequest = parse_yaml(&serde_json::to_string(&value)?, &name)?;
-    request.check().with_context(|| name)?;
+    request.check().with_context(|| file.display().to_string())?;
     Ok(request)
 }
 
-fn propose(file: &PathBuf, sign: &SignOptions, json: bool) -> Result<()> {
+fn propose(file: &Path, sign: &SignOptions, json: bool) -> Result<()> {
     let request = load(file)?;
     let client = Client::new(&sign.agent)?;
     let agreement = approve::agreement_of(&client, &request.agreement)?;
@@ -136,7 +131,7 @@ fn propose(file: &PathBuf, sign: &SignOptions, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn preview(file: &PathBuf, agent: &AgentOptions, json: bool) -> Result<()> {
+fn preview(file: &Path, agent: &AgentOptions, json: bool) -> Result<()> {
     let request = load(file)?;
     let body = serde_json::to_value(&request)?;
     let preview: Preview = Client::new(agent)?.post("/api/v1/changes/preview", &body)?;

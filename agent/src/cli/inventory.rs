@@ -1,10 +1,10 @@
 //! `ranproof inventory`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anchor::Action;
 use anchor::transaction::SubjectKind;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use model::Inventory;
 
@@ -28,15 +28,20 @@ pub enum InventoryCommand {
     Approve(ApproveArgs),
 }
 
+fn load(file: &Path) -> Result<Inventory> {
+    let inventory: Inventory = read_yaml(file)?;
+    inventory.check().with_context(|| file.display().to_string())?;
+    Ok(inventory)
+}
+
 pub fn run(command: &InventoryCommand, json: bool) -> Result<Exit> {
     match command {
         InventoryCommand::Check { file } => {
-            let inventory: Inventory = read_yaml(file)?;
-            inventory.check()?;
+            let inventory = load(file)?;
             print(&format!("{} stations of {}", inventory.stations.len(), inventory.origin))?;
         }
         InventoryCommand::Register { file, sign } => {
-            let inventory: Inventory = read_yaml(file)?;
+            let inventory = load(file)?;
             let client = Client::new(&sign.agent)?;
             let agreement = approve::agreement_of(&client, &inventory.agreement)?;
             let (statement, body) = statements::inventory(&inventory, &agreement)?;

@@ -83,7 +83,7 @@ pub fn run(command: &NodeCommand, json: bool) -> Result<Exit> {
         NodeCommand::Trust { genesis, agreement, output } => {
             let genesis = load_genesis(genesis)?;
             let trust = match agreement {
-                Some(path) => crate::statements::trust(&genesis, &read_yaml(path)?)?,
+                Some(path) => crate::statements::trust(&genesis, &super::agreement::load(path)?)?,
                 None => TrustFile::from_genesis(&genesis),
             };
             let trust = trust.to_yaml();
@@ -150,7 +150,8 @@ fn genesis(members: &Path, chain_id: &str, output: &Path) -> Result<()> {
             .collect(),
         validators,
     };
-    contract::Contract::from_genesis(&genesis).context("the members do not make a usable genesis")?;
+    contract::Contract::from_genesis(&genesis)
+        .with_context(|| format!("{}: the members do not make a usable genesis", members.display()))?;
     let text = serde_json::to_string_pretty(&genesis)?;
     std::fs::write(output, text + "\n").with_context(|| format!("cannot write {}", output.display()))?;
     let at = Timestamp::from_unsigned(genesis.time);

@@ -1,6 +1,6 @@
 //! `ranproof policy`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anchor::Action;
 use anchor::transaction::SubjectKind;
@@ -67,7 +67,7 @@ pub fn run(command: &PolicyCommand, json: bool) -> Result<Exit> {
     }
 }
 
-fn check(dir: &PathBuf, json: bool) -> Result<Exit> {
+fn check(dir: &Path, json: bool) -> Result<Exit> {
     match PolicySet::load(&statements::policy_files(dir)?) {
         Ok(set) => {
             if json {
@@ -83,12 +83,12 @@ fn check(dir: &PathBuf, json: bool) -> Result<Exit> {
                 print_json(&json!({ "faults": lines }))?;
             }
             lines.iter().for_each(|line| talk(line));
-            Ok(Exit::CouldNot)
+            bail!("{} has {} faults; hint: each line above names its place", dir.display(), faults.len());
         }
     }
 }
 
-fn test(dir: &PathBuf, json: bool) -> Result<Exit> {
+fn test(dir: &Path, json: bool) -> Result<Exit> {
     let set = match PolicySet::load(&statements::policy_files(dir)?) {
         Ok(set) => set,
         Err(faults) => {

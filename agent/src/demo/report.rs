@@ -65,7 +65,10 @@ impl fmt::Display for Report {
         for violation in &self.violations {
             let text = |name: &str| match violation.get(name) {
                 Some(Json::String(text)) => text.clone(),
-                other => other.map_or_else(String::new, ToString::to_string),
+                Some(Json::Null) | None => "-".to_owned(),
+                Some(other) => {
+                    other.get("en").and_then(Json::as_str).map_or_else(|| other.to_string(), str::to_owned)
+                }
             };
             writeln!(
                 f,
@@ -91,7 +94,13 @@ impl fmt::Display for Report {
 /// Collects the report and checks that the story went as told.
 pub fn collect(world: &World, told: &Told) -> Result<Report> {
     let chain: ChainInfo = world.telecom.ask(&["node", "status"])?;
-    let violations = world.violations()?;
+    let mut violations = world.violations()?;
+    // The API leaves out what is not there, such as the new value of a deleted object.
+    for violation in violations.iter_mut().filter_map(Json::as_object_mut) {
+        for key in ["old", "new", "authorisation"] {
+            violation.entry(key).or_insert(Json::Null);
+        }
+    }
     let last = told.rounds.last();
     let mut changes = ChangeCounts::default();
     for round in told.rounds.iter().skip(1) {

@@ -207,7 +207,8 @@ impl World {
         let mut out = Vec::new();
         for state in ["open", "acknowledged", "waived", "resolved"] {
             let page: Json = self.telecom.ask(&["violation", "list", "--state", state])?;
-            out.extend(page.get("violations").and_then(Json::as_array).cloned().unwrap_or_default());
+            let rows = page.get("violations").and_then(Json::as_array).cloned().unwrap_or_default();
+            out.extend(rows.into_iter().map(with_both_values));
         }
         Ok(out)
     }
@@ -236,6 +237,16 @@ impl World {
     pub fn stop(&mut self) -> Result<()> {
         self.processes.iter_mut().rev().try_for_each(Running::stop)
     }
+}
+
+/// The API leaves a value out that is not there, as after a deletion; the report's keys are always the same.
+fn with_both_values(mut violation: Json) -> Json {
+    if let Some(fields) = violation.as_object_mut() {
+        for name in ["old", "new"] {
+            fields.entry(name).or_insert(Json::Null);
+        }
+    }
+    violation
 }
 
 /// An empty folder with the mark; an earlier demo in it is removed, anything else is left alone.

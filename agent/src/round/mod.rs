@@ -40,6 +40,14 @@ pub async fn run(app: &App, only: &[Dn]) -> Result<RoundSummary> {
     outcome
 }
 
+/// Finishes what a crash left between a round's commit and its bundles. A round that was not committed waits for the
+/// next [`run`], which is a sweep.
+pub async fn recover(app: &App) -> Result<()> {
+    let _turn = app.turn.lock().await;
+    anchoring::advance_or_say(app).await;
+    evidence::publish(app).await.map(drop)
+}
+
 async fn in_turn(app: &App, only: &[Dn]) -> Result<RoundSummary> {
     let clock = std::time::Instant::now();
     // What an earlier round left in the outbox goes first: the contract opens no round before the last is attested.
@@ -54,7 +62,8 @@ async fn in_turn(app: &App, only: &[Dn]) -> Result<RoundSummary> {
     app.store.commit_round(&commit).await.context("the round cannot be stored")?;
     // A crash from here on leaves staged or anchored leaves: the same call continues.
     anchoring::advance_or_say(app).await;
-    let bundles = evidence::publish(app, &commit).await;
+    // A crash from here on leaves bundles unwritten: the next round, or the next start, writes them.
+    let bundles = evidence::publish(app).await?;
     let summary = summarise(app, &opening, &commit, bundles).await?;
     app.metrics.round_finished(&accounting(&summary), opening.start.started, commit.finished);
     app.metrics.changes_observed(commit.edits.iter().filter_map(|edit| edit.authorisation));

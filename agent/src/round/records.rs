@@ -9,6 +9,7 @@ use anchor::record::{
     ViolationRecordFormat,
 };
 use anyhow::{Context as _, Result};
+use model::change::ChangeKind;
 use model::{Agreement, Authorisation, Edit, Operation, Value, Violation};
 use store::{Advance, OutboxLeaf, RequestRow};
 
@@ -62,9 +63,14 @@ pub fn changes(
     let mut out = Vec::new();
     for (request, edits) in by_request {
         let Some(row) = requests.get(request) else { continue };
+        // A ratified difference was not allowed when it was seen: no record may call it exact.
+        let Some(expected) = row.request.as_ref().filter(|r| r.kind == ChangeKind::Change) else { continue };
         let body = row.subject.body.context("a change request without a body hash")?;
-        let expected = row.request.as_ref().map_or(0, |r| r.edits.len());
-        let id = if edits.len() == expected { request.to_owned() } else { format!("{request}.r{round}") };
+        let id = if edits.len() == expected.edits.len() {
+            request.to_owned()
+        } else {
+            format!("{request}.r{round}")
+        };
         let mut edits = edits.into_iter().map(recorded_edit).collect::<Result<Vec<_>>>()?;
         edits.sort_by(|a, b| (&a.dn, &a.attribute).cmp(&(&b.dn, &b.attribute)));
         out.push(Record::Change(Box::new(ChangeRecord {

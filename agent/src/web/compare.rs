@@ -281,11 +281,17 @@ impl Compact {
             Value::Text(text) => self.push(&visible(text)),
             Value::Sequence(items) => self.all("[", "]", items.iter().map(|item| (None, item))),
             Value::Fields(fields) => {
-                let (open, close) = if outermost { ("", "") } else { ("{", "}") };
-                match plmn(value) {
-                    Some(plmn) => self.push(&plmn),
-                    None => self.all(open, close, fields.iter().map(|(name, value)| (Some(name), value))),
+                let plmn = plmn(value);
+                let bare = outermost || (plmn.is_some() && fields.len() == 2);
+                let (open, close) = if bare { ("", "") } else { ("{", "}") };
+                let shown = fields.iter().filter(|(name, _)| plmn.is_none() || !is_plmn_part(name));
+                let shown = shown.map(|(name, value)| (Some(name), value));
+                self.push(open);
+                if let Some(plmn) = &plmn {
+                    self.push(plmn);
+                    self.push(if fields.len() > 2 { ", " } else { "" });
                 }
+                self.all("", close, shown);
             }
         }
     }
@@ -314,18 +320,21 @@ impl Compact {
     }
 }
 
-/// What an occurrence is known by: a field that is an id, else the whole.
+/// What an occurrence is known by: its PLMN, a field that is an id, else the whole.
 fn name_of(value: &Value) -> String {
     let Value::Fields(fields) = value else { return compact(value) };
     let id = fields.iter().find(|(name, _)| name.ends_with("Id") || name.as_str() == "id");
-    compact(id.map_or(value, |(_, id)| id))
+    plmn(value).unwrap_or_else(|| compact(id.map_or(value, |(_, id)| id)))
 }
 
-/// A PLMN id as operators write it: `460-01` (TS 28.541 PLMNId holds mcc and mnc).
+/// A PLMN id as operators write it: `460-01`. TS 28.541 PLMNId holds mcc and mnc; lists often hold them flat.
 fn plmn(value: &Value) -> Option<String> {
-    let Value::Fields(fields) = value else { return None };
     let (mcc, mnc) = (value.field("mcc")?.as_text()?, value.field("mnc")?.as_text()?);
-    (fields.len() == 2).then(|| visible(&format!("{mcc}-{mnc}")))
+    Some(visible(&format!("{mcc}-{mnc}")))
+}
+
+fn is_plmn_part(name: &str) -> bool {
+    matches!(name, "mcc" | "mnc")
 }
 
 #[cfg(test)]
@@ -356,6 +365,16 @@ mod tests {
         assert_eq!(moved[0].positions, Some((1, 2)));
         assert_eq!(moved[0].new.as_deref(), Some("pLMNId: 460-01, sst: 1"));
         assert_eq!(moved[0].name.as_deref(), Some("460-01"));
+    }
+
+    #[test]
+    fn a_plmn_reads_as_operators_write_it() {
+        let id = fields(&[("mcc", "460".into()), ("mnc", "01".into())]);
+        let flat = fields(&[("mcc", "460".into()), ("mnc", "01".into()), ("sst", "1".into())]);
+        assert_eq!(compact(&id), "460-01");
+        assert_eq!(compact(&flat), "460-01, sst: 1");
+        assert_eq!(compact(&Value::Sequence(vec![flat.clone(), id])), "[{460-01, sst: 1}, 460-01]");
+        assert_eq!(name_of(&flat), "460-01");
     }
 
     #[test]

@@ -73,8 +73,13 @@ impl Frame {
 
     /// A length of time in milliseconds.
     pub fn span(&self, millis: i64) -> String {
-        let (number, unit) = span(millis);
-        format!("{number} {}", self.t(unit))
+        match u64::try_from(millis) {
+            Ok(short) if short < 10_000 => self.seconds(&short),
+            _ => {
+                let (number, unit) = span(millis);
+                format!("{number} {}", self.t(unit))
+            }
+        }
     }
 
     /// Tenths of seconds, for durations of reads and rounds.

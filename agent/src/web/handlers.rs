@@ -148,6 +148,26 @@ pub async fn nothing(frame: Frame, uri: axum::http::Uri) -> Response {
     rendered(StatusCode::NOT_FOUND, page.render())
 }
 
+/// A bundle, as a file; a browser without one gets a page that says why.
+pub async fn bundle(frame: Frame, State(site): State<Site>, Path(id): Path<String>) -> Response {
+    match (site.bundle)(id.clone()).await {
+        Ok(bytes) => {
+            let name: String =
+                id.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+            let headers = [
+                (header::CONTENT_TYPE, "application/json".to_owned()),
+                (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.json\"")),
+            ];
+            (headers, bytes).into_response()
+        }
+        Err(error) => {
+            let message = frame.clean(&format!("{error:#}"));
+            let page = ProblemPage { f: &frame, title: frame.t("problem.failed"), message: &message };
+            rendered(StatusCode::NOT_FOUND, page.render())
+        }
+    }
+}
+
 /// 200 while database and chain node work, else 503; one line each.
 pub async fn health(State(site): State<Site>) -> Response {
     let store = site.store.check_health().err().map(|e| e.to_string());

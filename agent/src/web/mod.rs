@@ -28,7 +28,7 @@ pub use guard::{CONTENT_SECURITY_POLICY, observe};
 use crate::app::App;
 use site::Site;
 
-/// Pages, assets, `/healthz` and `/metrics` (bundles are the API's); with a fallback that answers every other path.
+/// Pages, assets, `/bundles/{id}`, `/healthz` and `/metrics`; with a fallback that answers every other path.
 pub fn router(app: Arc<App>) -> Router {
     routes(Site::of(&app))
 }
@@ -46,6 +46,7 @@ pub fn routes(site: Site) -> Router {
         .route("/rounds/{round}", get(handlers::round))
         .route("/chain", get(handlers::chain))
         .route("/rules/{name}", get(handlers::rule))
+        .route("/bundles/{id}", get(handlers::bundle))
         .route("/healthz", get(handlers::health))
         .route("/metrics", get(handlers::metrics))
         .route("/static/{name}", get(assets::serve))

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use anchor::genesis::MemberRole;
+use futures_util::future::BoxFuture;
 use model::Timestamp;
 use store::Store;
 
@@ -14,6 +15,9 @@ use crate::metrics::Metrics;
 
 /// Asks the chain node how it is.
 pub type ChainReader = Arc<dyn Fn() -> ChainStatus + Send + Sync>;
+
+/// Assembles the bundle of a change, violation or round.
+pub type BundleMaker = Arc<dyn Fn(String) -> BoxFuture<'static, anyhow::Result<Vec<u8>>> + Send + Sync>;
 
 /// State of the page's and the reading API's routes. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +31,7 @@ pub struct Site {
     pub store: Store,
     pub metrics: Metrics,
     pub chain: ChainReader,
+    pub bundle: BundleMaker,
     pub now: fn() -> Timestamp,
 }
 
@@ -38,7 +43,7 @@ impl fmt::Debug for Site {
 
 impl Site {
     pub fn of(app: &Arc<App>) -> Site {
-        let chain = Arc::clone(app);
+        let (chain, bundles) = (Arc::clone(app), Arc::clone(app));
         Site {
             network: app.config.title.as_str().into(),
             operator: app.config.operator.as_str().into(),
@@ -46,6 +51,10 @@ impl Site {
             store: app.store.clone(),
             metrics: app.metrics.clone(),
             chain: Arc::new(move || status(&chain.ledger)),
+            bundle: Arc::new(move |id| {
+                let app = Arc::clone(&bundles);
+                Box::pin(async move { crate::evidence::bundle(&app, &id).await })
+            }),
             now: crate::clock::now,
         }
     }

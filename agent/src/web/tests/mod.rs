@@ -230,6 +230,20 @@ async fn assets_are_served_with_their_types_under_the_addresses_of_the_page() {
 }
 
 #[tokio::test]
+async fn a_bundle_is_a_file_and_a_missing_one_a_sentence() {
+    let (site, _folder) = story::site().await;
+    let router = routes(site);
+    let id = id_of("nRPCI");
+    let bundle = get(&router, &format!("/bundles/{id}")).await;
+    assert_eq!(bundle.status, StatusCode::OK);
+    let disposition = bundle.headers[header::CONTENT_DISPOSITION].to_str().unwrap();
+    assert_eq!(disposition, format!("attachment; filename=\"{id}.json\""));
+    let missing = get(&router, "/bundles/%3Cscript%3E").await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+    assert!(missing.text.contains("there is no evidence about `&#60;script&#62;`"), "{}", missing.text);
+}
+
+#[tokio::test]
 async fn health_and_metrics_answer() {
     let (site, _folder) = story::site().await;
     let router = routes(site);

@@ -51,6 +51,11 @@ pub async fn empty() -> (Site, tempfile::TempDir) {
         store,
         metrics: Metrics::new("telecom").unwrap(),
         chain: Arc::new(status),
+        bundle: Arc::new(|id| {
+            let known = id.starts_with("V-") && id.len() == 14;
+            let made = known.then(|| format!("{{\"subject\":\"{id}\"}}").into_bytes());
+            Box::pin(async move { made.ok_or_else(|| anyhow::anyhow!("there is no evidence about `{id}`")) })
+        }),
         now: || Timestamp(NOW),
     };
     (site, folder)
