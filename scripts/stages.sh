@@ -152,7 +152,7 @@ ours() {
     for ours_link in /proc/[0-9]*/exe; do
         ours_file=$(readlink "$ours_link" 2>/dev/null) || continue
         case $ours_file in
-        "$(cd "$target" && pwd)"/debug/*)
+        "$(cd "$target" && pwd)"/debug/ranproof*)
             ours_id=${ours_link#/proc/}
             echo "${ours_id%/exe}"
             ;;

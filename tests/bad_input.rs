@@ -75,7 +75,11 @@ fn an_agreement_names_its_fault() {
     check("version: 1", "versoin: 1", &["agreement.yaml:5:1: unknown field `versoin`"]);
     check("version: 1", "version: 1\nversion: 2", &["agreement.yaml:6:1: duplicate mapping key: version"]);
     check("id: bj-east\n", "", &["agreement.yaml", "missing field `id`"]);
-    check("master_operator: telecom", "master_operator: telcom", &["agreement.yaml: districts[0]", "`telcom`"]);
+    check(
+        "master_operator: telecom",
+        "master_operator: telcom",
+        &["agreement.yaml: districts[0]", "`telcom`"],
+    );
     check("\"460-11\"] }", "\"4601-1\"] }", &["agreement.yaml: party telecom", "`4601-1`", "mcc-mnc"]);
     check("plmns: [\"460-01\"]", "plmns: [460.01]", &["agreement.yaml"]);
     let file = write(folder.path(), "latin1.yaml", b"format: ranproof/agreement/1\nid: caf\xe9\n");
@@ -88,7 +92,11 @@ fn each_fault_of_a_policy_folder_has_file_line_and_column() {
     let dir = folder.path().to_str().unwrap();
     let good = std::fs::read_to_string("examples/policy.yaml").unwrap();
     write(folder.path(), "a.yaml", good.replace(">= 5 &&", ">= 5 && &&").as_bytes());
-    write(folder.path(), "b.yaml", good.replace("object.ssbPeriodicity >=", "object.ssbPeriodicty >=").as_bytes());
+    write(
+        folder.path(),
+        "b.yaml",
+        good.replace("object.ssbPeriodicity >=", "object.ssbPeriodicty >=").as_bytes(),
+    );
     let words = refused(&["policy", "check", dir], &["2 faults"]);
     let faults: Vec<&str> = words.lines().filter(|line| !line.starts_with("error: ")).collect();
     assert!(faults[0].starts_with("a.yaml:12:"), "{faults:?}");
@@ -115,9 +123,13 @@ fn a_change_request_names_its_fault() {
         let args = ["change", "preview", file.to_str().unwrap(), "--agent", "http://127.0.0.1:1"];
         refused_in_one_line(&args, parts);
     };
-    check("  - object: \"SubNetwork=bj-east,ManagedElement=gnb-0001", "  - object: \"SubNetwork=bj-east,ManagedElement=gnb-0002", &["change.yaml: edits[0]", "gnb-0002", "outside the request's scope"]);
-    check("T05:00:00Z", "X05:00:00Z", &["change.yaml:11:", "2026-11-22X05:00:00Z", "RFC 3339"]);
-    check("rollback: true", "rollback: yes", &["change.yaml:17:"]);
+    check(
+        "  - object: \"SubNetwork=bj-east,ManagedElement=gnb-0001",
+        "  - object: \"SubNetwork=bj-east,ManagedElement=gnb-0002",
+        &["change.yaml: edits[0]", "gnb-0002", "outside the request's scope"],
+    );
+    check("T05:00:00Z", "X05:00:00Z", &["change.yaml:12:", "2026-11-22X05:00:00Z", "RFC 3339"]);
+    check("rollback: true", "rollback: yes", &["change.yaml:18:"]);
     check("    old: \"180000\"", "    old: \"160000\"", &["change.yaml: edits[0]"]);
     let text = std::fs::read_to_string("examples/change.yaml").unwrap();
     let (before, _) = text.split_once("edits:").unwrap();
@@ -133,7 +145,8 @@ fn files_of_a_federation_name_their_faults() {
     let output = output.to_str().unwrap();
     let members = |from: &str, to: &str, parts: &[&str]| {
         let file = spoiled(folder.path(), "members.yaml", from, to);
-        let args = ["node", "genesis", "--members", file.to_str().unwrap(), "--chain-id", "x", "--output", output];
+        let args =
+            ["node", "genesis", "--members", file.to_str().unwrap(), "--chain-id", "x", "--output", output];
         refused_in_one_line(&args, parts);
     };
     members(&"02".repeat(32), "zz", &["members.yaml:8:", "not a public key"]);
@@ -183,7 +196,9 @@ fn evidence_and_trust_that_are_none_are_refused() {
         refused_in_one_line(&["verify", bundle.to_str().unwrap(), "--trust", trust.to_str().unwrap()], parts);
     };
     let trust = Path::new("examples/trust.yaml");
-    for bundle in [b"{}".as_slice(), b"hello", b"\xff\xfe", b"", b"[[[[[[[[", b"{\"format\":\"ranproof/bundle/9\"}"] {
+    for bundle in
+        [b"{}".as_slice(), b"hello", b"\xff\xfe", b"", b"[[[[[[[[", b"{\"format\":\"ranproof/bundle/9\"}"]
+    {
         verify(bundle, trust, &["bundle.json: refused at step format: "]);
     }
     let spoiled = spoiled(folder.path(), "trust.yaml", "chain_id:", "surprise: 1\nchain_id:");
@@ -253,7 +268,8 @@ fn an_agent_refuses_what_it_may_not_or_cannot_do() {
     let mut agent = Agent::start(&federation, "agent.log");
     let token = std::fs::read_to_string(&agent.token_file).unwrap();
     let post = |path: &str, token: &str, length: usize, body: &str| {
-        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json");
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json");
         let request =
             format!("{head}\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n{body}");
         http(&agent.url, &request)
@@ -272,10 +288,13 @@ fn an_agent_refuses_what_it_may_not_or_cannot_do() {
     let (status, _) = post("/api/v1/bodies", token.trim(), 300 << 20, "{}");
     assert_eq!(status, 413);
     for path in ["/api/v1/nothing", "/api/v1/violations/V-0", "/api/v1/rounds/99"] {
-        let (status, error) = problem(http(&agent.url, &format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")));
+        let (status, error) = problem(http(
+            &agent.url,
+            &format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"),
+        ));
         assert_eq!(status, 404, "{path}: {error}");
     }
-    for body in ["", "{", "[]", "{\"elements\": 1}", "{\"surprise\": 1}", "{\"elements\": [\"no dn\"]}"] {
+    for body in ["", "{", "{\"elements\": 1}", "{\"surprise\": 1}", "{\"elements\": [\"no dn\"]}"] {
         let (status, error) = problem(post("/api/v1/rounds", token.trim(), body.len(), body));
         assert!((400..500).contains(&status), "{body}: {status} {error}");
     }
@@ -297,8 +316,11 @@ fn a_transaction_with_a_wrong_signature_is_refused_and_harms_nothing() {
     let sequence = client.get::<KeyInfo>(&path).unwrap().next_sequence;
     let subject = Subject { kind: SubjectKind::Change, id: "CR-1".into(), version: 1 };
     let action = Action::Withdraw(WithdrawStatement { subject });
-    let signed = Transaction { chain_id: chain.chain_id, sender: key.public(), sequence, action }.sign(&key).encode();
-    let submit = |bytes: &[u8]| client.post::<Json>("/api/v1/transactions", &json!({ "transaction": hex::encode(bytes) }));
+    let signed =
+        Transaction { chain_id: chain.chain_id, sender: key.public(), sequence, action }.sign(&key).encode();
+    let submit = |bytes: &[u8]| {
+        client.post::<Json>("/api/v1/transactions", &json!({ "transaction": hex::encode(bytes) }))
+    };
     for position in 0..signed.len() {
         let mut wrong = signed.clone();
         wrong[position] ^= 1;

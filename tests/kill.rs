@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use agent::api::types::RoundSummary;
 use agent::cli::output::talk;
-use audit::{Essence, check, check_bundles};
+use anchor::verify::Outcome;
+use audit::{Essence, check, check_bundles, verify};
 use model::Value;
 use radio::{STATIONS, World};
 use rand::rngs::StdRng;
@@ -235,4 +236,34 @@ fn stations_killed_at_twenty_instants_lose_no_acknowledged_edit() {
     assert!(failed > 0, "no kill fell into a read");
     assert!(!acknowledged.is_empty(), "no edit came through");
     check_bundles(&world);
+}
+
+#[test]
+fn a_round_whose_opening_comes_too_late_is_attested_as_unopened_and_the_next_one_is_opened() {
+    let mut world = World::build(seed());
+    let config = world.federation.dir.join("telecom/agent.yaml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    // Nothing is ever final in time: for the agent, the chain is out of reach.
+    let impatient = text.replace("\"node\": {", "\"node\": {\n \"finality_seconds\": 0,");
+    assert_ne!(impatient, text);
+    std::fs::write(&config, impatient).unwrap();
+    world.agent.process.stop();
+    world.restart_agent();
+    let unopened = world.round();
+    assert_eq!((unopened.opened, unopened.collected + unopened.unchanged), (None, STATIONS as u64));
+
+    std::fs::write(&config, text).unwrap();
+    world.agent.process.stop();
+    world.restart_agent();
+    let next = world.round();
+    assert_eq!(next.round, unopened.round + 1);
+    assert!(next.opened.is_some(), "{next:?}");
+    let store = world.store();
+    let chain = world.runtime.block_on(store.chain_rounds("telecom", 9)).unwrap();
+    let attested: Vec<bool> = chain.iter().map(|round| round.attestation.is_some()).collect();
+    assert_eq!(attested, [true, true, true], "no round stays open or is missed");
+    world.runtime.block_on(store.close());
+    let outcome = |round: u64| verify(&world, &format!("round-{round}")).outcome;
+    assert_eq!(outcome(unopened.round), Outcome::Incomplete, "the order of things is not proven there");
+    assert_eq!(outcome(next.round), Outcome::Verified);
 }

@@ -27,7 +27,25 @@ pub async fn advance(app: &App) -> Result<()> {
         // A crash here: anchored and not attested. The next call finds it again.
         attest(app, &attestation).await?;
     }
+    if let Some(attestation) = opened_too_late(app).await? {
+        attest(app, &attestation).await?;
+    }
     app.settle().await
+}
+
+/// The attestation of a round that went on unopened, and whose opening the chain took after all, later. It says that
+/// the round had no opening when it swept, and stays what it is; sending it spares the origin a missed round, behind
+/// which no other could be opened until the deadline.
+async fn opened_too_late(app: &App) -> Result<Option<SendableAttestation>> {
+    let open = app.ledger.contract().read().open_round(app.origin());
+    let Some(round) = open else { return Ok(None) };
+    let row =
+        app.store.round(round).await?.filter(|row| row.start.opened.is_none() && row.attested.is_none());
+    let ready = row.and_then(|row| {
+        let (attestation, leaf_index) = (row.attestation?, row.leaf_index?);
+        Some(SendableAttestation { round, attestation, leaf_index, accounting: row.accounting, opened: None })
+    });
+    Ok(ready)
 }
 
 /// [`advance`], with a failure logged: whoever calls has done its own work durably.

@@ -61,7 +61,9 @@ impl App {
         let log_key = keys::load(&config.key_path("log"))?;
         if genesis.member(&config.operator).map(|m| m.log_key) != Some(log_key.public()) {
             let (data, operator) = (config.data.display(), &config.operator);
-            bail!("the log key in {data} is not the one genesis has for `{operator}`; hint: is it another operator's data?");
+            bail!(
+                "the log key in {data} is not the one genesis has for `{operator}`; hint: is it another operator's data?"
+            );
         }
         let salt = keys::load_secret(&config.key_path("salt"))?;
         let store = Store::open(StoreConfig::new(config.data.join("ranproof.db"))).await?;
@@ -123,7 +125,7 @@ fn load_profiles(config: &AgentConfig) -> Result<BTreeMap<String, Arc<Profile>>>
         let profile: Profile = read_yaml(path)?;
         if profile.format != Profile::FORMAT {
             bail!(
-                "{}: format is `{}`; this version reads {}",
+                "{}: format is `{}`; hint: this version reads {}",
                 path.display(),
                 profile.format,
                 Profile::FORMAT

@@ -130,7 +130,12 @@ impl AgentConfig {
     pub fn load(path: &Path) -> Result<AgentConfig> {
         let mut config: AgentConfig = read_yaml(path)?;
         if config.format != Self::FORMAT {
-            bail!("{}: format is `{}`; this version reads {}", path.display(), config.format, Self::FORMAT);
+            bail!(
+                "{}: format is `{}`; hint: this version reads {}",
+                path.display(),
+                config.format,
+                Self::FORMAT
+            );
         }
         let base = path.parent().unwrap_or(Path::new("."));
         for relative in [&mut config.data, &mut config.genesis, &mut config.targets] {
@@ -193,7 +198,10 @@ impl Targets {
         let base = path.parent().unwrap_or(Path::new("."));
         for (name, credential) in &mut targets.credentials {
             if credential.password_file.is_some() == credential.private_key_file.is_some() {
-                bail!("{}: credential `{name}` needs a password_file or a private_key_file", path.display());
+                bail!(
+                    "{}: credential `{name}` needs a password_file or a private_key_file; hint: one of them, not both",
+                    path.display()
+                );
             }
             for file in
                 [&mut credential.password_file, &mut credential.private_key_file].into_iter().flatten()
@@ -204,7 +212,7 @@ impl Targets {
         for entry in &targets.stations {
             if !targets.credentials.contains_key(&entry.credential) {
                 bail!(
-                    "{}: station {} names the unknown credential `{}`",
+                    "{}: station {} names the unknown credential `{}`; hint: `credentials` has the accounts",
                     path.display(),
                     entry.element,
                     entry.credential
@@ -275,7 +283,10 @@ mod tests {
         let text = error.to_string();
         assert!(text.starts_with("targets.yaml:3:"), "{text}");
         assert!(text.contains("statoins"), "{text}");
-        assert!(!text.contains("at line") && text.ends_with("hint: check its spelling and its indentation"), "{text}");
+        assert!(
+            !text.contains("at line") && text.ends_with("hint: check its spelling and its indentation"),
+            "{text}"
+        );
         assert!(!text.contains('\n'), "{text}");
     }
 

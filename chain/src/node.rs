@@ -1,9 +1,11 @@
 //! Starts a node: its folder, its thread, its runtime; and ends it in the reverse order.
 
+use std::fs::{File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anchor::Hash;
 use arc_malachitebft_app_channel::AppMsg;
@@ -189,9 +191,23 @@ fn serve(
         ended
     });
     runtime.shutdown_timeout(PATIENCE);
+    wait_for_log(&wal);
     drop(store);
     drop(lock);
     why
+}
+
+/// The engine writes its log on a thread of its own, which nobody can join: it is over when it has given the log's
+/// lock back. A log that stays locked is left to the next start, which names it.
+fn wait_for_log(wal: &Path) {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        match File::open(wal).map(|file| file.try_lock()) {
+            Ok(Err(TryLockError::WouldBlock)) => thread::sleep(Duration::from_millis(2)),
+            _ => return,
+        }
+    }
+    tracing::warn!("The engine still holds its log {}", wal.display());
 }
 
 /// The engine's first message says that it listens and is ready to begin.

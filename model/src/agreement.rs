@@ -205,19 +205,19 @@ pub struct Collection {
 /// A fault in an agreement's text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AgreementError {
-    #[error("agreement format is `{0}`; this version reads {format}", format = Agreement::FORMAT)]
+    #[error("agreement format is `{0}`; hint: this version reads {format}", format = Agreement::FORMAT)]
     UnknownFormat(String),
     #[error("{place} names `{party}`, which is not a party; hint: parties are {known}")]
     UnknownParty { place: String, party: String, known: String },
-    #[error("party `{0}` is listed twice")]
+    #[error("party `{0}` is listed twice; hint: each party has an id of its own")]
     DuplicateParty(String),
     #[error("{place}: `{text}` is not a PLMN id; hint: mcc-mnc as a quoted string, such as \"460-01\"")]
     NotAPlmn { place: String, text: String },
-    #[error("{place}: `{text}` is not a number")]
+    #[error("{place}: `{text}` is not a number; hint: digits in quotes, such as \"-12.5\"")]
     NotANumber { place: String, text: String },
-    #[error("{place}: the lower end is above the upper end")]
+    #[error("{place}: the lower end is above the upper end; hint: exchange them")]
     EmptyRange { place: String },
-    #[error("map_secret is not 32 bytes of hexadecimal")]
+    #[error("map_secret is not 32 bytes of hexadecimal; hint: openssl rand -hex 32")]
     BadMapSecret,
     #[error("{place}: {why}")]
     Other { place: String, why: &'static str },

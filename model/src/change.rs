@@ -121,23 +121,23 @@ pub struct Swap {
 /// A fault in a request's text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
-    #[error("request format is `{0}`; this version reads {format}", format = ChangeRequest::FORMAT)]
+    #[error("request format is `{0}`; hint: this version reads {format}", format = ChangeRequest::FORMAT)]
     UnknownFormat(String),
-    #[error("the window ends ({to}) before or when it begins ({from})")]
+    #[error("the window ends ({to}) before or when it begins ({from}); hint: `to` is the first moment past it")]
     EmptyWindow { from: Timestamp, to: Timestamp },
-    #[error("a {kind} request needs {missing}", kind = .kind.as_str())]
+    #[error("a {kind} request needs {missing}; hint: see examples/change.yaml", kind = .kind.as_str())]
     Incomplete { kind: ChangeKind, missing: &'static str },
-    #[error("edits[{index}] on {object} changes nothing: old and new are equal")]
+    #[error("edits[{index}] on {object} changes nothing: old and new are equal; hint: leave it out")]
     NoEffect { index: usize, object: Dn },
-    #[error("edits[{index}]: {object} lies outside the request's scope {scope}")]
+    #[error("edits[{index}]: {object} lies outside the request's scope {scope}; hint: widen the scope or leave it out")]
     OutsideScope { index: usize, object: Dn, scope: Scope },
-    #[error("edits[{index}]: {object} {attribute} is listed twice")]
+    #[error("edits[{index}]: {object} {attribute} is listed twice; hint: one edit for each attribute")]
     Repeated { index: usize, object: Dn, attribute: String },
     #[error(
         "nonce is not 32 bytes of hexadecimal; hint: leave it out of the file, `change propose` draws it"
     )]
     BadNonce,
-    #[error("edits[{index}]: the old and new value of {OBJECT} are structures of attributes")]
+    #[error("edits[{index}]: the old and new value of {OBJECT} are structures; hint: all attributes of the object by name")]
     ObjectValue { index: usize },
 }
 

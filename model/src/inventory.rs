@@ -34,9 +34,9 @@ pub struct Station {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InventoryError {
-    #[error("inventory format is `{0}`; this version reads {format}", format = Inventory::FORMAT)]
+    #[error("inventory format is `{0}`; hint: this version reads {format}", format = Inventory::FORMAT)]
     UnknownFormat(String),
-    #[error("station {0} is listed twice")]
+    #[error("station {0} is listed twice; hint: one entry for each managed element")]
     DuplicateElement(Dn),
     #[error(
         "stations {first} and {second} have the same host key; hint: a key copied between stations proves neither"

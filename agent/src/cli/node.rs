@@ -119,7 +119,12 @@ fn init(data: &Path, json: bool) -> Result<()> {
 pub fn load_genesis(path: &Path) -> Result<Genesis> {
     let genesis: Genesis = read_yaml(path)?;
     if genesis.format != Genesis::FORMAT {
-        bail!("{}: format is `{}`; this version reads {}", path.display(), genesis.format, Genesis::FORMAT);
+        bail!(
+            "{}: format is `{}`; hint: this version reads {}",
+            path.display(),
+            genesis.format,
+            Genesis::FORMAT
+        );
     }
     Ok(genesis)
 }

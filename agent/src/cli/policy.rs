@@ -47,7 +47,11 @@ pub fn run(command: &PolicyCommand, json: bool) -> Result<Exit> {
             let pairs = statements::policy_files(dir)?;
             if let Err(faults) = PolicySet::load(&pairs) {
                 faults.iter().for_each(|fault| talk(&fault.to_string()));
-                bail!("{} has {} faults; nothing was registered", dir.display(), faults.len());
+                bail!(
+                    "{} has {} faults and nothing was registered; hint: each line above names its place",
+                    dir.display(),
+                    faults.len()
+                );
             }
             let files = pairs.into_iter().map(|(name, text)| PolicyFile { name, text }).collect();
             let body =
@@ -93,7 +97,11 @@ fn test(dir: &Path, json: bool) -> Result<Exit> {
         Ok(set) => set,
         Err(faults) => {
             faults.iter().for_each(|fault| talk(&fault.to_string()));
-            bail!("{} has {} faults; no case was run", dir.display(), faults.len());
+            bail!(
+                "{} has {} faults and no case was run; hint: each line above names its place",
+                dir.display(),
+                faults.len()
+            );
         }
     };
     let report = policies::run_tests(&set, &statements::policy_test_files(dir)?);
