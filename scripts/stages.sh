@@ -147,28 +147,16 @@ check_bench() {
     "$target/debug/ranproof" bench station --json
 }
 
-# Processes of this checkout's programs, by the file they run.
-ours() {
-    for ours_link in /proc/[0-9]*/exe; do
-        ours_file=$(readlink "$ours_link" 2>/dev/null) || continue
-        case $ours_file in
-        "$(cd "$target" && pwd)"/debug/ranproof*)
-            ours_id=${ours_link#/proc/}
-            echo "${ours_id%/exe}"
-            ;;
-        esac
-    done
-}
-
-note_running() { ours >"$out/running"; }
-
+# Every process that a stage started carries the mark in its environment, whatever its parent is now.
 nothing_left_running() {
     left_result=0
-    for left_id in $(ours); do
-        grep -qx "$left_id" "$out/running" && continue
-        echo "still running: $left_id $(tr '\0' ' ' <"/proc/$left_id/cmdline" 2>/dev/null)"
+    for left_folder in /proc/[0-9]*; do
+        tr '\0' '\n' <"$left_folder/environ" 2>/dev/null | grep -qx "RANPROOF_CHECK=$RANPROOF_CHECK" || continue
+        # What shows and keeps this stage's words is no leftover.
+        [ "$(cat "$left_folder/comm" 2>/dev/null)" = tee ] && continue
+        echo "still running: ${left_folder#/proc/} $(tr '\0' ' ' <"$left_folder/cmdline")"
         left_result=1
-    done
+    done 2>/dev/null
     [ "$left_result" = 1 ] || echo "Nothing that was started here is still running."
     return "$left_result"
 }

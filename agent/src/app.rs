@@ -1,8 +1,8 @@
 //! What one running agent holds, shared by rounds, anchoring, pages and API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use anchor::commitment::EpochSecret;
 use anchor::{Genesis, Hash, SigningKey};
@@ -42,6 +42,8 @@ pub struct App {
     pub(crate) sending: Mutex<()>,
     /// Chain height up to which the store follows; also serialises the following.
     projected: Mutex<u64>,
+    /// Baselines that were looked at since the start: taken over, or found not to count.
+    baselines: std::sync::Mutex<BTreeSet<String>>,
     /// Becomes true when the agent is to end.
     pub(crate) stopping: watch::Sender<bool>,
 }
@@ -86,6 +88,7 @@ impl App {
             turn: Mutex::new(()),
             sending: Mutex::new(()),
             projected: Mutex::new(projected),
+            baselines: std::sync::Mutex::default(),
             stopping: watch::Sender::new(false),
             config,
         };
@@ -105,13 +108,23 @@ impl App {
         crate::baseline::take_over(self).await
     }
 
+    /// Whether this baseline was looked at since the start.
+    pub(crate) fn taken_over(&self, request: &str) -> bool {
+        self.baselines.lock().unwrap_or_else(PoisonError::into_inner).contains(request)
+    }
+
+    pub(crate) fn note_taken_over(&self, request: &str) {
+        self.baselines.lock().unwrap_or_else(PoisonError::into_inner).insert(request.to_owned());
+    }
+
     /// The body of an inventory is found by its root, since its statement names no body hash.
     pub async fn inventory_body(&self, root: &Hash) -> Result<Option<Hash>> {
         for body in self.store.bodies_of_kind("inventory").await? {
             let Ok(inventory) = serde_json::from_slice::<Inventory>(&body.bytes) else { continue };
-            let Some(secret) = self.map_secret(&inventory.agreement).await? else { continue };
-            if crate::statements::inventory_root(&inventory, &secret)? == *root {
-                return Ok(Some(body.hash));
+            for (_, secret) in self.map_secrets(&inventory.agreement).await? {
+                if crate::statements::inventory_root(&inventory, &secret)? == *root {
+                    return Ok(Some(body.hash));
+                }
             }
         }
         Ok(None)

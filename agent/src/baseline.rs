@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
 use model::change::{BaselineObject, ChangeKind, Standing, Window};
-use model::{ChangeRequest, Dn};
+use model::{Agreement, ChangeRequest, Dn, RequestView};
 use store::{BaselineStation, RequestFilter};
 
 use crate::app::App;
-use crate::clock;
-use crate::keys;
+use crate::{clock, keys, statements};
 
 /// How long a proposed baseline can be approved, in milliseconds: a week.
 const OPEN_FOR: i64 = 7 * 24 * 3_600_000;
@@ -64,25 +63,56 @@ pub async fn draft(app: &App, id: &str, elements: &[Dn]) -> Result<ChangeRequest
     })
 }
 
-/// Makes every approved baseline the approved state of its stations. Doing it again changes nothing.
+/// Makes every approved baseline the approved state of its stations. Doing it again changes nothing. What a member
+/// put on the chain never fails this: a request that does not count is told and left alone.
 pub async fn take_over(app: &App) -> Result<()> {
     let filter = RequestFilter { standing: Some("approved".into()), ..RequestFilter::default() };
     for row in app.store.requests(&filter).await? {
-        let Some(view) = row.view() else { continue };
+        let Some(view) = row.view().filter(|view| view.request.kind == ChangeKind::Baseline) else {
+            continue;
+        };
         let Standing::Approved { height } = view.standing else { continue };
-        if view.request.kind != ChangeKind::Baseline {
+        if app.taken_over(&view.request.id) {
             continue;
         }
-        let mut stations: BTreeMap<Dn, Vec<BaselineObject>> = BTreeMap::new();
-        for object in &view.request.baseline {
-            let element = object.object.ancestor("ManagedElement");
-            let element =
-                element.with_context(|| format!("{} lies below no ManagedElement", object.object))?;
-            stations.entry(element).or_default().push(object.clone());
+        match by_station(app, &view).await? {
+            Ok(stations) => {
+                app.store.apply_baseline(&view.request.id, height, &stations).await?;
+            }
+            Err(why) => {
+                let id = &view.request.id;
+                tracing::warn!(change.id = %id, "Baseline `{id}` is not taken over: {why}");
+            }
         }
-        let stations: Vec<_> =
-            stations.into_iter().map(|(element, objects)| BaselineStation { element, objects }).collect();
-        app.store.apply_baseline(&view.request.id, height, &stations).await?;
+        app.note_taken_over(&view.request.id);
     }
     Ok(())
+}
+
+/// A baseline's objects by station, or why it does not count: the operators whom its agreement names must all have
+/// approved it, and it may speak only of stations in its proposer's own district.
+async fn by_station(app: &App, view: &RequestView) -> Result<Result<Vec<BaselineStation>, String>> {
+    let request = &view.request;
+    let statement = {
+        let contract = app.ledger.contract().read();
+        contract.agreement(&request.agreement, request.agreement_version).map(|found| found.statement)
+    };
+    let Some(statement) = statement else { return Ok(Err("its agreement is not registered".into())) };
+    let agreement: Agreement = app.read_body(&statement.body, "agreement").await?;
+    let required = statements::required_approvers(request, &agreement);
+    if let Some(missing) = required.iter().find(|member| !view.approved_by.contains(member)) {
+        return Ok(Err(format!("{missing} did not approve it")));
+    }
+    let mut stations: BTreeMap<Dn, Vec<BaselineObject>> = BTreeMap::new();
+    for object in &request.baseline {
+        let Some(element) = object.object.ancestor("ManagedElement") else {
+            return Ok(Err(format!("{} lies below no ManagedElement", object.object)));
+        };
+        if agreement.master_operator(&element) != Some(request.proposer.as_str()) {
+            return Ok(Err(format!("{element} is not in the district of {}", request.proposer)));
+        }
+        stations.entry(element).or_default().push(object.clone());
+    }
+    let stations = stations.into_iter().map(|(element, objects)| BaselineStation { element, objects });
+    Ok(Ok(stations.collect()))
 }

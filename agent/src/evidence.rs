@@ -2,13 +2,14 @@
 //! openings, and verified here before it is handed out.
 
 mod observation;
+mod standing;
 
 use anchor::bundle::{BlockEvidence, BundleParts, Role, Subject, SubjectKind, TransactionEvidence};
 use anchor::proof::TlogProof;
 use anchor::record::{Attestation, ChangeRecord, Envelope, Record, ViolationRecord};
 use anchor::transaction::{Subject as ChainSubject, SubjectKind as ChainSubjectKind};
 use anchor::tree::Tree;
-use anchor::trust::{Trust, TrustFile};
+use anchor::trust::{Trust, TrustFile, TrustedMapSecret};
 use anchor::{Bundle, Checkpoint, Hash, json};
 use anyhow::{Context as _, Result, bail};
 use store::{BundleRow, LogLeaf, log};
@@ -100,7 +101,16 @@ async fn own_trust(app: &App) -> Result<Trust> {
         contract.agreement_in_force(&app.config.agreement, app.ledger.next_height())
     };
     let file = match agreement {
-        Some(found) => statements::trust(genesis, &app.read_body(&found.statement.body, "agreement").await?)?,
+        Some(found) => {
+            let mut file =
+                statements::trust(genesis, &app.read_body(&found.statement.body, "agreement").await?)?;
+            let all = app.map_secrets(&found.statement.id).await?.into_iter();
+            let agreement = found.statement.id;
+            file.map_secrets = all
+                .map(|(version, secret)| TrustedMapSecret { agreement: agreement.clone(), version, secret })
+                .collect();
+            file
+        }
         None => TrustFile::from_genesis(genesis),
     };
     Ok(Trust::new(file)?)
@@ -114,7 +124,7 @@ impl Builder<'_> {
         self.round(&attestation, Role::Open, Role::Attest).await?;
         self.documents(&attestation).await?;
         let record = leaf.record.clone().map(serde_json::from_value::<Record>).transpose()?;
-        let (mut before, mut after, mut request) = (None, None, None);
+        let (mut before, mut after, mut request, mut standing) = (None, None, None, None);
         if let Some(record) = &record {
             after = Some(self.after(&attestation, record).await?);
             before = self.before(leaf.round, record).await?;
@@ -126,6 +136,11 @@ impl Builder<'_> {
                 Record::Change(change) => self.request(change).await?,
                 Record::Violation(violation) => self.nearest(violation).await?,
             };
+            if let Record::Change(change) = record
+                && let Some(reference) = &change.request
+            {
+                standing = Some(self.standing(&change_subject(&reference.id)).await?);
+            }
         }
         let id = if kind == SubjectKind::Round { leaf.round.to_string() } else { id.to_owned() };
         let size = self.checkpoint.head().size;
@@ -140,6 +155,7 @@ impl Builder<'_> {
             after,
             blocks: std::mem::take(&mut self.blocks),
             transactions: std::mem::take(&mut self.transactions),
+            standing,
         }))
     }
 
@@ -222,11 +238,9 @@ impl Builder<'_> {
     /// can then be checked.
     async fn nearest(&mut self, violation: &ViolationRecord) -> Result<Option<serde_json::Value>> {
         for considered in &violation.considered {
-            let subject =
-                ChainSubject { kind: ChainSubjectKind::Change, id: considered.request.clone(), version: 1 };
             let found = self.app.ledger.contract().read().change(&considered.request);
             if let Some(found) = found.filter(|found| found.standing.finalized.is_some()) {
-                self.subject(Role::Propose, subject).await?;
+                self.subject(Role::Propose, change_subject(&considered.request)).await?;
                 let body = self.app.read_body(&found.statement.body, "change request").await?;
                 return Ok(Some(body));
             }
@@ -237,8 +251,11 @@ impl Builder<'_> {
     /// The request that a change rests on: its proposal, its approvals, its body.
     async fn request(&mut self, change: &ChangeRecord) -> Result<Option<serde_json::Value>> {
         let Some(reference) = &change.request else { return Ok(None) };
-        let subject = ChainSubject { kind: ChainSubjectKind::Change, id: reference.id.clone(), version: 1 };
-        self.subject(Role::Propose, subject).await?;
+        self.subject(Role::Propose, change_subject(&reference.id)).await?;
         Ok(Some(self.app.read_body(&reference.body, "change request").await?))
     }
+}
+
+fn change_subject(id: &str) -> ChainSubject {
+    ChainSubject { kind: ChainSubjectKind::Change, id: id.to_owned(), version: 1 }
 }

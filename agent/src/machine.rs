@@ -72,6 +72,10 @@ impl StateMachine for Machine {
         }
     }
 
+    fn select(&self, waiting: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        self.contract.read().select(waiting.iter().map(Vec::as_slice), chain::MAX_BLOCK_BYTES)
+    }
+
     fn execute(&self, input: &BlockInput<'_>) -> Result<Outcome, InvalidBlock> {
         let context = BlockContext { height: input.height, time: input.time };
         let contract = self.contract.read().clone();

@@ -91,17 +91,28 @@ impl App {
         serde_json::from_slice(&body.bytes).with_context(|| format!("the {what}'s body {hash} is unreadable"))
     }
 
-    /// The secret by which an agreement's parties name map entries; of the version in force, or the last
-    /// registered one before any is.
-    pub async fn map_secret(&self, agreement: &str) -> Result<Option<MapSecret>> {
-        let statement = {
-            let contract = self.ledger.contract().read();
-            let version = contract.last_version(anchor::transaction::SubjectKind::Agreement, agreement);
-            let in_force = contract.agreement_in_force(agreement, self.ledger.next_height());
-            in_force.or_else(|| contract.agreement(agreement, version)).map(|found| found.statement)
-        };
-        let Some(statement) = statement else { return Ok(None) };
-        let body: Agreement = self.read_body(&statement.body, "agreement").await?;
+    /// The secrets by which an agreement's parties name map entries, newest version first. What was named under an
+    /// earlier version stays so.
+    pub async fn map_secrets(&self, agreement: &str) -> Result<Vec<(u32, MapSecret)>> {
+        let last = self
+            .ledger
+            .contract()
+            .read()
+            .last_version(anchor::transaction::SubjectKind::Agreement, agreement);
+        let mut secrets = Vec::new();
+        for version in (1..=last).rev() {
+            secrets.extend(self.map_secret(agreement, version).await?.map(|secret| (version, secret)));
+        }
+        Ok(secrets)
+    }
+
+    /// The secret of one version of an agreement; `None` if its body is not here.
+    pub async fn map_secret(&self, agreement: &str, version: u32) -> Result<Option<MapSecret>> {
+        let found = self.ledger.contract().read().agreement(agreement, version);
+        let Some(statement) = found.map(|found| found.statement) else { return Ok(None) };
+        let Some(body) = self.store.body(&statement.body).await? else { return Ok(None) };
+        let body: Agreement = serde_json::from_slice(&body.bytes)
+            .with_context(|| format!("the body of agreement {agreement} v{version} is unreadable"))?;
         Ok(Some(statements::map_secret(&body)?))
     }
 

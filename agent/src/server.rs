@@ -1,13 +1,22 @@
 //! The agent's HTTP server: pages, API, metrics; and its schedule.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use tokio::net::TcpListener;
 
+use crate::api::ApiError;
 use crate::app::App;
 use crate::{api, round, web};
+
+/// How long open connections may take to end once the agent is told to.
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// Serves until the agent is told to end; ends the schedule and the node after the last request.
 pub async fn serve(app: Arc<App>) -> Result<()> {
@@ -18,6 +27,8 @@ pub async fn serve(app: Arc<App>) -> Result<()> {
     tracing::info!("Pages at http://{address}/");
     let router =
         api::router(app.clone()).merge(api::read::read_api(app.clone())).merge(web::router(app.clone()));
+    let router =
+        if address.ip().is_loopback() { router.layer(middleware::from_fn(only_local_names)) } else { router };
     let schedule = tokio::spawn(schedule(app.clone()));
     let recovery = tokio::spawn(recover(app.clone()));
     let follower = tokio::spawn(follow(app.clone()));
@@ -26,7 +37,16 @@ pub async fn serve(app: Arc<App>) -> Result<()> {
         // An error means that the sender is gone, which is the end as well.
         let _ = stopping.wait_for(|stop| *stop).await;
     };
-    axum::serve(listener, router).with_graceful_shutdown(stop).await.context("the server failed")?;
+    let mut ending = app.stopping.subscribe();
+    let drained = async move {
+        let _ = ending.wait_for(|stop| *stop).await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        served = axum::serve(listener, router).with_graceful_shutdown(stop) => served.context("the server failed")?,
+        // Whoever holds a request half sent does not hold the agent.
+        () = drained => tracing::warn!("Closing connections that did not end by themselves"),
+    }
     schedule.abort();
     recovery.abort();
     follower.abort();
@@ -35,6 +55,24 @@ pub async fn serve(app: Arc<App>) -> Result<()> {
     app.ledger.node().shutdown().await;
     app.store.close().await;
     Ok(())
+}
+
+/// On loopback only this machine's own names are answered: a page from elsewhere that made its name point here would
+/// otherwise read what the agent shows.
+async fn only_local_names(request: Request, next: Next) -> std::result::Result<Response, ApiError> {
+    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let name = host
+        .rsplit_once(':')
+        .map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host });
+    let local = name.eq_ignore_ascii_case("localhost")
+        || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if local {
+        return Ok(next.run(request).await);
+    }
+    Err(ApiError::new(
+        StatusCode::MISDIRECTED_REQUEST,
+        format!("this agent is not `{name}`; hint: use 127.0.0.1"),
+    ))
 }
 
 /// What was under way when the agent ended last is finished beside the first requests.

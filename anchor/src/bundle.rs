@@ -127,6 +127,21 @@ pub struct ChainEvidence {
     pub blocks: Vec<BlockEvidence>,
     /// Sorted by role, height and bytes.
     pub transactions: Vec<TransactionEvidence>,
+    /// Where the request of `propose` stands, as of a block not before the opening of `after`. A change that is
+    /// claimed `exact` needs it; null without a request.
+    pub standing: Option<StandingEvidence>,
+}
+
+/// An entry of the contract's state: a change request's [`crate::Standing`] under [`crate::standing::change_key`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StandingEvidence {
+    /// The block after which it stands so.
+    pub height: u64,
+    /// Encoded [`crate::Standing`].
+    pub value: Base64Bytes,
+    /// To the header's `state_root`.
+    pub proof: MapProof,
 }
 
 /// A header and the certificate that makes it final, both in their own encoding.
@@ -225,6 +240,7 @@ pub struct BundleParts {
     pub after: Option<Observation>,
     pub blocks: Vec<BlockEvidence>,
     pub transactions: Vec<TransactionEvidence>,
+    pub standing: Option<StandingEvidence>,
 }
 
 impl Bundle {
@@ -253,7 +269,11 @@ impl Bundle {
             request: parts.request,
             before: sorted(parts.before),
             after: sorted(parts.after),
-            chain: ChainEvidence { blocks: blocks.into_iter().map(|(_, b)| b).collect(), transactions },
+            chain: ChainEvidence {
+                blocks: blocks.into_iter().map(|(_, b)| b).collect(),
+                transactions,
+                standing: parts.standing,
+            },
         }
     }
 

@@ -41,10 +41,11 @@ pub struct TrustFile {
     /// Approval key of each member.
     pub approval_keys: BTreeMap<MemberId, PublicKey>,
     /// Agreements that the verifier knows, and whom each binds. A claim under another one is refused. With none
-    /// named, any agreement that its own parties approved is taken, and the report says so and prints them.
+    /// named, claims stay incomplete: an origin could agree with itself alone.
     #[serde(default)]
     pub agreements: Vec<TrustedAgreement>,
-    /// Secrets of the agreements that the verifier is a party of. Needed only to check that something is *absent*.
+    /// Secrets of the agreements that the verifier is a party of. Without it a claim that opens
+    /// values stays incomplete: only the secret tells under which map key an attribute's value stands.
     #[serde(default)]
     pub map_secrets: Vec<TrustedMapSecret>,
     /// Whose cosignatures a claim needs.

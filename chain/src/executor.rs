@@ -108,6 +108,11 @@ impl Executor {
         self.machine.check(transaction)
     }
 
+    /// Of the waiting transactions those that may make the next block.
+    pub fn select(&self, waiting: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        self.machine.select(waiting)
+    }
+
     /// The next block with these transactions, at `now` or as soon after as time may be.
     pub fn compose(&self, now: u64, transactions: Vec<Vec<u8>>) -> Result<Executed, InvalidBlock> {
         self.execute(now.max(self.tip.time + 1), transactions)

@@ -76,7 +76,13 @@ impl Driver {
     fn build(&mut self, round: Round) -> Option<Executed> {
         let now = self.settings.clock.now();
         let most = if round < Round::new(FIRST_EMPTY_ROUND) { MAX_BLOCK_TRANSACTIONS } else { 0 };
-        let transactions = lock(&self.mempool).first(most, MAX_BLOCK_BYTES);
+        let waiting = lock(&self.mempool).first(most, MAX_BLOCK_BYTES);
+        let transactions = self.executor.select(waiting.clone());
+        if transactions.is_empty() {
+            // None of them has its turn, and nothing that waits can give it to them: kept, they would make one empty
+            // block after the other.
+            waiting.iter().for_each(|transaction| lock(&self.mempool).remove(&Hash::of(transaction)));
+        }
         let invalid = match self.executor.compose(now, transactions.clone()) {
             Ok(executed) => return Some(executed),
             Err(invalid) => invalid,

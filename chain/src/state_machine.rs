@@ -19,6 +19,12 @@ pub trait StateMachine: Send + 'static {
     /// only the receipt does.
     fn check(&self, transaction: &[u8]) -> Result<(), Refusal>;
 
+    /// Of the transactions that wait, in order of arrival, those that make a valid block now, in the order in which
+    /// they do. All of them where the machine knows no order of its own.
+    fn select(&self, waiting: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        waiting
+    }
+
     /// Executes a block on the last committed state and leaves that state alone: several proposals for one
     /// height may be executed, and at most one of the outcomes is committed.
     fn execute(&self, input: &BlockInput<'_>) -> Result<Outcome, InvalidBlock>;

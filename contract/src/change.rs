@@ -1,6 +1,7 @@
 //! Change requests: proposed by a party of the agreement in force, approved by each member they require.
 
-use anchor::transaction::{ProposalStatement, Subject, SubjectKind};
+use anchor::MemberRole;
+use anchor::transaction::{MemberId, ProposalKind, ProposalStatement, Subject, SubjectKind};
 
 use crate::call::Call;
 use crate::code::{self, Refusal};
@@ -61,6 +62,24 @@ fn check_agreement(call: &Call<'_>, statement: &ProposalStatement) -> Result<(),
     if !is_subset(&agreement.change_approvers, &statement.required) {
         let reason = format!("`required` lacks an approver whom agreement `{id}` v{version} names");
         return Err(Refusal::new(code::APPROVERS, reason));
+    }
+    check_operators(call, statement, &agreement.parties)
+}
+
+/// A baseline, swap or upgrade speaks of whole stations: every operator of the agreement must be asked.
+fn check_operators(
+    call: &Call<'_>,
+    statement: &ProposalStatement,
+    parties: &[MemberId],
+) -> Result<(), Refusal> {
+    if matches!(statement.kind, ProposalKind::Change | ProposalKind::Emergency) {
+        return Ok(());
+    }
+    for party in parties {
+        if call.member(party)?.role == MemberRole::Operator && !statement.required.contains(party) {
+            let reason = format!("`required` lacks operator `{party}`, whom a request of this kind needs");
+            return Err(Refusal::new(code::APPROVERS, reason));
+        }
     }
     Ok(())
 }

@@ -240,6 +240,12 @@ mod tests {
     }
 
     #[test]
+    fn verifiers_look_for_a_standing_where_it_is() {
+        let subject = Subject { kind: SubjectKind::Change, id: "CR-1".into(), version: 1 };
+        assert_eq!(standing(&subject).as_str(), anchor::standing::change_key("CR-1"));
+    }
+
+    #[test]
     fn foreign_keys_and_values_are_not_well_formed() {
         let five = borsh::to_vec(&5u64).unwrap();
         assert!(is_well_formed(last_round("telecom").as_bytes(), &five));

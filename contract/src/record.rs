@@ -1,16 +1,9 @@
 //! What the entries of the state map hold, in borsh. Statements are stored as they were signed.
 
 use anchor::Hash;
+pub use anchor::standing::{AgreementVersion, Moment, Standing, Status};
 use anchor::transaction::{AttestRoundStatement, Decision, MemberId, OpenRoundStatement};
 use borsh::{BorshDeserialize, BorshSerialize};
-
-/// The block in which something happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
-pub struct Moment {
-    pub height: u64,
-    /// The block's time, milliseconds since 1970 UTC.
-    pub time: u64,
-}
 
 /// Which chain this is the state of.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -44,70 +37,6 @@ pub struct Versions {
     pub registered: u32,
     /// The newest version with all its approvals, 0 for none.
     pub newest_final: u32,
-}
-
-/// Where a registration or change request stands.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Standing {
-    /// [`anchor::transaction::statement_hash`] of the action; approvals are bound to it.
-    pub statement: Hash,
-    pub proposer: MemberId,
-    /// Members whose approval is needed, sorted.
-    pub required: Vec<MemberId>,
-    /// The version that this one replaces, final when it was registered; 0 for none and for change requests.
-    pub base: u32,
-    /// The agreement and its version on which `required` rests; none for an agreement itself.
-    pub under: Option<AgreementVersion>,
-    /// End of a change request's window, exclusive, milliseconds since 1970 UTC.
-    pub window_to: Option<u64>,
-    /// The transaction that registered or proposed it.
-    pub transaction: Hash,
-    pub proposed: Moment,
-    /// When the last approval it needed landed.
-    pub finalized: Option<Moment>,
-    /// When the first rejection landed.
-    pub rejected: Option<Moment>,
-    /// When the proposer took it back; for a change request also after it was final.
-    pub withdrawn: Option<Moment>,
-}
-
-impl Standing {
-    /// One word of it; the moments tell more.
-    pub fn status(&self) -> Status {
-        if self.withdrawn.is_some() {
-            Status::Withdrawn
-        } else if self.rejected.is_some() {
-            Status::Rejected
-        } else if self.finalized.is_some() {
-            Status::Final
-        } else {
-            Status::Pending
-        }
-    }
-
-    /// Whether all approvals had landed in a block before `height`, and it was not withdrawn in one.
-    pub fn in_force(&self, height: u64) -> bool {
-        let before = |moment: Option<Moment>| moment.is_some_and(|m| m.height < height);
-        before(self.finalized) && !before(self.withdrawn)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// Approvals are missing.
-    Pending,
-    /// All approvals are there.
-    Final,
-    /// A required member said no.
-    Rejected,
-    /// The proposer took it back.
-    Withdrawn,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct AgreementVersion {
-    pub id: String,
-    pub version: u32,
 }
 
 /// One member's decision.

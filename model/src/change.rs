@@ -123,13 +123,17 @@ pub struct Swap {
 pub enum ChangeError {
     #[error("request format is `{0}`; hint: this version reads {format}", format = ChangeRequest::FORMAT)]
     UnknownFormat(String),
-    #[error("the window ends ({to}) before or when it begins ({from}); hint: `to` is the first moment past it")]
+    #[error(
+        "the window ends ({to}) before or when it begins ({from}); hint: `to` is the first moment past it"
+    )]
     EmptyWindow { from: Timestamp, to: Timestamp },
     #[error("a {kind} request needs {missing}; hint: see examples/change.yaml", kind = .kind.as_str())]
     Incomplete { kind: ChangeKind, missing: &'static str },
     #[error("edits[{index}] on {object} changes nothing: old and new are equal; hint: leave it out")]
     NoEffect { index: usize, object: Dn },
-    #[error("edits[{index}]: {object} lies outside the request's scope {scope}; hint: widen the scope or leave it out")]
+    #[error(
+        "edits[{index}]: {object} lies outside the request's scope {scope}; hint: widen the scope or leave it out"
+    )]
     OutsideScope { index: usize, object: Dn, scope: Scope },
     #[error("edits[{index}]: {object} {attribute} is listed twice; hint: one edit for each attribute")]
     Repeated { index: usize, object: Dn, attribute: String },
@@ -137,7 +141,9 @@ pub enum ChangeError {
         "nonce is not 32 bytes of hexadecimal; hint: leave it out of the file, `change propose` draws it"
     )]
     BadNonce,
-    #[error("edits[{index}]: the old and new value of {OBJECT} are structures; hint: all attributes of the object by name")]
+    #[error(
+        "edits[{index}]: the old and new value of {OBJECT} are structures; hint: all attributes of the object by name"
+    )]
     ObjectValue { index: usize },
 }
 
@@ -192,6 +198,50 @@ impl ChangeRequest {
     /// The expected edit of an attribute, if the request has one.
     pub fn edit(&self, object: &Dn, attribute: &str) -> Option<&ExpectedEdit> {
         self.edits.iter().find(|e| e.object == *object && e.attribute == attribute)
+    }
+}
+
+/// What the chain says of a request: its body is worth nothing where it says otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct Stated<'a> {
+    pub id: &'a str,
+    /// [`ChangeKind::as_str`].
+    pub kind: &'a str,
+    pub agreement: &'a str,
+    pub agreement_version: u32,
+    /// Whose key signed the proposal.
+    pub proposer: &'a str,
+    pub window: Window,
+}
+
+/// A body that speaks otherwise than the proposal that carries its hash.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the body's {what} is {body}, the proposal on the chain says {stated}; hint: it counts for nothing, propose it anew"
+)]
+pub struct Misfit {
+    pub what: &'static str,
+    pub body: String,
+    pub stated: String,
+}
+
+impl ChangeRequest {
+    /// Whether the body says what its proposal says. Only the hash binds the two, so that this must be asked
+    /// before a body is signed, judged by or believed.
+    pub fn fits(&self, stated: &Stated<'_>) -> Result<(), Misfit> {
+        let pairs = [
+            ("id", self.id.clone(), stated.id.to_owned()),
+            ("kind", self.kind.as_str().to_owned(), stated.kind.to_owned()),
+            ("agreement", self.agreement.clone(), stated.agreement.to_owned()),
+            ("agreement version", self.agreement_version.to_string(), stated.agreement_version.to_string()),
+            ("proposer", self.proposer.clone(), stated.proposer.to_owned()),
+            ("window's begin", self.window.from.to_string(), stated.window.from.to_string()),
+            ("window's end", self.window.to.to_string(), stated.window.to.to_string()),
+        ];
+        match pairs.into_iter().find(|(_, body, stated)| body != stated) {
+            Some((what, body, stated)) => Err(Misfit { what, body, stated }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -283,6 +333,32 @@ mod tests {
             upgrade: None,
             swap: None,
             nonce: "00".repeat(32),
+        }
+    }
+
+    #[test]
+    fn a_body_that_speaks_otherwise_than_its_proposal_does_not_fit() {
+        let request = request();
+        let stated = Stated {
+            id: "CR-1",
+            kind: "change",
+            agreement: "bj",
+            agreement_version: 1,
+            proposer: "telecom",
+            window: Window { from: Timestamp(1), to: Timestamp(2) },
+        };
+        assert_eq!(request.fits(&stated), Ok(()));
+        let others = [
+            Stated { id: "CR-2", ..stated },
+            Stated { kind: "emergency", ..stated },
+            Stated { agreement: "sh", ..stated },
+            Stated { agreement_version: 2, ..stated },
+            Stated { proposer: "unicom", ..stated },
+            Stated { window: Window { from: Timestamp(0), to: Timestamp(2) }, ..stated },
+            Stated { window: Window { from: Timestamp(1), to: Timestamp(3) }, ..stated },
+        ];
+        for other in others {
+            assert!(request.fits(&other).is_err(), "{other:?}");
         }
     }
 

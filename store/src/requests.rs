@@ -2,12 +2,12 @@
 
 use anchor::Hash;
 use anchor::transaction::Decision;
-use model::change::Progress;
+use model::change::{Progress, Stated, Window};
 use model::{ChangeRequest, Dn, RequestView};
 use sqlx::{QueryBuilder, Sqlite};
 
 use crate::Store;
-use crate::columns::Columns as _;
+use crate::columns::{Columns as _, word};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
 use crate::subjects::{SUBJECTS, SubjectRow, subject_rows};
@@ -27,8 +27,11 @@ pub struct RequestFilter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRow {
     pub subject: SubjectRow,
-    /// `None`: the body has not reached this agent.
+    /// `None`: the body has not reached this agent, or it counts for nothing: see `unfit`.
     pub request: Option<ChangeRequest>,
+    /// Why a body that is here counts for nothing: it is no change request, or speaks otherwise than its proposal.
+    /// Whoever proposes chooses the hash, so that this is somebody's fault and no damage.
+    pub unfit: Option<String>,
     /// `None`: no round has looked at it yet.
     pub progress: Option<Progress>,
     /// Its edits that were seen carried out.
@@ -61,7 +64,7 @@ impl Store {
     /// Change requests, newest first, with their bodies where these are known.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if a stored body is not what its hash names, or not a change request.
+    /// [`StoreError::Damaged`] if a stored body is not what its hash names.
     pub async fn requests(&self, filter: &RequestFilter) -> Result<Vec<RequestRow>> {
         let mut link = self.reader().await?;
         let mut query = QueryBuilder::<Sqlite>::new(SUBJECTS);
@@ -94,9 +97,14 @@ impl Store {
 }
 
 async fn request_row(link: &mut Link, subject: SubjectRow) -> Result<RequestRow> {
-    let request = match &subject.body {
-        Some(hash) => request_body(link, hash).await?,
+    let bytes = match &subject.body {
+        Some(hash) => body_bytes(link, hash).await?,
         None => None,
+    };
+    let (request, unfit) = match bytes.map(|bytes| fitting(&subject, &bytes)) {
+        None => (None, None),
+        Some(Ok(request)) => (Some(request), None),
+        Some(Err(why)) => (None, Some(why)),
     };
     let id = subject.subject.id.as_str();
     let progress = sqlx::query("SELECT progress FROM request_progress WHERE request = ?").bind(id);
@@ -108,18 +116,35 @@ async fn request_row(link: &mut Link, subject: SubjectRow) -> Result<RequestRow>
         let (object, attribute) = (row.dn("object")?, row.text("attribute")?);
         observed.push(ObservedEdit { object, attribute, round: row.number("round")? });
     }
-    Ok(RequestRow { subject, request, progress, observed })
+    Ok(RequestRow { subject, request, unfit, progress, observed })
 }
 
-async fn request_body(link: &mut Link, hash: &Hash) -> Result<Option<ChangeRequest>> {
+/// The body as a request, or why it counts for nothing.
+fn fitting(subject: &SubjectRow, bytes: &[u8]) -> std::result::Result<ChangeRequest, String> {
+    let request: ChangeRequest =
+        serde_json::from_slice(bytes).map_err(|e| format!("the body is no change request: {e}"))?;
+    request.check().map_err(|e| e.to_string())?;
+    let terms = subject.request.ok_or("the chain knows no terms of the request")?;
+    let stated = Stated {
+        id: &subject.subject.id,
+        kind: &word(&terms.kind),
+        agreement: &subject.agreement,
+        agreement_version: subject.agreement_version,
+        proposer: &subject.proposer,
+        window: Window { from: terms.window_from, to: terms.window_to },
+    };
+    request.fits(&stated).map_err(|e| e.to_string())?;
+    Ok(request)
+}
+
+async fn body_bytes(link: &mut Link, hash: &Hash) -> Result<Option<Vec<u8>>> {
     let query = sqlx::query("SELECT bytes FROM bodies WHERE hash = ?").bind(hash.0.to_vec());
     let Some(row) = link.row(query).await? else { return Ok(None) };
     let bytes = row.blob("bytes")?;
     if Hash::of(&bytes) != *hash {
         return Err(StoreError::damaged("bodies", hash, "the bytes have another SHA-256"));
     }
-    let request = serde_json::from_slice(&bytes);
-    request.map(Some).map_err(|e| StoreError::damaged("bodies", hash, format!("not a change request: {e}")))
+    Ok(Some(bytes))
 }
 
 fn mentions(row: &RequestRow, text: &str) -> bool {

@@ -163,6 +163,7 @@ fn subject_info(
         version: subject.version,
         action: hex::encode(borsh::to_vec(action).expect("writing to memory does not fail")),
         body,
+        proposer: standing.proposer.clone(),
         status: status_name(standing.status()).to_owned(),
         required: standing.required.clone(),
         approvals: approvals.collect(),

@@ -60,7 +60,7 @@ async fn need_token(State(app): State<Arc<App>>, request: Request, next: Next) -
     }
     Err(ApiError::new(
         StatusCode::UNAUTHORIZED,
-        "this needs the agent's token; hint: --token-file <data>/api.token",
+        "this needs the agent's own token; hint: --token-file <its data folder>/api.token",
     ))
 }
 

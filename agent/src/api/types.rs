@@ -64,6 +64,8 @@ pub struct SubjectInfo {
     /// Where the body can be fetched: `/api/v1/bodies/{hash}`.
     #[serde(default)]
     pub body: Option<Hash>,
+    /// Whose key signed it.
+    pub proposer: String,
     /// `pending`, `final`, `rejected`, `withdrawn`.
     pub status: String,
     pub required: Vec<String>,

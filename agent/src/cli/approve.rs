@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use anchor::transaction::{ApprovalStatement, Decision, Subject, SubjectKind, statement_hash};
+use anchor::transaction::{
+    ApprovalStatement, Decision, ProposalStatement, Subject, SubjectKind, statement_hash,
+};
 use anchor::{Action, Hash};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use model::{Agreement, Inventory};
+use model::change::{Stated, Window};
+use model::{Agreement, ChangeRequest, Inventory, Timestamp};
 
 use crate::api::types::{SubjectInfo, SubmitResult};
 use crate::client::{AgentOptions, Client};
@@ -53,6 +56,9 @@ pub fn read_subject(client: &Client, kind: SubjectKind, id: &str) -> Result<Read
     })?;
     let body = client.body(&hash)?;
     check_body(client, kind, id, &action, &hash, &body)?;
+    if let Action::Propose(statement) = &action {
+        check_request(client, statement, &info.proposer, &body)?;
+    }
     Ok(Read { info, action, body })
 }
 
@@ -87,6 +93,39 @@ fn check_body(
     };
     if stated != *hash {
         bail!("the statement is about body {stated}, the agent sent {hash}; nothing was signed");
+    }
+    Ok(())
+}
+
+/// Only the hash binds a request's body to its proposal: they must say the same, and the proposal must ask everybody
+/// whom the agreement names for what the body touches.
+fn check_request(client: &Client, statement: &ProposalStatement, proposer: &str, body: &[u8]) -> Result<()> {
+    let request: ChangeRequest = serde_json::from_slice(body).context("the request's body is unreadable")?;
+    request.check()?;
+    let kind = serde_json::to_value(statement.kind)?;
+    request.fits(&Stated {
+        id: &statement.id,
+        kind: kind.as_str().unwrap_or_default(),
+        agreement: &statement.agreement,
+        agreement_version: statement.agreement_version,
+        proposer,
+        window: Window {
+            from: Timestamp::from_unsigned(statement.window_from),
+            to: Timestamp::from_unsigned(statement.window_to),
+        },
+    })?;
+    let agreement = agreement_of(client, &statement.agreement)?;
+    if agreement.version != statement.agreement_version {
+        bail!(
+            "the request is written for {} v{}, the newest is v{}",
+            agreement.id,
+            statement.agreement_version,
+            agreement.version
+        );
+    }
+    let needed = statements::required_approvers(&request, &agreement);
+    if let Some(missing) = needed.iter().find(|member| !statement.required.contains(member)) {
+        bail!("the proposal does not ask {missing}, whom the agreement names for it; nothing was signed");
     }
     Ok(())
 }

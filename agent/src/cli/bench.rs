@@ -1,6 +1,7 @@
 //! `ranproof bench`: what the work on one station costs, beside what others would pay for it
 
 mod documents;
+mod meter;
 mod ours;
 mod peer;
 

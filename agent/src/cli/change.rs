@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anchor::Action;
 use anchor::transaction::{Subject, SubjectKind, WithdrawStatement};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use model::{ChangeRequest, Dn};
 use serde_json::{Value as Json, json};
 
 use super::approve::{self, ApproveArgs, SignOptions};
 use super::output::{Exit, print, print_json, talk};
-use crate::api::types::Preview;
+use crate::api::types::{KeyInfo, Preview};
 use crate::client::{AgentOptions, Client, percent};
 use crate::config::read_yaml;
 use crate::{keys, statements};
@@ -119,11 +119,20 @@ fn load(file: &Path) -> Result<ChangeRequest> {
 fn propose(file: &Path, sign: &SignOptions, json: bool) -> Result<()> {
     let request = load(file)?;
     let client = Client::new(&sign.agent)?;
+    let key = keys::load(&sign.key)?;
+    let holder: KeyInfo = client.get(&format!("/api/v1/keys/{}", key.public()))?;
+    if holder.member.as_deref() != Some(request.proposer.as_str()) {
+        let signer = holder.member.unwrap_or_else(|| "nobody here".into());
+        bail!(
+            "the request names {} as proposer, the key is of {signer}; nothing was signed",
+            request.proposer
+        );
+    }
     let agreement = approve::agreement_of(&client, &request.agreement)?;
     let (statement, body) = statements::proposal(&request, &agreement)?;
     client.put_body(&body)?;
     let required = statement.required.join(", ");
-    let result = client.submit(&keys::load(&sign.key)?, Action::Propose(statement))?;
+    let result = client.submit(&key, Action::Propose(statement))?;
     talk(&format!("Proposed {} in block {}; to be approved by {required}", request.id, result.height));
     if json {
         print_json(&result)?;

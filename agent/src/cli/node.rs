@@ -39,7 +39,7 @@ pub enum NodeCommand {
     Trust {
         #[arg(long)]
         genesis: PathBuf,
-        /// The agreement you are a party of; with it, absence can be checked too.
+        /// The agreement you are a party of; without it every verification stays incomplete.
         #[arg(long)]
         agreement: Option<PathBuf>,
         #[arg(short, long)]
@@ -89,6 +89,11 @@ pub fn run(command: &NodeCommand, json: bool) -> Result<Exit> {
             let trust = trust.to_yaml();
             std::fs::write(output, trust).with_context(|| format!("cannot write {}", output.display()))?;
             talk(&format!("Wrote {}; add cosigners and requirements as you trust them", output.display()));
+            if agreement.is_none() {
+                talk(
+                    "It names no agreement, so that verification stays incomplete; hint: `--agreement <file>`",
+                );
+            }
         }
         NodeCommand::Status { agent } => {
             let info: ChainInfo = Client::new(agent)?.get("/api/v1/chain")?;

@@ -73,6 +73,7 @@ pub fn run(command: &PolicyCommand, json: bool) -> Result<Exit> {
 
 fn check(dir: &Path, json: bool) -> Result<Exit> {
     match PolicySet::load(&statements::policy_files(dir)?) {
+        Ok(set) if set.rules().is_empty() => bail!("{} holds no rule; hint: *.yaml files", dir.display()),
         Ok(set) => {
             if json {
                 print_json(&json!({ "rules": set.rules().len(), "faults": [] }))?;

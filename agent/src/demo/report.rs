@@ -82,7 +82,9 @@ impl fmt::Display for Report {
         }
         if let Some(bundle) = self.bundles.first() {
             writeln!(f, "a bundle: {}", bundle.file)?;
-            writeln!(f, "verify it: target/debug/ranproof-verify {} --trust {}", bundle.file, bundle.trust)?;
+            let verifier = super::children::program()
+                .map_or_else(|_| "ranproof-verify".into(), |p| p.with_file_name("ranproof-verify"));
+            writeln!(f, "verify it: {} {} --trust {}", verifier.display(), bundle.file, bundle.trust)?;
         }
         for page in &self.pages {
             writeln!(f, "page: {page}")?;

@@ -75,7 +75,7 @@ impl Builder<'_> {
 
     async fn observe(&self, attestation: &Attestation, told: &[Told]) -> Result<Observation> {
         let round = attestation.round;
-        let secret = self.app.map_secret(&attestation.agreement.id).await?;
+        let secret = self.app.map_secret(&attestation.agreement.id, attestation.agreement.version).await?;
         let secret = secret.with_context(|| format!("agreement {} is not here", attestation.agreement.id))?;
         let openings = self.app.store.openings_at(round).await?;
         let map: Map = attribute_map(&openings, &secret);

@@ -55,14 +55,15 @@ pub async fn judge(
 ) -> Result<RoundCommit> {
     let bench = prepare(app, opening, previous, &reads).await?;
     let mut commit = empty(opening.start.round, results);
+    let mut ratified = BTreeSet::new();
     for read in &reads {
         let seen =
             seen(read, previous).with_context(|| format!("station {} has no snapshot", read.element))?;
-        station(&bench, &seen, &mut commit).await?;
+        ratified.extend(station(&bench, &seen, &mut commit).await?);
     }
     commit.requests = progress(&bench, &commit.advances);
     commit.snapshots = reads.into_iter().filter_map(into_snapshot).collect();
-    attest(&bench, &mut commit).await?;
+    attest(&bench, &mut commit, &ratified).await?;
     Ok(commit)
 }
 
@@ -128,8 +129,12 @@ fn into_snapshot(read: StationRead) -> Option<StationSnapshot> {
     Some(StationSnapshot { element: read.element, read: read.finished, snapshot, raw })
 }
 
-/// Judges one station and adds what it found to the commit.
-async fn station(bench: &Bench<'_>, seen: &Seen<'_>, commit: &mut RoundCommit) -> Result<()> {
+/// Object and attribute.
+type Place = (Dn, String);
+
+/// Judges one station and adds what it found to the commit. Returns the differences that an approval ratified, which
+/// had been seen before it.
+async fn station(bench: &Bench<'_>, seen: &Seen<'_>, commit: &mut RoundCommit) -> Result<Vec<Place>> {
     let store = &bench.app.store;
     let edits = edits(seen);
     let approved = store.approved_state(seen.element).await?;
@@ -176,6 +181,13 @@ async fn station(bench: &Bench<'_>, seen: &Seen<'_>, commit: &mut RoundCommit) -
         sighting: &sighting,
     };
     commit.violations.extend(violations::update(&context, open, &judgement));
+    let mut ratified = Vec::new();
+    for advance in &judgement.advances {
+        let place = (advance.edit.object.clone(), advance.edit.attribute.clone());
+        if known.get(&place).is_some_and(|known| known.new == advance.edit.new) {
+            ratified.push(place);
+        }
+    }
     take(commit, seen.element, judgement);
     let standing: Vec<_> = bench.openings.iter().filter(|o| o.element == *seen.element).collect();
     let round = bench.opening.start.round;
@@ -184,7 +196,7 @@ async fn station(bench: &Bench<'_>, seen: &Seen<'_>, commit: &mut RoundCommit) -
     let Recommitted { openings, closed } = again;
     commit.openings.extend(openings);
     commit.closed.extend(closed);
-    Ok(())
+    Ok(ratified)
 }
 
 /// Edits from the previous to the current snapshot. Another interpretation gives none: those two are never compared.
@@ -247,7 +259,7 @@ fn progress(bench: &Bench<'_>, advances: &[Advance]) -> Vec<RequestProgress> {
 }
 
 /// Records of the round, and its attestation over everything in the commit.
-async fn attest(bench: &Bench<'_>, commit: &mut RoundCommit) -> Result<()> {
+async fn attest(bench: &Bench<'_>, commit: &mut RoundCommit, ratified: &BTreeSet<Place>) -> Result<()> {
     let Opening { start, in_force, .. } = bench.opening;
     let origin = bench.app.origin();
     let new = |v: &&Violation| v.first_seen.round == start.round && v.resolved.is_none();
@@ -255,7 +267,10 @@ async fn attest(bench: &Bench<'_>, commit: &mut RoundCommit) -> Result<()> {
     let violations = violations.collect::<Result<Vec<Record>>>()?;
     let rows: BTreeMap<String, &RequestRow> =
         bench.requests.iter().map(|row| (row.subject.subject.id.clone(), row)).collect();
-    let changes = records::changes(&commit.advances, &rows, &in_force.agreement, origin, start.round)?;
+    // A ratified difference was not allowed when it was seen: no record may call it exact.
+    let allowed = commit.advances.iter();
+    let allowed = allowed.filter(|a| !ratified.contains(&(a.edit.object.clone(), a.edit.attribute.clone())));
+    let changes = records::changes(allowed, &rows, &in_force.agreement, origin, start.round)?;
     let chain = &bench.app.ledger.genesis().chain_id;
     for record in violations.iter().chain(&changes) {
         commit.leaves.push(records::leaf(record, chain)?);

@@ -13,7 +13,7 @@ pub(crate) mod violations;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use collector::sweep::{Reading, StationRead, sweep};
 use model::{Accounting, Dn, Outcome};
 use store::{RoundCommit, StationResult, StoredSnapshot};
@@ -50,6 +50,7 @@ pub async fn recover(app: &App) -> Result<()> {
 
 async fn in_turn(app: &App, only: &[Dn]) -> Result<RoundSummary> {
     let clock = std::time::Instant::now();
+    known(app, only).await?;
     // What an earlier round left in the outbox goes first: the contract opens no round before the last is attested.
     anchoring::advance_or_say(app).await;
     // A crash after this leaves a round that is open on the chain, and perhaps begun here: it is continued.
@@ -79,6 +80,22 @@ async fn in_turn(app: &App, only: &[Dn]) -> Result<RoundSummary> {
         summary.skipped
     );
     Ok(summary)
+}
+
+/// Refuses a restriction to stations that nobody agreed on, before anything is opened.
+async fn known(app: &App, only: &[Dn]) -> Result<()> {
+    if only.is_empty() {
+        return Ok(());
+    }
+    let in_force = app.in_force(app.ledger.next_height()).await?;
+    let agreed: BTreeSet<&Dn> = in_force.inventory.stations.iter().map(|s| &s.element).collect();
+    if let Some(stranger) = only.iter().find(|dn| !agreed.contains(dn)) {
+        bail!(
+            "station {stranger} is not in the agreed inventory; hint: such as {}",
+            agreed.first().map_or("", |dn| dn.as_str())
+        );
+    }
+    Ok(())
 }
 
 fn accounting(summary: &RoundSummary) -> Accounting {

@@ -86,7 +86,9 @@ async fn begin(app: &App, round: u64, opened: Option<u64>) -> Result<Opening> {
 async fn resume(app: &App, start: RoundStart) -> Result<Opening> {
     let height = start.opened.unwrap_or_else(|| app.ledger.next_height());
     let in_force = app.in_force(height).await?;
-    let missed = app.ledger.contract().read().round(app.origin(), start.round).and_then(|state| state.missed);
+    // An idle chain may not have made the block yet that notes a missed deadline.
+    let state = app.ledger.contract().read().round(app.origin(), start.round);
+    let lapsed = state.is_some_and(|s| s.missed.is_some() || clock::now().to_unsigned() > s.opening.deadline);
     tracing::info!(round.id = start.round, "Continuing round {} after a restart", start.round);
-    Ok(Opening { start, in_force, lapsed: missed.is_some() })
+    Ok(Opening { start, in_force, lapsed })
 }

@@ -9,7 +9,6 @@ use anchor::record::{
     ViolationRecordFormat,
 };
 use anyhow::{Context as _, Result};
-use model::change::ChangeKind;
 use model::{Agreement, Authorisation, Edit, Operation, Value, Violation};
 use store::{Advance, OutboxLeaf, RequestRow};
 
@@ -46,8 +45,8 @@ pub fn violation(violation: &Violation, origin: &str) -> Result<Record> {
 
 /// One record for each request that edits of this round rest on; edits of attributes that are not committed to
 /// stay out of it, since nobody could check them.
-pub fn changes(
-    advances: &[Advance],
+pub fn changes<'a>(
+    advances: impl Iterator<Item = &'a Advance>,
     requests: &BTreeMap<String, &RequestRow>,
     agreement: &Agreement,
     origin: &str,
@@ -63,8 +62,7 @@ pub fn changes(
     let mut out = Vec::new();
     for (request, edits) in by_request {
         let Some(row) = requests.get(request) else { continue };
-        // A ratified difference was not allowed when it was seen: no record may call it exact.
-        let Some(expected) = row.request.as_ref().filter(|r| r.kind == ChangeKind::Change) else { continue };
+        let Some(expected) = &row.request else { continue };
         let body = row.subject.body.context("a change request without a body hash")?;
         let id = if edits.len() == expected.edits.len() {
             request.to_owned()

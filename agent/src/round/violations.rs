@@ -145,21 +145,21 @@ impl Context<'_> {
 
 /// What happened and what it lacks, in one line; the verdict tells the reasons with figures.
 fn sentence(edit: &Edit, verdict: &AuthorisationVerdict) -> Text {
-    let place = short(&edit.object);
+    let (place, zh_place) = short(&edit.object);
     let text = |value: &Option<Value>| value.as_ref().map_or("∅".to_owned(), ToString::to_string);
     let (old, new) = (text(&edit.old), text(&edit.new));
     let attribute = &edit.attribute;
     let (en, zh) = match (attribute.as_str(), &edit.new) {
-        (OBJECT, None) => (format!("{place} was deleted"), format!("{place} 已被删除")),
-        (OBJECT, Some(_)) => (format!("{place} was created"), format!("{place} 为新建对象")),
+        (OBJECT, None) => (format!("{place} was deleted"), format!("{zh_place} 已被删除")),
+        (OBJECT, Some(_)) => (format!("{place} was created"), format!("{zh_place} 为新建对象")),
         _ if edit.moved => {
-            (format!("{attribute} of {place} was reordered"), format!("{place} 的 {attribute} 顺序被改动"))
+            (format!("{attribute} of {place} was reordered"), format!("{zh_place} 的 {attribute} 顺序被改动"))
         }
         _ if matches!((&edit.old, &edit.new), (Some(Value::Text(_)), Some(Value::Text(_)))) => (
             format!("{attribute} of {place} went from {old} to {new}"),
-            format!("{place} 的 {attribute} 由 {old} 变为 {new}"),
+            format!("{zh_place} 的 {attribute} 由 {old} 变为 {new}"),
         ),
-        _ => (format!("{attribute} of {place} changed"), format!("{place} 的 {attribute} 被改动")),
+        _ => (format!("{attribute} of {place} changed"), format!("{zh_place} 的 {attribute} 被改动")),
     };
     let lack = lack(verdict);
     Text::new(format!("{en}: {}", lack.en), format!("{zh}：{}", lack.zh))
@@ -203,11 +203,14 @@ fn lack(verdict: &AuthorisationVerdict) -> Text {
     Text { en, zh }
 }
 
-/// The station's id and the object's own RDN.
-fn short(dn: &Dn) -> String {
+/// The object's own RDN and the station's id, in both languages.
+fn short(dn: &Dn) -> (String, String) {
     let own = dn.rdns().last().map(|(class, id)| format!("{class}={id}")).unwrap_or_default();
     match dn.ancestor("ManagedElement") {
-        Some(station) if station != *dn => format!("{own} at {}", station.id()),
-        _ => own,
+        Some(station) if station != *dn => {
+            let id = station.id();
+            (format!("{own} at {id}"), format!("{id} 的 {own}"))
+        }
+        _ => (own.clone(), own),
     }
 }

@@ -68,15 +68,20 @@ pub(super) fn check<'a>(
     let after = context.round(attestation, index, [Role::Open, Role::Attest], &mut gaps)?;
     let agreement = context.documents(&after, request, &mut gaps)?;
     context.every_approval_is_needed(&after, request)?;
+    if trust.agreements().is_none() {
+        let id = &attestation.agreement.id;
+        gaps.add(format!(
+            "the trust file names no agreement: whether {id} is one that counts is not checked; hint: `agreements`"
+        ));
+    }
     let attest_within = agreement.as_ref().map(|a| a.attest_within);
     let rounds = Rounds { before, after: Some(after), attest_within };
     let finding = gaps.finding(|| {
         let (id, set) = (&attestation.agreement, &attestation.policy_set);
         let parties = agreement.as_ref().map(|a| a.parties.join(", ")).unwrap_or_default();
-        let pinned = if trust.agreements().is_some() { "" } else { " (no agreement is named in the trust file)" };
         let (inventory, count) = (attestation.inventory.version, attestation.inventory.count);
         format!(
-            "agreement {} v{}{pinned}, policy set {} v{}, inventory v{inventory} of {count} stations, approved by its \
+            "agreement {} v{}, policy set {} v{}, inventory v{inventory} of {count} stations, approved by its \
              parties {parties}",
             id.id, id.version, set.id, set.version
         )

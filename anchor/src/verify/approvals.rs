@@ -16,6 +16,7 @@ use crate::trust::Trust;
 use super::chain::{Chain, Proven};
 use super::record::{Claim, Edit};
 use super::report::{Finding, Gaps, Refuted, StepResult, refuted};
+use super::standing::{Shown, shown};
 
 /// A request whose approvals were checked.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Request {
     pub verdict: Authorisation,
     /// Height at which the last approval it needs is final; `None` if one is missing.
     pub approved: Option<u64>,
+    /// Where it stood later; `None` if that is not shown.
+    pub standing: Option<Shown>,
 }
 
 pub(super) fn request(
@@ -50,16 +53,47 @@ pub(super) fn request(
     check_body(bundle, claim, statement, verdict, &mut gaps)?;
     let subject = Subject { kind: SubjectKind::Change, id: id.clone(), version: 1 };
     let approved = approvals(chain, &subject, statement_hash, &statement.required, trust, &mut gaps)?;
+    let standing = shown(bundle, chain, id, statement_hash, approved)?;
+    if verdict == Authorisation::Exact && standing.is_none() {
+        gaps.add(format!(
+            "that `{id}` was not withdrawn before the change is not shown: its standing is missing"
+        ));
+    }
+    check_verdict(claim, &mut gaps);
     let finding = gaps.finding(|| {
         let members = statement.required.join(", ");
-        format!("request `{id}` approved by {members}; that it was not withdrawn later is not shown here")
+        let standing = match &standing {
+            Some(shown) => format!("its standing shown as of {}", shown.height),
+            None => "that it was not withdrawn later is not shown here".to_owned(),
+        };
+        format!(
+            "request `{id}` approved by {members}; {standing}; only the agreement's minimal approvers were checked, \
+             not whom its rights name besides (`must_approve`)"
+        )
     });
-    Ok((Some(Request { statement: statement.clone(), verdict, approved }), finding))
+    Ok((Some(Request { statement: statement.clone(), verdict, approved, standing }), finding))
+}
+
+/// Of the verdicts on a change only `exact` and `late` follow from what a bundle shows.
+fn check_verdict(claim: &Claim<'_>, gaps: &mut Gaps) {
+    if let Claim::Change(record) = claim
+        && !matches!(record.authorisation, Authorisation::Exact | Authorisation::Late)
+    {
+        gaps.add(unchecked(record.authorisation));
+    }
+}
+
+fn unchecked(verdict: Authorisation) -> String {
+    let verdict = verdict.as_str();
+    format!("that the change is `{verdict}` is the origin's word: nothing in a bundle checks it")
 }
 
 fn without_proposal(bundle: &Bundle, claim: &Claim<'_>) -> StepResult<Option<Request>> {
     if bundle.request.is_some() {
         return refuted("a request body without its proposal: nothing authenticates it");
+    }
+    if bundle.chain.standing.is_some() {
+        return refuted("a request's standing without its proposal");
     }
     match claim {
         Claim::Change(record) if record.request.is_some() => {
@@ -68,6 +102,7 @@ fn without_proposal(bundle: &Bundle, claim: &Claim<'_>) -> StepResult<Option<Req
         Claim::Change(record) if record.authorisation == Authorisation::Exact => {
             refuted("`exact` is claimed without a request")
         }
+        Claim::Change(record) => Ok((None, Finding::Incomplete(unchecked(record.authorisation)))),
         _ => Ok((None, Finding::Skipped("no request is claimed".into()))),
     }
 }

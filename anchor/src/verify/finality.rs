@@ -14,8 +14,9 @@ use super::report::{Finding, Refuted, StepResult, refuted};
 /// The rules that this verifier knows. Later ones may change validators or the meaning of transactions.
 const RULES_VERSION: u32 = 1;
 
-pub(super) fn headers(chain: &Chain, trust: &Trust) -> StepResult<()> {
-    let used: BTreeSet<u64> = chain.transactions.iter().map(|t| t.height).collect();
+pub(super) fn headers(bundle: &Bundle, chain: &Chain, trust: &Trust) -> StepResult<()> {
+    let mut used: BTreeSet<u64> = chain.transactions.iter().map(|t| t.height).collect();
+    used.extend(bundle.chain.standing.as_ref().map(|s| s.height));
     let mut previous: Option<&Header> = None;
     for (height, header) in &chain.headers {
         if header.chain_id != trust.chain_id() {
@@ -26,7 +27,7 @@ pub(super) fn headers(chain: &Chain, trust: &Trust) -> StepResult<()> {
             return refuted(format!("header {height} has rules version {version}; this verifier knows 1"));
         }
         if !used.contains(height) {
-            return refuted(format!("header {height} belongs to no transaction of the bundle"));
+            return refuted(format!("header {height} belongs to nothing in the bundle"));
         }
         if *height == 1 && header.previous != Hash::ZERO {
             return refuted("the first header has a predecessor");

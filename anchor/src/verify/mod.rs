@@ -12,6 +12,7 @@ mod observations;
 mod order;
 mod record;
 mod report;
+mod standing;
 
 pub use report::{BOUNDARY, Outcome, Report, STEPS, Status, Step};
 
@@ -39,7 +40,7 @@ fn steps(bundle: &Bundle, trust: &Trust, run: &mut Run) -> Result<(), Stopped> {
     let origin = run.step("origin", log::origin(bundle, &checkpoint, trust))?;
     run.step("cosignatures", log::cosignatures(&checkpoint, bundle.subject.kind, trust))?;
     let chain = run.step("receipts", chain::receipts(bundle, &checkpoint, &origin, trust))?;
-    run.step("headers", finality::headers(&chain, trust))?;
+    run.step("headers", finality::headers(bundle, &chain, trust))?;
     run.step("certificates", finality::certificates(bundle, &chain, trust))?;
     run.step("validators", finality::validators(&chain, trust))?;
     let request = run.step("approvals", approvals::request(bundle, &claim, &chain, trust))?;

@@ -31,7 +31,7 @@ pub(super) fn check(claim: &Claim<'_>, request: &Option<Request>, rounds: &Round
         said.push(check_before(before, opened, &mut gaps)?);
     }
     if let Some(request) = request {
-        said.push(check_request(request, opened, rounds)?);
+        said.push(check_request(request, opened, rounds, &mut gaps)?);
     }
     Ok(((), gaps.finding(|| said.join("; "))))
 }
@@ -83,9 +83,14 @@ fn check_before(before: &Round<'_>, opened: u64, gaps: &mut Gaps) -> Result<Stri
     }
 }
 
-/// `exact` needs every approval before the opening of the round that saw it, and a read that may fall into the
-/// window; `late` needs the contrary.
-fn check_request(request: &Request, opened: u64, rounds: &Rounds<'_>) -> Result<String, Refuted> {
+/// `exact` needs every approval before the opening of the round that saw it, none taken back until then, no round
+/// between, and a read that may fall into the window; `late` needs an approval that was not before the opening.
+fn check_request(
+    request: &Request,
+    opened: u64,
+    rounds: &Rounds<'_>,
+    gaps: &mut Gaps,
+) -> Result<String, Refuted> {
     let id = &request.statement.id;
     let Some(approved) = request.approved else { return Ok(format!("`{id}` is not shown approved")) };
     match request.verdict {
@@ -97,10 +102,32 @@ fn check_request(request: &Request, opened: u64, rounds: &Rounds<'_>) -> Result<
         )),
         Authorisation::Exact => {
             check_window(request, rounds)?;
+            check_neighbours(rounds, gaps)?;
+            if let Some(shown) = &request.standing {
+                shown.check(id, opened, gaps)?;
+            }
             Ok(format!("`{id}` approved final at {approved} < {opened}, within its window"))
         }
         verdict => Ok(format!("`{id}` approved final at {approved}, judged {}", verdict.as_str())),
     }
+}
+
+/// What a round between had seen already was there before this opening, perhaps before the approval. The numbers of
+/// opened rounds grow on chain, so that not even a wrong `previous` hides one.
+fn check_neighbours(rounds: &Rounds<'_>, gaps: &mut Gaps) -> Result<(), Refuted> {
+    let (Some(before), Some(after)) = (&rounds.before, &rounds.after) else {
+        gaps.add("no earlier round is shown: rounds before this one could have seen it first");
+        return Ok(());
+    };
+    let (before, after) = (before.attestation, after.attestation);
+    let hash = before.hash().map_err(|e| Refuted(e.to_string()))?;
+    if after.previous != Some(hash) || before.round.checked_add(1) != Some(after.round) {
+        gaps.add(format!(
+            "round {} does not follow directly on round {}: rounds between them could have seen it first",
+            after.round, before.round
+        ));
+    }
+    Ok(())
 }
 
 /// The change fell between the earlier read and the later one; neither may lie wholly outside the window.

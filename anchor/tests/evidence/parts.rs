@@ -1,12 +1,13 @@
 //! How a bundle is put together from what a node and a collector keep.
 
 use ranproof_anchor::bundle::{
-    AttestedValue, BlockEvidence, Bundle, BundleParts, Observation, Role, Subject, SubjectKind,
-    TransactionEvidence,
+    AttestedValue, Base64Bytes, BlockEvidence, Bundle, BundleParts, Observation, Role, StandingEvidence,
+    Subject, SubjectKind, TransactionEvidence,
 };
 use ranproof_anchor::note::{NoteKey, NoteKeyKind};
 use ranproof_anchor::proof::TlogProof;
 use ranproof_anchor::record::{Envelope, Record};
+use ranproof_anchor::standing::change_key;
 use ranproof_anchor::transaction::SubjectKind as ChainSubjectKind;
 use ranproof_anchor::trust::{TrustFile, TrustedAgreement, TrustedCosigner, TrustedMapSecret};
 use ranproof_anchor::{Action, Checkpoint, SignedTransaction, Trust};
@@ -94,9 +95,28 @@ impl World {
     }
 
     pub fn change_parts(&self) -> BundleParts {
-        let (blocks, transactions) = self.evidence(|_, _| true);
+        let (mut blocks, transactions) = self.evidence(|_, _| true);
+        let (block, standing) = self.standing_at(self.blocks.len() as u64);
+        if !blocks.contains(&block) {
+            blocks.push(block);
+        }
         let parts = self.record_parts(self.change.as_ref().unwrap(), SubjectKind::Change);
-        BundleParts { request: Some(self.request.clone()), blocks, transactions, ..parts }
+        BundleParts {
+            request: Some(self.request.clone()),
+            blocks,
+            transactions,
+            standing: Some(standing),
+            ..parts
+        }
+    }
+
+    /// Where CR-1 stands after the block at `height`, and that block.
+    pub fn standing_at(&self, height: u64) -> (BlockEvidence, StandingEvidence) {
+        let (state, key) = (&self.states[&height], change_key("CR-1"));
+        let value = Base64Bytes(state.get(key.as_bytes()).unwrap().to_vec());
+        let standing = StandingEvidence { height, value, proof: state.prove(key.as_bytes()) };
+        let (block, _, certificate) = &self.blocks[height as usize - 1];
+        (BlockEvidence::new(&block.header, certificate), standing)
     }
 
     pub fn violation_parts(&self) -> BundleParts {
@@ -114,9 +134,10 @@ impl World {
             leaf,
             request: None,
             before: Some(self.observation(1, record, false)),
-            after: Some(self.observation(2, record, true)),
+            after: Some(self.observation(self.rounds.len(), record, true)),
             blocks: vec![],
             transactions: vec![],
+            standing: None,
         }
     }
 
@@ -135,6 +156,7 @@ impl World {
             after: None,
             blocks,
             transactions,
+            standing: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use ranproof_anchor::bundle::{OpenedValue, Role};
 use ranproof_anchor::certificate::{CommitCertificate, CommitSignature, Validator, VoteKind, vote_bytes};
 use ranproof_anchor::commitment::{EpochSecret, MapSecret, Nonce, commitment, outcome_hash};
 use ranproof_anchor::record::*;
+use ranproof_anchor::standing::{AgreementVersion, Moment, Standing, change_key};
 use ranproof_anchor::transaction::{
     Action, AgreementStatement, AnchorCheckpointStatement, ApprovalStatement, AttestRoundStatement, Decision,
     InventoryStatement, OpenRoundStatement, PolicySetStatement, ProposalKind, ProposalStatement,
@@ -22,6 +23,13 @@ pub const CHAIN: &str = "bj-share";
 pub const CELL: &str = "SubNetwork=bj,ManagedElement=g1,GNBDUFunction=1,NRCellDU=1";
 pub const CARRIER: &str = "SubNetwork=bj,ManagedElement=g1,GNBDUFunction=1,NRSectorCarrier=1";
 pub const MEMBERS: [&str; 3] = ["telecom", "unicom", "witness"];
+/// What the last round reads: DN, attribute, value, and the version of its salt.
+const LAST_VALUES: [(&str, &str, &str, u64); 4] = [
+    (CELL, "nRPCI", "102", 2),
+    (CELL, "@object", "present", 1),
+    (CARRIER, "arfcnDL", "640000", 2),
+    (CARRIER, "configuredMaxTxPower", "460", 2),
+];
 const PARTIES: [&str; 2] = ["telecom", "unicom"];
 pub const START: u64 = 1_790_000_000_000;
 
@@ -48,6 +56,16 @@ pub struct Story {
     pub new_validators: bool,
     /// The transaction with this role is refused by the contract.
     pub refused: Option<Role>,
+    /// CR-1 is withdrawn after this many rounds.
+    pub withdrawn_after: Option<usize>,
+    /// A round between the first and the last saw the new values before CR-1 was proposed; no bundle shows it.
+    pub hidden_round: bool,
+    /// The last round's attestation names the first as its predecessor, whatever was between.
+    pub forged_previous: bool,
+    /// What the contract's state has under CR-1 is of another statement.
+    pub other_standing: bool,
+    /// Whether the change record names CR-1.
+    pub named: bool,
 }
 
 impl Default for Story {
@@ -63,6 +81,11 @@ impl Default for Story {
             opened: true,
             new_validators: false,
             refused: None,
+            withdrawn_after: None,
+            hidden_round: false,
+            forged_previous: false,
+            other_standing: false,
+            named: true,
         }
     }
 }
@@ -88,6 +111,9 @@ pub struct World {
     pub change: Option<Record>,
     pub violation: Option<Record>,
     pub request: Value,
+    /// What the contract has of CR-1, and its state after each block since there is any.
+    pub standing: Option<Standing>,
+    pub states: BTreeMap<u64, Map>,
 }
 
 /// What a collector keeps of a round.
@@ -122,10 +148,19 @@ impl World {
         let mut world = World::new(story);
         world.register();
         world.first_round();
+        if world.story.hidden_round {
+            world.hidden_round();
+        }
         if !world.story.late {
             world.propose_and_approve();
         }
-        world.second_round();
+        if world.story.withdrawn_after == Some(1) {
+            world.withdraw();
+        }
+        world.last_round();
+        if world.story.withdrawn_after == Some(2) {
+            world.withdraw();
+        }
         world
     }
 
@@ -179,6 +214,8 @@ impl World {
             change: None,
             violation: None,
             request,
+            standing: None,
+            states: BTreeMap::new(),
         }
     }
 
@@ -238,13 +275,42 @@ impl World {
         PARTIES.iter().map(approve).collect()
     }
 
+    /// The moment of the next block.
+    fn next(&self) -> Moment {
+        let height = self.blocks.len() as u64 + 1;
+        Moment { height, time: START + 1000 * height }
+    }
+
     fn propose_and_approve(&mut self) {
         let statement = self.proposal();
+        let (required, window_to) = (statement.required.clone(), Some(statement.window_to));
         let action = Action::Propose(statement);
+        let mut standing = Standing {
+            statement: if self.story.other_standing { Hash::ZERO } else { statement_hash(&action) },
+            proposer: "telecom".into(),
+            required,
+            base: 0,
+            under: Some(AgreementVersion { id: "bj".into(), version: 1 }),
+            window_to,
+            transaction: Hash::of(b"the proposal's"),
+            proposed: self.next(),
+            finalized: None,
+            rejected: None,
+            withdrawn: None,
+        };
+        self.standing = Some(standing.clone());
         self.block(vec![(Role::Propose, self.approval_keys["telecom"].clone(), action.clone())]);
         let subject = ChainSubject { kind: ChainSubjectKind::Change, id: "CR-1".into(), version: 1 };
         let approvals = self.approvals(subject, &action);
+        standing.finalized = Some(self.next());
+        self.standing = Some(standing);
         self.block(approvals);
+    }
+
+    fn withdraw(&mut self) {
+        let now = self.next();
+        self.standing.as_mut().unwrap().withdrawn = Some(now);
+        self.block(vec![]);
     }
 
     fn proposal(&self) -> ProposalStatement {
@@ -270,8 +336,16 @@ impl World {
         self.attest(1, Some(opened), &values, Role::AttestBefore, &[]);
     }
 
-    fn second_round(&mut self) {
-        let opened = self.story.opened.then(|| self.open(2, Role::Open));
+    /// Its transactions have no roles: the origin does not show them.
+    fn hidden_round(&mut self) {
+        let opened = self.open(2, Role::Open);
+        self.attest(2, Some(opened), &LAST_VALUES, Role::Attest, &[]);
+        self.roles.retain(|(role, ..)| !matches!(role, Role::Open | Role::Attest));
+    }
+
+    fn last_round(&mut self) {
+        let round = self.rounds.len() as u64 + 1;
+        let opened = self.story.opened.then(|| self.open(round, Role::Open));
         if self.story.late {
             self.propose_and_approve();
         }
@@ -287,8 +361,8 @@ impl World {
             format: ChangeRecordFormat,
             id: "CR-1".into(),
             origin: "telecom".into(),
-            round: 2,
-            request: Some(RequestReference {
+            round,
+            request: self.story.named.then(|| RequestReference {
                 id: "CR-1".into(),
                 body: statement.body,
                 statement: statement_hash(&Action::Propose(statement)),
@@ -311,7 +385,7 @@ impl World {
             authorisation: Some(Authorisation::Unapproved),
             old: Some("430".into()),
             new: Some("460".into()),
-            first_seen: Sighting { round: 2, height: opened },
+            first_seen: Sighting { round, height: opened },
             state: "open".into(),
             considered: vec![Considered {
                 request: "CR-1".into(),
@@ -320,13 +394,7 @@ impl World {
             }],
             nonce: Nonce([0x78; 32]),
         }));
-        let values = [
-            (CELL, "nRPCI", "102", 2),
-            (CELL, "@object", "present", 1),
-            (CARRIER, "arfcnDL", "640000", 2),
-            (CARRIER, "configuredMaxTxPower", "460", 2),
-        ];
-        self.attest(2, opened, &values, Role::Attest, &[change.clone(), violation.clone()]);
+        self.attest(round, opened, &LAST_VALUES, Role::Attest, &[change.clone(), violation.clone()]);
         self.change = Some(change);
         self.violation = Some(violation);
     }
@@ -395,7 +463,7 @@ impl World {
             violations_count: violations.len(),
             changes_root: changes.root(),
             changes_count: changes.len(),
-            previous: self.rounds.last().map(|r| r.attestation.hash().unwrap()),
+            previous: self.predecessor().map(|r| r.attestation.hash().unwrap()),
         };
         let index = self.append(Envelope::Round(Box::new(attestation.clone())));
         self.anchor();
@@ -415,6 +483,10 @@ impl World {
             self.block(vec![(role, self.log_keys["telecom"].clone(), Action::AttestRound(statement))]);
         }
         self.rounds.push(RoundState { attestation, index, attributes, openings, changes, violations });
+    }
+
+    fn predecessor(&self) -> Option<&RoundState> {
+        if self.story.forged_previous { self.rounds.first() } else { self.rounds.last() }
     }
 
     fn append(&mut self, leaf: Envelope) -> u64 {
@@ -470,7 +542,7 @@ impl World {
             previous,
             txs_root: tree::root(&transactions),
             receipts_root: tree::root(&encoded),
-            state_root: Hash::of(&height.to_be_bytes()),
+            state_root: self.state(height),
             history_root: self.history.root(),
             valset,
             next_valset: if self.story.new_validators { Hash::of(b"others") } else { valset },
@@ -479,6 +551,17 @@ impl World {
         let certificate = self.certificate(&header);
         self.blocks.push((Block { header, transactions }, receipts, certificate));
         height
+    }
+
+    /// Root of the state after the block at `height`. Of no interest before CR-1 stands in it.
+    fn state(&mut self, height: u64) -> Hash {
+        let Some(standing) = &self.standing else { return Hash::of(&height.to_be_bytes()) };
+        let entries = [("height".to_owned(), height.to_be_bytes().to_vec())];
+        let entries = entries.into_iter().chain([(change_key("CR-1"), standing.encode())]);
+        let state = Map::from_pairs(entries);
+        let root = state.root();
+        self.states.insert(height, state);
+        root
     }
 
     fn signed(&mut self, key: &SigningKey, action: Action) -> SignedTransaction {

@@ -97,6 +97,16 @@ fn second_agreement() -> World {
     world
 }
 
+/// An agreement that names nobody who must approve every request.
+fn no_approvers() -> World {
+    let mut world = World::empty();
+    world.adopt(
+        "telecom",
+        Action::RegisterAgreement(AgreementStatement { change_approvers: vec![], ..agreement(1) }),
+    );
+    world
+}
+
 fn rival_versions() -> World {
     let mut world = World::agreed();
     world.accept("unicom", Action::RegisterAgreement(agreement(2)));
@@ -175,6 +185,7 @@ const CASES: &[Case] = &[
     case(code::NOT_IN_FORCE, "under a version gone by", second_agreement, "unicom", |w| propose(w, |_| {})),
     case(code::APPROVERS, "approver left out", World::agreed, "unicom", |w| propose(w, |s| s.required = names(&["unicom"]))),
     case(code::APPROVERS, "approver from outside", World::agreed, "unicom", |w| propose(w, |s| s.required.insert(0, "mobile".into()))),
+    case(code::APPROVERS, "baseline without an operator", no_approvers, "unicom", |w| propose(w, |s| { s.kind = ProposalKind::Baseline; s.required = names(&["unicom"]); })),
     case(code::WINDOW, "window over", World::agreed, "unicom", |w| { let mut s = w.proposal("CR-2"); s.window_from = 0; s.window_to = w.time + 1000; Action::Propose(s) }),
 
     // Decisions

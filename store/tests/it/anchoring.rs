@@ -1,7 +1,8 @@
 //! Stage, swap, apply: at whatever step it stops, doing all again gives the same log.
 
 use anchor::{Hash, Tree};
-use store::{Store, StoreError};
+use model::Timestamp;
+use store::{BundleRow, Store, StoreError};
 
 use crate::world::*;
 
@@ -113,4 +114,26 @@ async fn an_attestation_is_sendable_until_it_is_final_and_never_for_an_unopened_
     let row = store.round(1).await.unwrap().unwrap();
     assert_eq!((row.leaf_index, row.attested), (Some(1), Some((12, 3))));
     assert_eq!(store.round(2).await.unwrap().unwrap().leaf_index, Some(3));
+}
+
+#[tokio::test]
+async fn a_subject_lacks_its_bundle_from_its_anchoring_until_the_bundle_is_noted() {
+    let (store, _folder) = scratch().await;
+    full_round(&store, 1, 1).await;
+    let lacking = || async { store.subjects_without_bundle("violation").await.unwrap() };
+    anchor_up_to(&store, 3).await;
+    assert_eq!(lacking().await, Vec::<String>::new(), "not anchored yet");
+    anchor_up_to(&store, 4).await;
+    assert_eq!(lacking().await, ["V-1"]);
+    let bundle = BundleRow {
+        subject: "V-1".into(),
+        file: "V-1.json".into(),
+        created: Timestamp(1),
+        trust: String::new(),
+    };
+    store.add_bundle(&bundle).await.unwrap();
+    assert_eq!(lacking().await, Vec::<String>::new());
+    full_round(&store, 2, 1).await;
+    anchor_up_to(&store, 4).await;
+    assert_eq!(lacking().await, ["V-2"]);
 }

@@ -22,13 +22,11 @@ use store::{
 
 use super::Measured;
 use super::documents::{Documents, MESSAGE_ID};
+use super::meter::Meter;
 use crate::config::parse_yaml;
 use crate::round::violations;
 
 const ORIGIN: &str = "telecom";
-
-/// Milliseconds in one tick of the kernel's accounting: its interface always counts hundredths of a second.
-const TICK_MS: f64 = 10.0;
 
 /// What was read of one station last, and what is approved of it.
 struct Station {
@@ -130,7 +128,7 @@ impl<'a> Ours<'a> {
         }
         self.store.commit_round(&commit).await?;
         meter.step("store")?;
-        Ok(meter.finish(count, &commit))
+        Ok(meter.finish(count, commit.edits.len(), commit.violations.len()))
     }
 
     fn judge(&self, station: &Station, work: &Work, sighting: &Sighting) -> Judgement {
@@ -244,45 +242,6 @@ fn approve(snapshot: &Snapshot) -> ApprovedState {
 
 fn minute(n: u64) -> Timestamp {
     Timestamp::from_unsigned(n * 60_000)
-}
-
-/// CPU by step.
-struct Meter {
-    last: f64,
-    steps: Vec<(&'static str, f64)>,
-}
-
-impl Meter {
-    fn start() -> Result<Meter> {
-        Ok(Meter { last: cpu_ms()?, steps: Vec::new() })
-    }
-
-    fn step(&mut self, name: &'static str) -> Result<()> {
-        let now = cpu_ms()?;
-        self.steps.push((name, now - self.last));
-        self.last = now;
-        Ok(())
-    }
-
-    fn finish(self, stations: usize, commit: &RoundCommit) -> Measured {
-        let each = |(name, ms): &(&str, f64)| ((*name).to_owned(), ms / stations as f64);
-        Measured {
-            cpu_ms_per_station: self.steps.iter().map(|(_, ms)| ms).sum::<f64>() / stations as f64,
-            diffs: commit.edits.len() / stations,
-            violations: commit.violations.len() / stations,
-            steps_ms: self.steps.iter().map(each).collect(),
-        }
-    }
-}
-
-/// User and system time of this process so far, all threads.
-fn cpu_ms() -> Result<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat").context("cannot read this process's times")?;
-    // The name in parentheses may hold blanks; utime and stime are the 14th and 15th field (proc(5)).
-    let (_, rest) = stat.rsplit_once(')').context("no times in /proc/self/stat")?;
-    let ticks: Vec<f64> = rest.split_whitespace().skip(11).take(2).filter_map(|t| t.parse().ok()).collect();
-    let [user, system] = ticks.as_slice() else { bail!("no times in /proc/self/stat") };
-    Ok((user + system) * TICK_MS)
 }
 
 /// A folder of this process's own that vanishes with it.
