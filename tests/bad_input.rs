@@ -268,8 +268,9 @@ fn an_agent_refuses_what_it_may_not_or_cannot_do() {
     let mut agent = Agent::start(&federation, "agent.log");
     let token = std::fs::read_to_string(&agent.token_file).unwrap();
     let post = |path: &str, token: &str, length: usize, body: &str| {
-        let head =
-            format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: application/json"
+        );
         let request =
             format!("{head}\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n{body}");
         http(&agent.url, &request)
@@ -290,7 +291,7 @@ fn an_agent_refuses_what_it_may_not_or_cannot_do() {
     for path in ["/api/v1/nothing", "/api/v1/violations/V-0", "/api/v1/rounds/99"] {
         let (status, error) = problem(http(
             &agent.url,
-            &format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"),
+            &format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n"),
         ));
         assert_eq!(status, 404, "{path}: {error}");
     }
@@ -298,6 +299,11 @@ fn an_agent_refuses_what_it_may_not_or_cannot_do() {
         let (status, error) = problem(post("/api/v1/rounds", token.trim(), body.len(), body));
         assert!((400..500).contains(&status), "{body}: {status} {error}");
     }
+    let (status, error) = problem(http(
+        &agent.url,
+        "GET /api/v1/chain HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n",
+    ));
+    assert_eq!(status, 421, "a page whose name was made to point here reads nothing: {error}");
     // No agreement is in force: a round cannot be opened, and says why.
     let (status, error) = problem(post("/api/v1/rounds", token.trim(), 2, "{}"));
     assert!(status >= 400 && error.contains("agreement `bj-east` is not in force"), "{status} {error}");

@@ -232,7 +232,8 @@ fn stations_killed_at_twenty_instants_lose_no_acknowledged_edit() {
             let may_be = if number == edited { [last, under_way] } else { [stand[number]; 2] };
             assert!(may_be.contains(&read), "{cell} has {read}, not one of {may_be:?}");
             let journal = journalled.get(&(cell.to_string(), TRACKING_AREA.to_owned()));
-            assert!(journal.is_none_or(|value| *value == read.to_string()), "{journal:?} but {read}");
+            let text = read.to_string();
+            assert!(journal.is_none_or(|value| *value == text), "{journal:?} but {read}");
             stand[number] = read;
         }
     }

@@ -125,6 +125,8 @@ impl Netconfd {
         netconfd.arg(format!("--modpath={modules}")).arg(format!("--superuser={}", self.user));
         netconfd.arg(format!("--ncxserver-sockname={}", socket.display()));
         netconfd.arg(format!("--port={}", self.port)).env("HOME", self.folder.path());
+        // It writes a backup of its configuration into whatever folder it runs in.
+        netconfd.current_dir(self.folder.path());
         self.spawn(&mut netconfd, "netconfd.log");
 
         let mut sshd = Command::new("setpriv");
