@@ -27,9 +27,6 @@ pub async fn advance(app: &App) -> Result<()> {
         // A crash here: anchored and not attested. The next call finds it again.
         attest(app, &attestation).await?;
     }
-    if let Some(orphan) = orphan(app).await? {
-        attest(app, &orphan).await?;
-    }
     if let Some(attestation) = opened_too_late(app).await? {
         attest(app, &attestation).await?;
     }
@@ -113,19 +110,6 @@ async fn place(app: &App, id: &Hash) -> Result<(u64, u32)> {
         chain::Status::Final(finality) => Ok((finality.height, finality.index)),
         other => anyhow::bail!("transaction {id} was final and is {other:?}"),
     }
-}
-
-/// A round that went on unopened because its opening was late in becoming final, and then became so: it is attested as
-/// what it is, so that the next round can open.
-async fn orphan(app: &App) -> Result<Option<SendableAttestation>> {
-    let Some(round) = app.ledger.contract().read().open_round(app.origin()) else { return Ok(None) };
-    let Some(row) = app.store.round(round).await? else { return Ok(None) };
-    let (None, Some(attestation), Some(leaf_index)) = (row.start.opened, row.attestation, row.leaf_index)
-    else {
-        return Ok(None);
-    };
-    let accounting = row.accounting;
-    Ok(Some(SendableAttestation { round, attestation, leaf_index, accounting, opened: None }))
 }
 
 async fn attest(app: &App, ready: &SendableAttestation) -> Result<()> {

@@ -12,8 +12,10 @@ pub use rounds::{last_round, round, rounds};
 pub use rules::rule;
 pub use violations::{violation, violations};
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
-use store::{DecisionRow, Moment, SubjectRow, ViolationRow};
+use store::{DecisionRow, Moment, RequestFilter, SubjectRow, ViolationRow};
 
 use super::site::Site;
 use super::view::{ApprovalView, At, Evidence, ViolationItem};
@@ -42,6 +44,15 @@ fn at(moment: Moment) -> At {
 
 fn item(row: ViolationRow) -> ViolationItem {
     ViolationItem::new(row.violation, row.assignee)
+}
+
+/// Which of these names are change requests: a verdict may rest on a standing permission as well.
+async fn requests_among(site: &Site, names: BTreeSet<String>) -> Result<BTreeSet<String>, LoadError> {
+    if names.is_empty() {
+        return Ok(names);
+    }
+    let filter = RequestFilter { ids: names.into_iter().collect(), ..RequestFilter::default() };
+    Ok(site.store.requests(&filter).await?.into_iter().map(|row| row.subject.subject.id).collect())
 }
 
 /// Checkpoints looked through for the one that first held a leaf.

@@ -1,5 +1,7 @@
 //! What the pages show and the API answers: plain data, without a word of either language.
 
+use std::collections::BTreeSet;
+
 use model::change::{Progress, Standing, Window};
 use model::verdict::Text;
 use model::violation::{RuleOutcome, Violation, ViolationState};
@@ -108,6 +110,9 @@ pub struct ViolationView {
     pub history: Vec<HistoryEntry>,
     /// Other violations on the same object.
     pub beside: Vec<ViolationItem>,
+    /// Which of the names considered are requests with a page; the others are standing permissions.
+    #[serde(skip)]
+    pub requests: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -264,6 +269,9 @@ pub struct RoundView {
     pub evidence: Evidence,
     /// Whether there is a round after this one.
     pub next: bool,
+    /// Which of the names that differences rest on are requests with a page.
+    #[serde(skip)]
+    pub requests: BTreeSet<String>,
 }
 
 impl RoundView {

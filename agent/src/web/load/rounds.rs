@@ -84,6 +84,8 @@ pub async fn round(site: &Site, number: u64) -> Result<RoundView, LoadError> {
     let pins = &row.start.pins;
     let mut stations = site.store.station_results(number).await?;
     stations.sort_by_key(|s| (rank(&s.outcome), s.element.clone()));
+    let differences: Vec<_> = site.store.edits(number).await?.into_iter().map(difference).collect();
+    let named = differences.iter().filter_map(|d| d.request.clone()).collect();
     Ok(RoundView {
         opening: chain.as_ref().map(|c| at(c.opened)),
         attestation: chain.as_ref().and_then(|c| c.attested).map(at),
@@ -91,7 +93,8 @@ pub async fn round(site: &Site, number: u64) -> Result<RoundView, LoadError> {
         missed: chain.as_ref().and_then(|c| c.missed).map(at),
         deadline: chain.as_ref().map(|c| c.deadline),
         stations: stations.into_iter().map(station).collect(),
-        differences: site.store.edits(number).await?.into_iter().map(difference).collect(),
+        requests: super::requests_among(site, named).await?,
+        differences,
         opened_violations: listed(site, &first, row.violations_opened).await?,
         resolved_violations: listed(site, &resolved, row.violations_resolved).await?,
         pins: vec![

@@ -118,11 +118,15 @@ pub async fn violation(site: &Site, id: &str) -> Result<ViolationView, LoadError
     let beside = site.store.violations(&same_object, None, BESIDE + 1).await?.rows;
     let beside = beside.into_iter().filter(|other| other.violation.id != id).map(item);
     let rule = rules::find(site, &row.violation.rule).await?;
+    let considered =
+        row.violation.verdict.iter().flat_map(|v| v.considered.iter().map(|c| c.request.clone()));
+    let requests = super::requests_among(site, considered.collect()).await?;
     Ok(ViolationView {
         rule_description: rule.and_then(|rule| rule.description),
         evidence: evidence(site, "violation", id, id.to_owned()).await?,
         history: history(site, &row.violation).await?,
         beside: beside.collect(),
+        requests,
         item: item(row),
     })
 }
