@@ -201,6 +201,9 @@ need_testers() {
     # Without a Chinese font the screenshots of the Chinese pages show boxes.
     require fonts-wqy-microhei /usr/share/fonts/truetype/wqy /usr/share/fonts/opentype/noto
     require util-linux setpriv
+    # The federation's tests give each operator a network namespace of its own and cut the wires between them.
+    require iproute2 ip
+    require nftables /usr/sbin/nft
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
     install_missing
     keep_sshd_quiet

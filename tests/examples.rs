@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use agent::config::{AgentConfig, Targets, parse_yaml, read_yaml};
+use agent::config::{AgentConfig, PeerEntry, Targets, parse_yaml, read_yaml};
 use agent::statements::{self, PolicyBody, PolicyFile};
 use anchor::commitment::MapSecret;
 use anchor::transaction::statement_hash;
@@ -26,13 +26,17 @@ fn example(name: &str) -> PathBuf {
 }
 
 /// Keys that have no default.
-const REQUIRED: [&str; 6] = ["format", "operator", "data", "genesis", "agreement", "targets"];
+const REQUIRED: [&str; 5] = ["format", "operator", "data", "genesis", "agreement"];
+
+/// Left out by default, but shown.
+const SHOWN: [&str; 1] = ["targets"];
 
 #[test]
 fn the_agents_example_has_every_key_with_its_default() {
     let written: Value = read_yaml(&example("agent.yaml")).unwrap();
+    let given = REQUIRED.iter().chain(&SHOWN);
     let required: serde_json::Map<String, Value> =
-        REQUIRED.iter().map(|key| ((*key).to_owned(), written[*key].clone())).collect();
+        given.map(|key| ((*key).to_owned(), written[*key].clone())).collect();
     let minimal = Value::Object(required).to_string();
     let defaults: AgentConfig = parse_yaml(&minimal, "the required keys alone").unwrap();
     assert_same("", &serde_json::to_value(&defaults).unwrap(), &written);
@@ -64,6 +68,26 @@ fn a_required_key_left_out_is_named() {
 }
 
 #[test]
+fn the_agents_example_shows_every_key_of_a_peer() {
+    let text = fs::read_to_string(example("agent.yaml")).unwrap();
+    let shown = text.lines().find_map(|line| line.trim().strip_prefix("# - ")).unwrap();
+    let entry: PeerEntry = parse_yaml(shown, "the peer that agent.yaml shows").unwrap();
+    let written: Value = parse_yaml(shown, "the peer that agent.yaml shows").unwrap();
+    assert_same("peers/members", &serde_json::to_value(&entry).unwrap(), &written);
+}
+
+#[test]
+fn an_address_without_a_port_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.yaml");
+    let text = fs::read_to_string(example("agent.yaml")).unwrap();
+    let with = "members: [{ member: unicom, address: unicom.example }]";
+    fs::write(&path, text.replace("members: []", with)).unwrap();
+    let error = AgentConfig::load(&path).unwrap_err().to_string();
+    assert!(error.contains("`unicom.example`") && error.contains("hint: host:port"), "{error}");
+}
+
+#[test]
 fn every_example_is_tested_here_and_listed() {
     let tested: BTreeSet<&str> = [
         "README.md",
@@ -90,8 +114,8 @@ fn every_example_is_tested_here_and_listed() {
 #[test]
 fn the_agents_configuration_and_its_targets_load() {
     let config = AgentConfig::load(&example("agent.yaml")).unwrap();
-    assert_eq!(config.targets, example("targets.yaml"));
-    let targets = Targets::load(&config.targets).unwrap();
+    assert_eq!(config.targets, Some(example("targets.yaml")));
+    let targets = Targets::load(&config.targets.unwrap()).unwrap();
     assert_eq!(targets.stations[1].port, 830, "the port that RFC 6242 assigns is the default");
 }
 

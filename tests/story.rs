@@ -1,5 +1,5 @@
 //! The story of the demo, told by the built program: what it prints, what it leaves behind, and what stands after
-//! its agent starts again.
+//! an agent starts again.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 #[path = "support/process.rs"]
@@ -7,11 +7,13 @@ mod process;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
 
-use process::{PATIENCE, PROGRAM, Process};
+use anchor::tree::{Tree, leaf_hash};
+use process::{PATIENCE, PROGRAM, Process, ranproof};
 use serde_json::Value as Json;
+use store::{Store, StoreConfig};
 
 /// What the issue promises of the one JSON object.
 const KEYS: &[&str] = &[
@@ -25,6 +27,9 @@ const KEYS: &[&str] = &[
     "failed",
     "changes",
     "violations",
+    "judgements",
+    "disputes",
+    "cosignatures",
     "height",
     "bundles",
     "pages",
@@ -32,7 +37,7 @@ const KEYS: &[&str] = &[
 const VIOLATION_KEYS: &[&str] =
     &["id", "element", "object", "attribute", "old", "new", "rule", "severity", "authorisation", "state"];
 
-/// Station, attribute, authorisation, state of each unauthorised difference.
+/// Station, attribute, authorisation, state of each unauthorised difference in Telecom's district.
 const VERDICTS: &[(&str, &str, &str, &str)] = &[
     ("gnb-0002", "configuredMaxTxPower", "unapproved", "open"),
     ("gnb-0003", "pLMNInfoList", "unapproved", "open"),
@@ -43,6 +48,18 @@ const VERDICTS: &[(&str, &str, &str, &str)] = &[
     ("gnb-0008", "@object", "unapproved", "open"),
     ("gnb-0009", "configuredMaxTxPower", "unapproved", "resolved"),
 ];
+
+/// Rounds of each operator.
+const ROUNDS: [(&str, u64); 2] = [("telecom", 7), ("unicom", 5)];
+/// The round that nobody could open, since the chain was halted.
+const UNOPENED: u64 = 6;
+/// The round of Telecom's of which a value was rewritten afterwards.
+const REWRITTEN: u64 = 5;
+
+/// The last quarter of the stations is Unicom's; its stations count from 1.
+fn unicoms(stations: u64, number: u64) -> String {
+    format!("gnb-{:04}", stations - stations / 4 + number)
+}
 
 fn demo(dir: &Path, more: &[&str]) -> Output {
     let output = Command::new(PROGRAM)
@@ -75,33 +92,54 @@ fn check(story: &Json, stations: u64) {
         assert!(story.get(key).is_some(), "no `{key}`");
     }
     let number = |name: &str| story[name].as_u64().unwrap();
-    assert_eq!((number("operators"), number("validators"), number("stations")), (3, 1, stations));
-    assert_eq!(number("rounds"), 4);
-    assert!(number("height") > 20);
+    assert_eq!((number("operators"), number("validators"), number("stations")), (3, 4, stations));
+    assert_eq!(number("rounds"), ROUNDS.iter().map(|(_, rounds)| rounds).sum::<u64>());
+    assert!(number("height") > 40);
     let failed = list(story, "failed");
     let accounted = number("collected") + number("unchanged") + number("skipped") + failed.len() as u64;
     assert_eq!(accounted, stations);
-    check_failed(failed);
+    check_failed(failed, stations);
     let changes = |name: &str| story["changes"][name].as_u64().unwrap();
-    // Exact twice and restored once; the eight verdicts below.
-    assert_eq!((changes("observed"), changes("authorised"), changes("unauthorised")), (11, 3, 8));
-    check_violations(list(story, "violations"));
+    // Exact four times and restored once; the eight verdicts above and one in Unicom's district.
+    assert_eq!((changes("observed"), changes("authorised"), changes("unauthorised")), (14, 5, 9));
+    check_violations(list(story, "violations"), stations);
+    check_second_judgements(story);
     check_bundles(list(story, "bundles"));
-    assert!(list(story, "pages").iter().all(|p| p.as_str().unwrap().starts_with("http://127.0.0.1:")));
+    for (operator, peer) in [("telecom", "unicom"), ("unicom", "telecom")] {
+        let cosigned = |member: &str| story["cosignatures"][operator][member].as_u64();
+        assert!(cosigned(peer) > Some(10) && cosigned("tower") > Some(10), "{}", story["cosignatures"]);
+    }
+    let pages: BTreeSet<&str> = list(story, "pages").iter().map(|p| p.as_str().unwrap()).collect();
+    assert!(pages.len() == 4 && pages.iter().all(|p| p.starts_with("http://127.0.0.1:")), "{pages:?}");
 }
 
-fn check_failed(failed: &[Json]) {
+/// The operators' agents agree on everything but the round that was tampered with, which Unicom disputes.
+fn check_second_judgements(story: &Json) {
+    let judged = |name: &str| story["judgements"][name].as_u64().unwrap();
+    assert_eq!((judged("same"), judged("differs")), (11, 1), "{}", story["judgements"]);
+    assert_eq!((judged("unopened"), judged("verdicts_differing")), (1, 0), "{}", story["judgements"]);
+    assert!(judged("verdicts_same") > VERDICTS.len() as u64, "{}", story["judgements"]);
+    let disputes = list(story, "disputes");
+    let about = |d: &Json| {
+        (text(d, "origin").to_owned(), d["round"].as_u64().unwrap(), text(d, "disputer").to_owned())
+    };
+    assert_eq!(disputes.len(), 1, "{disputes:?}");
+    assert_eq!(about(&disputes[0]), ("telecom".to_owned(), REWRITTEN, "unicom".to_owned()));
+    assert_eq!((text(&disputes[0], "kind"), text(&disputes[0], "state")), ("opening", "open"));
+}
+
+fn check_failed(failed: &[Json], stations: u64) {
     let reasons: Vec<(&str, &str)> =
         failed.iter().map(|f| (text(f, "element").rsplit('=').next().unwrap(), text(f, "reason"))).collect();
     assert_eq!(reasons.len(), 3, "{reasons:?}");
-    assert_eq!(reasons[0], ("gnb-0010", "unreachable"));
+    assert_eq!(reasons[0], (unicoms(stations, 1).as_str(), "unreachable"));
     // Garbage is not XML here; the collector's tests have all the other kinds.
-    assert_eq!(reasons[1], ("gnb-0011", "not-xml"));
-    assert_eq!(reasons[2], ("gnb-0012", "host-key-mismatch"));
+    assert_eq!(reasons[1], (unicoms(stations, 2).as_str(), "not-xml"));
+    assert_eq!(reasons[2], (unicoms(stations, 3).as_str(), "host-key-mismatch"));
     assert!(failed.iter().all(|f| text(f, "detail").contains(' ')), "{failed:?}");
 }
 
-fn check_violations(violations: &[Json]) {
+fn check_violations(violations: &[Json], stations: u64) {
     let mut verdicts = BTreeSet::new();
     for violation in violations {
         let keys: Vec<&str> = VIOLATION_KEYS.iter().copied().filter(|k| violation.get(k).is_none()).collect();
@@ -115,7 +153,9 @@ fn check_violations(violations: &[Json]) {
             assert!(violation["authorisation"].is_null(), "rules carry no authorisation: {violation}");
         }
     }
-    assert_eq!(verdicts, VERDICTS.iter().copied().collect());
+    let unicoms = unicoms(stations, 2);
+    let ours = (unicoms.as_str(), "configuredMaxTxPower", "unapproved", "open");
+    assert_eq!(verdicts, VERDICTS.iter().copied().chain([ours]).collect());
     let keys = violations.iter().map(|v| (text(v, "object"), text(v, "attribute"), text(v, "rule")));
     assert_eq!(
         keys.collect::<BTreeSet<_>>().len(),
@@ -130,11 +170,14 @@ fn check_violations(violations: &[Json]) {
     assert!(deleted["new"].is_null() && deleted["old"].is_object(), "{deleted}");
 }
 
-/// Every bundle verifies, by the large program and by the small one where it was built, and no other trust does.
+/// Every bundle verifies with the other operator's trust file, which requires cosignatures and second judgements, by the
+/// large program and by the small one where it was built.
 fn check_bundles(bundles: &[Json]) {
     let subjects: BTreeSet<&str> = bundles.iter().map(|b| text(b, "subject")).collect();
-    assert!(subjects.contains("CR-1001") && subjects.contains("round-4"), "{subjects:?}");
-    assert!(subjects.iter().filter(|s| s.starts_with("V-")).count() >= VERDICTS.len());
+    for subject in ["CR-1001", "CR-2001", "CR-1005", "round-7", "round-5"] {
+        assert!(subjects.contains(subject), "{subjects:?}");
+    }
+    assert!(subjects.iter().filter(|s| s.starts_with("V-")).count() > VERDICTS.len());
     let small = Path::new(PROGRAM).with_file_name("ranproof-verify");
     for bundle in bundles {
         assert_eq!(text(bundle, "result"), "verified");
@@ -146,7 +189,11 @@ fn check_bundles(bundles: &[Json]) {
         }
         for mut verifier in verifiers {
             let output = verifier.args(arguments).output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+            let words = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{words}");
+            if text(bundle, "subject").starts_with("V-") {
+                assert!(words.contains("judgements"), "no word of the second judgement: {words}");
+            }
         }
     }
 }
@@ -169,8 +216,63 @@ fn wait_until_nothing_runs_on(dir: &Path) {
     }
 }
 
+/// What was anchored while the chain was away and back stands in the log once, and each round has one opening at most
+/// and one attestation.
+fn check_logs(dir: &Path) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for (operator, rounds) in ROUNDS {
+            let path = dir.join(operator).join("data/ranproof.db");
+            let store = Store::open(StoreConfig::new(path)).await.unwrap();
+            check_log(&store, operator).await;
+            check_rounds(&store, operator, rounds).await;
+            store.close().await;
+        }
+    });
+}
+
+async fn check_log(store: &Store, operator: &str) {
+    let anchored = store.chain_anchor(operator).await.unwrap().unwrap();
+    let mut tree = Tree::default();
+    let mut seen = BTreeSet::new();
+    for index in 0..anchored.size {
+        let leaf = store.leaf(index).await.unwrap().unwrap();
+        assert!(
+            seen.insert((leaf.kind.clone(), leaf.subject.clone())),
+            "{} {} twice",
+            leaf.kind,
+            leaf.subject
+        );
+        tree.push(leaf_hash(&leaf.envelope));
+    }
+    assert_eq!(tree.root(), anchored.root, "the chain has another log of {operator}");
+}
+
+async fn check_rounds(store: &Store, operator: &str, rounds: u64) {
+    let on_chain = store.chain_rounds(operator, 100).await.unwrap();
+    let numbers: BTreeSet<u64> = on_chain.iter().map(|round| round.opening.round).collect();
+    assert_eq!(numbers, (1..=rounds).collect());
+    assert!(on_chain.iter().all(|round| round.attestation.is_some() && round.missed.is_none()));
+    for round in store.rounds(None, 100).await.unwrap() {
+        let unopened = operator == "telecom" && round.start.round == UNOPENED;
+        assert_eq!(round.start.opened.is_none(), unopened, "{operator} {}", round.start.round);
+    }
+    let mut actions = Vec::new();
+    for block in store.blocks(None, 100_000).await.unwrap() {
+        for sent in store.transactions_at(block.height).await.unwrap() {
+            if sent.refused.is_none() && sent.member.as_deref() == Some(operator) {
+                actions.push(sent.action);
+            }
+        }
+    }
+    for action in ["OpenRound", "AttestRound"] {
+        let count = actions.iter().filter(|sent| *sent == action).count() as u64;
+        assert_eq!(count, rounds, "{action} of {operator}");
+    }
+}
+
 #[test]
-fn the_story_goes_as_told_twice_in_one_folder_and_its_agent_starts_again() {
+fn the_story_goes_as_told_twice_in_one_folder_and_an_agent_starts_again() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("world");
     for _ in 0..2 {
@@ -178,11 +280,12 @@ fn the_story_goes_as_told_twice_in_one_folder_and_its_agent_starts_again() {
         // The demo has waited for its children: nothing has to be waited for here.
         assert_eq!(processes_on(&dir), Vec::<PathBuf>::new());
         check(&story(&output), 12);
+        check_logs(&dir);
     }
 
     let config = dir.join("telecom/agent.yaml");
     let log = folder.path().join("agent.log");
-    let mut agent = Process::start(&["agent", "--config", config.to_str().unwrap()], log);
+    let mut agent = Process::start(ranproof(&["agent", "--config", config.to_str().unwrap()]), log);
     let page = agent.wait_for_words("Pages at ");
     let ask = |args: &[&str]| -> Json {
         let page = page.trim_end().trim_end_matches('/');
@@ -196,7 +299,7 @@ fn the_story_goes_as_told_twice_in_one_folder_and_its_agent_starts_again() {
     let file = folder.path().join("again.json");
     let bundle = ["bundle", "CR-1001", "--output", file.to_str().unwrap(), "--agent", page.trim_end()];
     assert!(Command::new(PROGRAM).args(bundle).status().unwrap().success());
-    let trust = dir.join("trust.yaml");
+    let trust = dir.join("trust-unicom.yaml");
     let verify = ["verify", file.to_str().unwrap(), "--trust", trust.to_str().unwrap()];
     assert!(Command::new(PROGRAM).args(verify).output().unwrap().status.success());
     agent.stop();
@@ -232,29 +335,37 @@ fn a_folder_that_is_no_demo_is_left_alone() {
     assert!(folder.path().join("thesis.txt").exists());
 }
 
-/// However it ends, it takes everything with it that it started.
+/// However it ends, and whenever, it takes everything with it that it started.
 #[test]
 fn nothing_outlives_a_demo_that_is_interrupted_or_killed() {
-    for signal in ["INT", "TERM", "KILL"] {
+    for (signal, words) in
+        [("INT", "Ctrl-C stops everything"), ("TERM", "Round 3 of"), ("KILL", "Round 1 of")]
+    {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("world");
-        let words = folder.path().join("words");
-        let file = std::fs::File::create(&words).unwrap();
-        let mut demo = Command::new(PROGRAM)
-            .args(["demo", "--yes", "--dir", dir.to_str().unwrap()])
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn()
-            .unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        while !std::fs::read_to_string(&words).unwrap().contains("Ctrl-C stops everything") {
-            assert!(demo.try_wait().unwrap().is_none() && Instant::now() < deadline, "{words:?}");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        assert!(processes_on(&dir).len() > 12);
+        let mut demo = interruptible(&dir, &folder.path().join("words"), words);
+        assert!(processes_on(&dir).len() > 15);
         let kill = Command::new("kill").args(["-s", signal, &demo.id().to_string()]).status().unwrap();
         assert!(kill.success());
         demo.wait().unwrap();
         wait_until_nothing_runs_on(&dir);
     }
+}
+
+/// A demo that has said `awaited`.
+fn interruptible(dir: &Path, words: &Path, awaited: &str) -> Child {
+    let file = std::fs::File::create(words).unwrap();
+    let mut demo = Command::new(PROGRAM)
+        .args(["demo", "--yes", "--dir", dir.to_str().unwrap()])
+        .stdout(Stdio::null())
+        .stderr(file)
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + 3 * PATIENCE;
+    while !std::fs::read_to_string(words).unwrap().contains(awaited) {
+        let said = std::fs::read_to_string(words).unwrap();
+        assert!(demo.try_wait().unwrap().is_none() && Instant::now() < deadline, "{said}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    demo
 }

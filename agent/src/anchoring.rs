@@ -1,9 +1,11 @@
 //! Anchoring: the outbox becomes leaves (stage), the chain takes the checkpoint by compare-and-swap (commit point), the
 //! leaves count as anchored (apply), and the rounds among them are attested. Recovery is the same call.
 
+use std::sync::Arc;
+
 use anchor::transaction::{AnchorCheckpointStatement, AttestRoundStatement};
 use anchor::tree::Tree;
-use anchor::{Action, Checkpoint, Hash, UnverifiedCheckpoint};
+use anchor::{Action, Checkpoint, Hash};
 use anyhow::{Context as _, Result, ensure};
 use store::{SavedCheckpoint, SendableAttestation, StagedGrowth};
 
@@ -55,24 +57,19 @@ pub async fn advance_or_say(app: &App) {
     }
 }
 
-/// The log's tree up to `size`.
-pub(crate) async fn tree(app: &App, size: u64) -> Result<Tree> {
-    let mut tree = Tree::default();
-    for hash in app.store.leaf_hashes(0, size).await? {
-        tree.push(hash);
-    }
-    ensure!(tree.size() == size, "the log has {} leaves in the store, {size} were expected", tree.size());
-    Ok(tree)
+/// The log's tree with at least `size` leaves: kept and grown, never made anew.
+pub(crate) async fn tree(app: &App, size: u64) -> Result<Arc<Tree>> {
+    app.trees.own(&app.store, size).await
 }
 
 async fn sign(app: &App, growth: &StagedGrowth) -> Result<SavedCheckpoint> {
     if let Some(saved) = &growth.checkpoint {
         return Ok(saved.clone());
     }
-    let tree = tree(app, growth.new_size).await?;
+    let root = tree(app, growth.new_size).await?.root_at(growth.new_size)?;
     let origin = app.ledger.genesis().origin(app.origin());
-    let checkpoint = Checkpoint::sign(&origin, growth.new_size, tree.root(), &app.log_key)?;
-    Ok(app.store.save_checkpoint(growth.new_size, &tree.root(), &checkpoint.to_string()).await?)
+    let checkpoint = Checkpoint::sign(&origin, growth.new_size, root, &app.log_key)?;
+    Ok(app.store.save_checkpoint(growth.new_size, &root, &checkpoint.to_string()).await?)
 }
 
 async fn anchor_checkpoint(
@@ -106,7 +103,7 @@ async fn anchor_checkpoint(
 }
 
 async fn place(app: &App, id: &Hash) -> Result<(u64, u32)> {
-    match app.ledger.node().status(id).await? {
+    match app.ledger.node().status_of(id).await? {
         chain::Status::Final(finality) => Ok((finality.height, finality.index)),
         other => anyhow::bail!("transaction {id} was final and is {other:?}"),
     }
@@ -137,13 +134,4 @@ async fn attest(app: &App, ready: &SendableAttestation) -> Result<()> {
     };
     let (height, index) = place(app, &id).await?;
     Ok(app.store.mark_attested(ready.round, height, index).await?)
-}
-
-/// The newest anchored checkpoint, checked against this operator's own key.
-pub(crate) async fn anchored(app: &App) -> Result<Option<Checkpoint>> {
-    let Some(saved) = app.store.log_state().await?.checkpoint else { return Ok(None) };
-    let origin = app.ledger.genesis().origin(app.origin());
-    let checkpoint =
-        UnverifiedCheckpoint::parse(saved.note.as_bytes())?.verify(&origin, app.log_key.public())?;
-    Ok(Some(checkpoint))
 }

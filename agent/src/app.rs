@@ -5,18 +5,23 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, PoisonError};
 
 use anchor::commitment::EpochSecret;
-use anchor::{Genesis, Hash, SigningKey};
+use anchor::transaction::MemberId;
+use anchor::{Genesis, Hash, MemberRole, SigningKey};
 use anyhow::{Context as _, Result, bail};
-use model::{Inventory, Profile};
+use model::Profile;
 use store::{Store, StoreConfig};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 use crate::clock;
 use crate::config::{AgentConfig, Targets, read_yaml};
 use crate::keys;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::mirror::Mirrors;
+use crate::peer::Peers;
+use crate::peer::bodies::Bodies;
 use crate::projector;
+use crate::trees::Trees;
 
 /// One operator's agent.
 #[derive(Debug)]
@@ -25,11 +30,21 @@ pub struct App {
     pub store: Store,
     pub ledger: Ledger,
     pub metrics: Metrics,
+    /// The other members' agents.
+    pub peers: Peers,
+    /// Which bodies the chain names.
+    pub bodies: Bodies,
+    /// The other members' logs, and their cosignatures over this one's.
+    pub mirrors: Mirrors,
+    /// The trees of the logs that are held here.
+    pub(crate) trees: Trees,
     /// Collection profiles by id.
     pub profiles: BTreeMap<String, Arc<Profile>>,
     pub targets: Targets,
     /// Signs openings, attestations and checkpoints of this operator's log.
     pub(crate) log_key: SigningKey,
+    /// Cosigns the checkpoints of other members' logs, and nothing else.
+    pub(crate) cosigner_key: SigningKey,
     /// From it come the salts of all commitments.
     pub(crate) epoch: EpochSecret,
     /// Keyed hashes of secret attributes use this.
@@ -44,6 +59,10 @@ pub struct App {
     projected: Mutex<u64>,
     /// Baselines that were looked at since the start: taken over, or found not to count.
     baselines: std::sync::Mutex<BTreeSet<String>>,
+    /// Held while a round is judged: what is approved does not move under the judge.
+    approved: Mutex<()>,
+    /// What this operator knows and judges of each other operator's stations: see [`crate::second`].
+    pub seconds: BTreeMap<MemberId, Store>,
     /// Becomes true when the agent is to end.
     pub(crate) stopping: watch::Sender<bool>,
 }
@@ -67,21 +86,35 @@ impl App {
                 "the log key in {data} is not the one genesis has for `{operator}`; hint: is it another operator's data?"
             );
         }
+        let cosigner_key = keys::load(&config.key_path("cosigner"))?;
+        if genesis.member(&config.operator).map(|m| m.cosigner_key) != Some(cosigner_key.public()) {
+            let (data, operator) = (config.data.display(), &config.operator);
+            bail!(
+                "the cosigner key in {data} is not the one genesis has for `{operator}`; hint: is it another operator's data?"
+            );
+        }
+        let peers = Peers::of(&config, &genesis)?;
         let salt = keys::load_secret(&config.key_path("salt"))?;
         let store = Store::open(StoreConfig::new(config.data.join("ranproof.db"))).await?;
+        let seconds = open_seconds(&config, &genesis).await?;
         let ledger = Ledger::start(&config, genesis).await?;
         // The last block taken over is looked at again: a database of another chain is noticed.
         let projected = store.applied().await?.map_or(0, |block| block.height.saturating_sub(1));
-        let targets = Targets::load(&config.targets)?;
+        let targets = config.targets.as_deref().map(Targets::load).transpose()?.unwrap_or_default();
         let profiles = load_profiles(&config)?;
         let token = load_or_create_token(&config)?;
         let app = App {
             store,
             metrics: Metrics::new(&config.operator)?,
             ledger,
+            peers,
+            bodies: Bodies::default(),
+            mirrors: Mirrors::default(),
+            trees: Trees::default(),
             profiles,
             targets,
             log_key,
+            cosigner_key,
             epoch: EpochSecret(*Hash::of_parts(&[b"ranproof/epoch/1\n", &salt]).as_bytes()),
             secret_key: *Hash::of_parts(&[b"ranproof/secret-attributes/1\n", &salt]).as_bytes(),
             token,
@@ -89,6 +122,8 @@ impl App {
             sending: Mutex::new(()),
             projected: Mutex::new(projected),
             baselines: std::sync::Mutex::default(),
+            approved: Mutex::new(()),
+            seconds,
             stopping: watch::Sender::new(false),
             config,
         };
@@ -101,11 +136,31 @@ impl App {
         &self.config.operator
     }
 
+    /// Whether this member collects: tower companies and witnesses follow the chain and run no rounds.
+    pub fn is_operator(&self) -> bool {
+        let member = self.ledger.genesis().member(self.origin());
+        member.is_some_and(|member| member.role == MemberRole::Operator)
+    }
+
     /// Takes over what the chain has finalized since the last call, and the baselines it approved.
     pub async fn settle(&self) -> Result<()> {
         let mut projected = self.projected.lock().await;
         *projected = projector::catch_up(&self.ledger, &self.store, projected.saturating_add(1)).await?;
-        crate::baseline::take_over(self).await
+        // While a round is judged, baselines wait for the next call.
+        match self.approved.try_lock() {
+            Ok(_free) => crate::baseline::take_over(self).await,
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Takes over what the chain has finalized, and then no baseline until the result is dropped: a round is judged by
+    /// what was approved up to one height, which its account names, so that others can judge by the same.
+    pub(crate) async fn hold_baselines(&self) -> Result<Held<'_>> {
+        let guard = self.approved.lock().await;
+        let mut projected = self.projected.lock().await;
+        *projected = projector::catch_up(&self.ledger, &self.store, projected.saturating_add(1)).await?;
+        crate::baseline::take_over(self).await?;
+        Ok(Held { height: *projected, _guard: guard })
     }
 
     /// Whether this baseline was looked at since the start.
@@ -116,19 +171,34 @@ impl App {
     pub(crate) fn note_taken_over(&self, request: &str) {
         self.baselines.lock().unwrap_or_else(PoisonError::into_inner).insert(request.to_owned());
     }
+}
 
-    /// The body of an inventory is found by its root, since its statement names no body hash.
-    pub async fn inventory_body(&self, root: &Hash) -> Result<Option<Hash>> {
-        for body in self.store.bodies_of_kind("inventory").await? {
-            let Ok(inventory) = serde_json::from_slice::<Inventory>(&body.bytes) else { continue };
-            for (_, secret) in self.map_secrets(&inventory.agreement).await? {
-                if crate::statements::inventory_root(&inventory, &secret)? == *root {
-                    return Ok(Some(body.hash));
-                }
-            }
-        }
-        Ok(None)
+/// Baselines do not move while this lives.
+#[derive(Debug)]
+pub(crate) struct Held<'a> {
+    /// The chain's word counts up to this height.
+    pub height: u64,
+    _guard: MutexGuard<'a, ()>,
+}
+
+/// One store for each other operator, if this member is one.
+async fn open_seconds(config: &AgentConfig, genesis: &Genesis) -> Result<BTreeMap<MemberId, Store>> {
+    let operators = genesis.members.iter().filter(|member| member.role == MemberRole::Operator);
+    let mut others: Vec<_> = operators.map(|member| &member.id).collect();
+    let all = others.len();
+    others.retain(|id| **id != config.operator);
+    let mut seconds = BTreeMap::new();
+    if others.len() == all || others.is_empty() {
+        return Ok(seconds);
     }
+    let folder = config.data.join("second");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for id in others {
+        // Raw replies are the origin's own; one writer and few pages read here.
+        let store = StoreConfig { keep_raw: 1, readers: 2, ..StoreConfig::new(folder.join(format!("{id}.db"))) };
+        seconds.insert(id.clone(), Store::open(store).await?);
+    }
+    Ok(seconds)
 }
 
 /// The built-in profile and those of the configuration, by id.

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anchor::transaction::ProposalKind;
 use anyhow::{Context as _, Result, bail};
-use model::change::{BaselineObject, ChangeKind, Standing, Window};
+use model::change::{BaselineObject, ChangeKind, Window};
 use model::{Agreement, ChangeRequest, Dn, RequestView};
-use store::{BaselineStation, RequestFilter};
+use store::{BaselineStation, RequestFilter, Store};
 
 use crate::app::App;
 use crate::{clock, keys, statements};
@@ -63,56 +64,87 @@ pub async fn draft(app: &App, id: &str, elements: &[Dn]) -> Result<ChangeRequest
     })
 }
 
-/// Makes every approved baseline the approved state of its stations. Doing it again changes nothing. What a member
-/// put on the chain never fails this: a request that does not count is told and left alone.
+/// Makes every approved baseline of this operator's the approved state of its stations. Doing it again changes nothing.
+/// What a member put on the chain never fails this: a request that does not count is told and left alone.
 pub async fn take_over(app: &App) -> Result<()> {
-    let filter = RequestFilter { standing: Some("approved".into()), ..RequestFilter::default() };
-    for row in app.store.requests(&filter).await? {
-        let Some(view) = row.view().filter(|view| view.request.kind == ChangeKind::Baseline) else {
-            continue;
-        };
-        let Standing::Approved { height } = view.standing else { continue };
-        if app.taken_over(&view.request.id) {
+    take_over_of(app, app.origin(), &app.store, u64::MAX).await.map(drop)
+}
+
+/// The same for the baselines of `origin` that were final at `height`, into the store that knows its stations. Returns
+/// those that cannot be looked at yet, for want of a body.
+pub(crate) async fn take_over_of(app: &App, origin: &str, store: &Store, height: u64) -> Result<Vec<String>> {
+    let filter = RequestFilter { kind: Some(ProposalKind::Baseline), ..RequestFilter::default() };
+    let mut waiting = Vec::new();
+    let mut rows = app.store.requests(&filter).await?;
+    // Later ones over earlier ones, here as at every other judge.
+    rows.sort_by_key(|row| (row.subject.finalized.map(|at| at.height), row.subject.subject.id.clone()));
+    for row in rows {
+        let id = &row.subject.subject.id;
+        // Who withdraws it later does not undo what it approved.
+        let Some(approved) = row.subject.finalized.map(|at| at.height) else { continue };
+        if row.subject.proposer != origin || approved > height || app.taken_over(id) {
             continue;
         }
-        match by_station(app, &view).await? {
-            Ok(stations) => {
-                app.store.apply_baseline(&view.request.id, height, &stations).await?;
+        let found = match row.view() {
+            Some(view) if view.request.kind == ChangeKind::Baseline => by_station(app, &view).await?,
+            Some(_) => Found::CountsForNothing("its body is no baseline".into()),
+            None => row.unfit.clone().map_or(Found::Waits, Found::CountsForNothing),
+        };
+        match found {
+            // A body that arrives later calls this again.
+            Found::Waits => {
+                waiting.push(id.clone());
+                continue;
             }
-            Err(why) => {
-                let id = &view.request.id;
+            Found::Stations(stations) => {
+                store.apply_baseline(id, approved, &stations).await?;
+            }
+            Found::CountsForNothing(why) => {
                 tracing::warn!(change.id = %id, "Baseline `{id}` is not taken over: {why}");
             }
         }
-        app.note_taken_over(&view.request.id);
+        app.note_taken_over(id);
     }
-    Ok(())
+    Ok(waiting)
+}
+
+/// What an approved baseline comes to.
+enum Found {
+    Stations(Vec<BaselineStation>),
+    /// Why it never will count.
+    CountsForNothing(String),
+    /// Its agreement's body is not here, not yet or because it does not concern this member.
+    Waits,
 }
 
 /// A baseline's objects by station, or why it does not count: the operators whom its agreement names must all have
 /// approved it, and it may speak only of stations in its proposer's own district.
-async fn by_station(app: &App, view: &RequestView) -> Result<Result<Vec<BaselineStation>, String>> {
+async fn by_station(app: &App, view: &RequestView) -> Result<Found> {
     let request = &view.request;
     let statement = {
         let contract = app.ledger.contract().read();
         contract.agreement(&request.agreement, request.agreement_version).map(|found| found.statement)
     };
-    let Some(statement) = statement else { return Ok(Err("its agreement is not registered".into())) };
+    let nothing = |why: String| Ok(Found::CountsForNothing(why));
+    let Some(statement) = statement else { return nothing("its agreement is not registered".into()) };
+    if !app.store.has_body(&statement.body).await? {
+        return Ok(Found::Waits);
+    }
     let agreement: Agreement = app.read_body(&statement.body, "agreement").await?;
     let required = statements::required_approvers(request, &agreement);
     if let Some(missing) = required.iter().find(|member| !view.approved_by.contains(member)) {
-        return Ok(Err(format!("{missing} did not approve it")));
+        return nothing(format!("{missing} did not approve it"));
     }
     let mut stations: BTreeMap<Dn, Vec<BaselineObject>> = BTreeMap::new();
     for object in &request.baseline {
         let Some(element) = object.object.ancestor("ManagedElement") else {
-            return Ok(Err(format!("{} lies below no ManagedElement", object.object)));
+            return nothing(format!("{} lies below no ManagedElement", object.object));
         };
         if agreement.master_operator(&element) != Some(request.proposer.as_str()) {
-            return Ok(Err(format!("{element} is not in the district of {}", request.proposer)));
+            return nothing(format!("{element} is not in the district of {}", request.proposer));
         }
         stations.entry(element).or_default().push(object.clone());
     }
     let stations = stations.into_iter().map(|(element, objects)| BaselineStation { element, objects });
-    Ok(Ok(stations.collect()))
+    Ok(Found::Stations(stations.collect()))
 }

@@ -64,8 +64,16 @@ impl Client {
     }
 
     pub fn get_bytes(&self, path: &str) -> Result<Vec<u8>> {
+        self.get_as(path, None)
+    }
+
+    fn get_as(&self, path: &str, token: Option<&str>) -> Result<Vec<u8>> {
         let url = format!("{}{path}", self.base);
-        let response = self.http.get(&url).call().map_err(|e| unreachable(&self.base, &e))?;
+        let mut request = self.http.get(&url);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let response = request.call().map_err(|e| unreachable(&self.base, &e))?;
         read(response, path)
     }
 
@@ -111,9 +119,16 @@ impl Client {
         Ok(Hash::of(canonical))
     }
 
-    /// Fetches a body and checks that it has the hash it is asked for.
-    pub fn body(&self, hash: &Hash) -> Result<Vec<u8>> {
-        let bytes = self.get_bytes(&format!("/api/v1/bodies/{hash}"))?;
+    /// Fetches a body and checks that it has the hash it is asked for. With `reader` the agent remembers that this
+    /// member read it, without which it relays no approval; that needs the token.
+    pub fn body(&self, hash: &Hash, reader: Option<&str>) -> Result<Vec<u8>> {
+        let path = format!("/api/v1/bodies/{hash}");
+        let bytes = match reader {
+            None => self.get_bytes(&path)?,
+            Some(reader) => {
+                self.get_as(&format!("{path}?reader={}", percent(reader)), self.token.as_deref())?
+            }
+        };
         if Hash::of(&bytes) != *hash {
             bail!("the agent sent another body than {hash}; hint: nothing was signed");
         }

@@ -24,8 +24,9 @@ pub struct AgentConfig {
     /// Where pages, API and metrics are served.
     #[serde(default = "defaults::listen")]
     pub listen: SocketAddr,
-    /// Where the stations are, and with which account they are read.
-    pub targets: PathBuf,
+    /// Where the stations are, and with which account they are read. Absent for a member without stations.
+    #[serde(default)]
+    pub targets: Option<PathBuf>,
     /// Collection profiles; `plain` is built in.
     #[serde(default)]
     pub profiles: Vec<PathBuf>,
@@ -33,6 +34,8 @@ pub struct AgentConfig {
     pub collection: CollectionConfig,
     #[serde(default)]
     pub node: NodeSection,
+    #[serde(default)]
+    pub peers: PeersSection,
     /// Network name in page titles.
     #[serde(default = "defaults::title")]
     pub title: String,
@@ -94,6 +97,37 @@ impl Default for NodeSection {
     }
 }
 
+/// The other members' agents.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeersSection {
+    /// Where other agents are answered, over mutual TLS. Nobody listens while `members` is empty.
+    #[serde(default = "defaults::peers_listen")]
+    pub listen: SocketAddr,
+    /// The other members; none for an agent alone.
+    #[serde(default)]
+    pub members: Vec<PeerEntry>,
+}
+
+impl Default for PeersSection {
+    fn default() -> Self {
+        PeersSection { listen: defaults::peers_listen(), members: Vec::new() }
+    }
+}
+
+/// Where another member is reached. Who it is, its keys in genesis say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerEntry {
+    /// Its member id in genesis.
+    pub member: String,
+    /// Its agent's `peers.listen` as seen from here: `host:port`.
+    pub address: String,
+    /// Its chain node: `/ip4/…/tcp/…/p2p/<peer id>`; absent for a member without one.
+    #[serde(default)]
+    pub node: Option<String>,
+}
+
 mod defaults {
     use std::net::{Ipv4Addr, SocketAddr};
 
@@ -102,6 +136,9 @@ mod defaults {
     }
     pub fn node_listen() -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, 8421))
+    }
+    pub fn peers_listen() -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 8422))
     }
     pub fn title() -> String {
         "ranproof".into()
@@ -138,7 +175,7 @@ impl AgentConfig {
             );
         }
         let base = path.parent().unwrap_or(Path::new("."));
-        for relative in [&mut config.data, &mut config.genesis, &mut config.targets] {
+        for relative in [&mut config.data, &mut config.genesis].into_iter().chain(&mut config.targets) {
             *relative = base.join(&*relative);
         }
         for profile in &mut config.profiles {
@@ -146,6 +183,15 @@ impl AgentConfig {
         }
         if config.collection.concurrency == 0 {
             bail!("{}: collection.concurrency is 0; hint: at least 1", path.display());
+        }
+        for PeerEntry { member, address, .. } in &config.peers.members {
+            let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+            if port.is_none() {
+                bail!(
+                    "{}: address of peer `{member}` is `{address}`; hint: host:port, such as 192.0.2.7:8422",
+                    path.display()
+                );
+            }
         }
         Ok(config)
     }

@@ -1,8 +1,12 @@
 //! Bundles: everything a peer needs beside its own trust file to check one claim, put together from log, chain and
 //! openings, and verified here before it is handed out.
 
+mod cosigned;
+mod judgements;
 mod observation;
 mod standing;
+
+use std::sync::Arc;
 
 use anchor::bundle::{BlockEvidence, BundleParts, Role, Subject, SubjectKind, TransactionEvidence};
 use anchor::proof::TlogProof;
@@ -10,7 +14,7 @@ use anchor::record::{Attestation, ChangeRecord, Envelope, Record, ViolationRecor
 use anchor::transaction::{Subject as ChainSubject, SubjectKind as ChainSubjectKind};
 use anchor::tree::Tree;
 use anchor::trust::{Trust, TrustFile, TrustedMapSecret};
-use anchor::{Bundle, Checkpoint, Hash, json};
+use anchor::{Checkpoint, Hash, json};
 use anyhow::{Context as _, Result, bail};
 use store::{BundleRow, LogLeaf, log};
 
@@ -22,7 +26,7 @@ use crate::{clock, statements};
 struct Builder<'a> {
     app: &'a App,
     checkpoint: Checkpoint,
-    tree: Tree,
+    tree: Arc<Tree>,
     blocks: Vec<BlockEvidence>,
     transactions: Vec<TransactionEvidence>,
 }
@@ -30,20 +34,22 @@ struct Builder<'a> {
 /// The bundle of a violation, a change or `round-N`, verified.
 pub async fn bundle(app: &App, id: &str) -> Result<Vec<u8>> {
     let (kind, leaf) = find(app, id).await?;
-    let checkpoint = anchoring::anchored(app).await?.context("nothing is anchored yet; hint: try again")?;
-    if leaf.index >= checkpoint.head().size {
-        bail!("{id} is not anchored yet; hint: try again in a moment");
-    }
+    let round = leaf.round.context("the leaf is of no round of this operator")?;
+    let attested = app.store.leaf_of(log::ATTESTATION, &attestation_of(round)).await?;
+    let last = attested.map_or(leaf.index, |attested| attested.index.max(leaf.index));
+    let checkpoint = cosigned::choose(app, last).await?;
+    let checkpoint =
+        checkpoint.with_context(|| format!("{id} is not anchored yet; hint: try again in a moment"))?;
     let tree = anchoring::tree(app, checkpoint.head().size).await?;
     let mut builder = Builder { app, checkpoint, tree, blocks: vec![], transactions: vec![] };
-    let bundle = builder.build(kind, id, &leaf).await?;
-    let bytes = bundle.encode()?;
+    let parts = builder.build(kind, id, &leaf, round).await?;
+    let judged = judgements::of(app, kind, id, round).await?;
     let trust = own_trust(app).await?;
-    let report = anchor::verify(&bytes, &trust);
-    if report.outcome.exit_code() == 1 || report.outcome.exit_code() == 2 {
-        bail!("the bundle of {id} does not verify here and is not handed out:\n{report}");
-    }
-    Ok(bytes)
+    judgements::assemble(&parts, judged, &trust).with_context(|| format!("the bundle of {id} is not made"))
+}
+
+fn attestation_of(round: u64) -> String {
+    format!("round/{round}")
 }
 
 /// Writes the bundles of requests that were carried out and have none yet, those included that a crash or a halted
@@ -79,7 +85,7 @@ async fn write(app: &App, id: &str) -> Result<String> {
 async fn find(app: &App, id: &str) -> Result<(SubjectKind, LogLeaf)> {
     let round = id.strip_prefix("round-").and_then(|n| n.parse::<u64>().ok());
     if let Some(round) = round {
-        let leaf = app.store.leaf_of(log::ATTESTATION, &format!("round/{round}")).await?;
+        let leaf = app.store.leaf_of(log::ATTESTATION, &attestation_of(round)).await?;
         return Ok((
             SubjectKind::Round,
             leaf.with_context(|| format!("round {round} has no anchored attestation"))?,
@@ -117,9 +123,15 @@ async fn own_trust(app: &App) -> Result<Trust> {
 }
 
 impl Builder<'_> {
-    async fn build(&mut self, kind: SubjectKind, id: &str, leaf: &LogLeaf) -> Result<Bundle> {
+    async fn build(
+        &mut self,
+        kind: SubjectKind,
+        id: &str,
+        leaf: &LogLeaf,
+        round: u64,
+    ) -> Result<BundleParts> {
         let envelope = Envelope::decode(&leaf.envelope).context("the leaf is unreadable")?;
-        let attestation = self.attestation(leaf.round).await?;
+        let attestation = self.attestation(round).await?;
         self.anchor_transaction().await?;
         self.round(&attestation, Role::Open, Role::Attest).await?;
         self.documents(&attestation).await?;
@@ -127,7 +139,7 @@ impl Builder<'_> {
         let (mut before, mut after, mut request, mut standing) = (None, None, None, None);
         if let Some(record) = &record {
             after = Some(self.after(&attestation, record).await?);
-            before = self.before(leaf.round, record).await?;
+            before = self.before(round, record).await?;
             if let Some(earlier) = &before {
                 let attestation = earlier.attestation.clone();
                 self.round(&attestation, Role::OpenBefore, Role::AttestBefore).await?;
@@ -135,6 +147,7 @@ impl Builder<'_> {
             request = match record {
                 Record::Change(change) => self.request(change).await?,
                 Record::Violation(violation) => self.nearest(violation).await?,
+                Record::Judgement(_) => bail!("a judgement is evidence in the bundle of what it judges"),
             };
             if let Record::Change(change) = record
                 && let Some(reference) = &change.request
@@ -142,10 +155,10 @@ impl Builder<'_> {
                 standing = Some(self.standing(&change_subject(&reference.id)).await?);
             }
         }
-        let id = if kind == SubjectKind::Round { leaf.round.to_string() } else { id.to_owned() };
+        let id = if kind == SubjectKind::Round { round.to_string() } else { id.to_owned() };
         let size = self.checkpoint.head().size;
         let proof = TlogProof::new(leaf.index, self.tree.inclusion(leaf.index, size)?, &self.checkpoint);
-        Ok(Bundle::assemble(BundleParts {
+        Ok(BundleParts {
             subject: Subject { kind, id },
             record,
             leaf: envelope,
@@ -153,10 +166,11 @@ impl Builder<'_> {
             request,
             before,
             after,
+            judgements: vec![],
             blocks: std::mem::take(&mut self.blocks),
             transactions: std::mem::take(&mut self.transactions),
             standing,
-        }))
+        })
     }
 
     async fn attestation(&self, round: u64) -> Result<Attestation> {
@@ -177,8 +191,7 @@ impl Builder<'_> {
     /// The transaction that put exactly this checkpoint on the chain.
     async fn anchor_transaction(&mut self) -> Result<()> {
         let size = self.checkpoint.head().size;
-        let anchors = self.app.store.chain_anchors(self.app.origin(), 64).await?;
-        let found = anchors.into_iter().find(|anchor| anchor.size == size);
+        let found = self.app.store.chain_anchor_at(self.app.origin(), size).await?;
         let id = found.with_context(|| format!("the chain knows no checkpoint of size {size}"))?.transaction;
         self.add(Role::Anchor, &id).await
     }

@@ -23,17 +23,22 @@ pub fn load(path: &Path) -> Result<SigningKey> {
 
 /// Reads 32 secret bytes. Refuses a file that others may read.
 pub fn load_secret(path: &Path) -> Result<[u8; 32]> {
-    let metadata = fs::metadata(path).with_context(|| format!("cannot read key {}", path.display()))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        bail!("key {} has mode {mode:o}; hint: chmod 600 it, others must not read it", path.display());
-    }
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read key {}", path.display()))?;
+    let text = read_private(path)?;
     let mut seed = [0; 32];
     hex::decode_to_slice(text.trim(), &mut seed)
         .ok()
         .with_context(|| format!("key {} is not 64 hexadecimal digits", path.display()))?;
     Ok(seed)
+}
+
+/// Reads a file that holds a secret. Refuses one that others may read.
+pub fn read_private(path: &Path) -> Result<String> {
+    let metadata = fs::metadata(path).with_context(|| format!("cannot read key {}", path.display()))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        bail!("key {} has mode {mode:o}; hint: chmod 600 it, others must not read it", path.display());
+    }
+    fs::read_to_string(path).with_context(|| format!("cannot read key {}", path.display()))
 }
 
 /// Draws a key and writes it to a new file; an existing file is never overwritten.
@@ -51,13 +56,18 @@ pub fn create_secret(path: &Path) -> Result<[u8; 32]> {
 
 /// Writes a new file of mode 0600 and makes it durable.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_new(path, bytes, 0o600)
+}
+
+/// Writes a new file and makes it durable; an existing file is never overwritten.
+pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
     }
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o600)
+        .mode(mode)
         .open(path)
         .with_context(|| format!("cannot create {}", path.display()))?;
     file.write_all(bytes)

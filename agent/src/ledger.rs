@@ -40,6 +40,7 @@ impl Ledger {
         node.moniker = config.operator.clone();
         node.listen = config.node.listen;
         node.rejoin = config.node.rejoin;
+        node.peers = config.peers.members.iter().filter_map(|peer| peer.node.clone()).collect();
         let machine = Machine { genesis: genesis.clone(), contract: contract.clone() };
         let node = Node::start(node, Box::new(machine)).await.context("the chain node does not start")?;
         let patience = Duration::from_secs(config.node.finality_seconds);
@@ -72,7 +73,7 @@ impl Ledger {
 
     /// The transaction `id` as evidence, with the block that holds it.
     pub async fn evidence(&self, role: Role, id: &Hash) -> Result<(TransactionEvidence, BlockEvidence)> {
-        let Status::Final(finality) = self.node.status(id).await? else {
+        let Status::Final(finality) = self.node.status_of(id).await? else {
             return Err(anyhow!("transaction {id} is not final"));
         };
         let block = self

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use anchor::{Genesis, Hash, ValidatorSet};
+use anchor::{Genesis, Hash, SignedTransaction, ValidatorSet};
 use anyhow::{Context as _, Result};
 use chain::{BlockInput, InvalidBlock, Outcome, Refusal, RestoreError, StateMachine};
 use contract::{BlockContext, Contract, Execution};
@@ -72,6 +72,10 @@ impl StateMachine for Machine {
         }
     }
 
+    fn sender(&self, transaction: &[u8]) -> Option<[u8; 32]> {
+        SignedTransaction::decode(transaction).ok().map(|signed| signed.transaction.sender.0)
+    }
+
     fn select(&self, waiting: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
         self.contract.read().select(waiting.iter().map(Vec::as_slice), chain::MAX_BLOCK_BYTES)
     }
@@ -134,6 +138,8 @@ mod tests {
                 role: MemberRole::Operator,
                 log_key: key(1),
                 approval_key: key(2),
+                cosigner_key: key(4),
+                tls: anchor::Hash::of(b"certificate"),
             }],
             validators: vec![Validator { key: key(3), power: 3, member: "telecom".into() }],
         }

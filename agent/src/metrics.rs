@@ -1,6 +1,8 @@
-//! Metrics, declared in one table: its help texts are the documentation. No label per cell or station.
+//! Metrics, declared in one [`table`]: its help texts are the documentation. No label per cell or station.
 
-use std::collections::BTreeMap;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::Timestamp;
@@ -11,184 +13,12 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Counter,
-    Gauge,
-    Histogram,
-}
+use crate::federation::Federation;
+use crate::peer::Refused;
+use crate::web::view::LogView;
 
-/// What a metric counts; base units stand in its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    Count,
-    Seconds,
-    /// Seconds since 1970 UTC.
-    Timestamp,
-    Info,
-}
-
-/// A label with all its values; none listed: the routes of the router.
-type Label = (&'static str, &'static [&'static str]);
-
-/// One line of the table.
-#[derive(Debug, Clone, Copy)]
-pub struct Definition {
-    pub name: &'static str,
-    pub kind: Kind,
-    pub unit: Unit,
-    pub labels: &'static [Label],
-    pub help: &'static str,
-}
-
-const OUTCOME: Label = ("outcome", &["collected", "unchanged", "failed", "skipped"]);
-const SEVERITY: Label = ("severity", &["critical", "major", "minor", "warning"]);
-const STATE: Label = ("state", &["open", "acknowledged", "waived", "resolved"]);
-const RESULT: Label = ("result", &["complete", "incomplete", "error"]);
-const ROUTE: Label = ("route", &[]);
-const CODE: Label = ("code", &["2xx", "3xx", "4xx", "5xx"]);
-const VERSION: Label = ("version", &[env!("CARGO_PKG_VERSION")]);
-const AUTHORISATION: Label = ("authorisation", AUTHORISATIONS);
-
-/// Names of all judgements, in the order in which they are tried.
-pub const AUTHORISATIONS: &[&str] = &[
-    "restored",
-    "exact",
-    "by-right",
-    "standing",
-    "undetermined",
-    "no-right",
-    "late",
-    "early",
-    "expired",
-    "stale",
-    "exceeded",
-    "deviating",
-    "wrong-object",
-    "unapproved",
-    "unbaselined",
-];
-
-const BUILD: &str = "ranproof_build_info";
-const ROUNDS: &str = "ranproof_rounds_total";
-const ROUND_DURATION: &str = "ranproof_round_duration_seconds";
-const ROUND_FINISHED: &str = "ranproof_round_finished_timestamp_seconds";
-const ROUND_EXPECTED: &str = "ranproof_round_expected_stations";
-const ROUND_STATIONS: &str = "ranproof_round_stations";
-const VIOLATIONS: &str = "ranproof_violations";
-const CHANGES: &str = "ranproof_changes_observed_total";
-const HEIGHT: &str = "ranproof_chain_height";
-const BLOCK_TIME: &str = "ranproof_chain_block_timestamp_seconds";
-const MEMPOOL: &str = "ranproof_chain_mempool_transactions";
-const RUNNING: &str = "ranproof_chain_node_running";
-const LOG_SIZE: &str = "ranproof_log_anchored_leaves";
-const LOG_WAITING: &str = "ranproof_log_waiting_leaves";
-const ANCHORED: &str = "ranproof_anchor_timestamp_seconds";
-const OUTBOX: &str = "ranproof_outbox_transactions";
-const REQUESTS: &str = "ranproof_http_requests_total";
-
-const fn line(
-    name: &'static str,
-    kind: Kind,
-    unit: Unit,
-    labels: &'static [Label],
-    help: &'static str,
-) -> Definition {
-    Definition { name, kind, unit, labels, help }
-}
-
-/// Every metric there is. All carry the label `operator` besides: whose agent it is.
-pub const TABLE: &[Definition] = &[
-    line(BUILD, Kind::Gauge, Unit::Info, &[VERSION], "Always 1; the version of this agent."),
-    line(
-        ROUNDS,
-        Kind::Counter,
-        Unit::Count,
-        &[RESULT],
-        "Rounds since the agent started: complete (every station read), incomplete (some failed or skipped), error (could not be stored).",
-    ),
-    line(
-        ROUND_DURATION,
-        Kind::Histogram,
-        Unit::Seconds,
-        &[],
-        "How long a round took, from its opening to its last write.",
-    ),
-    line(
-        ROUND_FINISHED,
-        Kind::Gauge,
-        Unit::Timestamp,
-        &[],
-        "When the last round was finished; 0 before the first. Its age is what to alert on.",
-    ),
-    line(
-        ROUND_EXPECTED,
-        Kind::Gauge,
-        Unit::Count,
-        &[],
-        "Stations that the agreed inventory expected of the last round.",
-    ),
-    line(
-        ROUND_STATIONS,
-        Kind::Gauge,
-        Unit::Count,
-        &[OUTCOME],
-        "Stations of the last round by outcome; they sum to the expected ones.",
-    ),
-    line(
-        VIOLATIONS,
-        Kind::Gauge,
-        Unit::Count,
-        &[STATE, SEVERITY],
-        "Violations on record by state and perceived severity (X.733).",
-    ),
-    line(
-        CHANGES,
-        Kind::Counter,
-        Unit::Count,
-        &[AUTHORISATION],
-        "Differences between two reads that were judged, by authorisation, since the agent started.",
-    ),
-    line(HEIGHT, Kind::Gauge, Unit::Count, &[], "Height of the newest final block."),
-    line(
-        BLOCK_TIME,
-        Kind::Gauge,
-        Unit::Timestamp,
-        &[],
-        "Chain time of the newest final block; an idle chain makes one every ten seconds.",
-    ),
-    line(MEMPOOL, Kind::Gauge, Unit::Count, &[], "Transactions that wait at this node for a block."),
-    line(
-        RUNNING,
-        Kind::Gauge,
-        Unit::Count,
-        &[],
-        "1 while the chain node runs, 0 after it has stopped; rounds then go on unopened.",
-    ),
-    line(
-        LOG_SIZE,
-        Kind::Gauge,
-        Unit::Count,
-        &[],
-        "Leaves of this operator's log that are anchored on the chain.",
-    ),
-    line(LOG_WAITING, Kind::Gauge, Unit::Count, &[], "Leaves that are stored but not anchored yet."),
-    line(
-        ANCHORED,
-        Kind::Gauge,
-        Unit::Timestamp,
-        &[],
-        "Chain time of the last anchored checkpoint; 0 before the first.",
-    ),
-    line(OUTBOX, Kind::Gauge, Unit::Count, &[], "Signed transactions of this agent that are not final yet."),
-    line(
-        REQUESTS,
-        Kind::Counter,
-        Unit::Count,
-        &[ROUTE, CODE],
-        "Answers of pages and API by route and class of status code.",
-    ),
-];
+use table::*;
+pub use table::{AUTHORISATIONS, Definition, Kind, TABLE, Unit};
 
 /// Upper bounds of a round's duration, in seconds: twelve simulated stations to a province.
 const DURATIONS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
@@ -208,6 +38,12 @@ pub struct Readings {
     pub log_waiting: u64,
     pub anchored: Option<Timestamp>,
     pub outbox: usize,
+    /// How the other members are.
+    pub federation: Option<Federation>,
+    pub logs: Vec<LogView>,
+    /// By judge and verdict.
+    pub second_judgements: BTreeMap<(String, String), u64>,
+    pub unopened_rounds: u64,
 }
 
 /// The agent's metrics. Cheap to clone.
@@ -307,6 +143,66 @@ impl Metrics {
         self.gauge(LOG_WAITING, &[]).set(readings.log_waiting as f64);
         self.gauge(ANCHORED, &[]).set(readings.anchored.map_or(0.0, seconds));
         self.gauge(OUTBOX, &[]).set(readings.outbox as f64);
+        self.gauge(UNOPENED, &[]).set(readings.unopened_rounds as f64);
+        if let Some(federation) = &readings.federation {
+            self.take_federation(federation);
+            self.take_logs(&readings.logs, federation);
+        }
+        let judges: BTreeSet<&String> = readings.second_judgements.keys().map(|(judge, _)| judge).collect();
+        for judge in judges {
+            for verdict in VERDICT.1 {
+                let count = readings.second_judgements.get(&(judge.clone(), (*verdict).to_owned()));
+                self.gauge(SECOND, &[judge, verdict]).set(count.copied().unwrap_or(0) as f64);
+            }
+        }
+    }
+
+    fn take_federation(&self, federation: &Federation) {
+        let validators = || federation.nodes.iter().filter(|node| node.is_validator());
+        let share = |part: u64| part as f64 / federation.power.max(1) as f64;
+        self.gauge(VOTING_ROUND, &[]).set(f64::from(federation.round));
+        self.gauge(VALIDATORS, &[]).set(validators().count() as f64);
+        self.gauge(REACHABLE, &[]).set(validators().filter(|node| node.is_here()).count() as f64);
+        self.gauge(REACHABLE_POWER, &[]).set(share(federation.reachable_power));
+        self.gauge(CERTIFICATE_POWER, &[])
+            .set(federation.certificate.as_ref().map_or(0.0, |c| share(c.power)));
+        self.gauge(EQUIVOCATIONS, &[]).set(federation.equivocations.len() as f64);
+        for node in &federation.nodes {
+            if let Some(blocks) = node.behind {
+                self.gauge(PEER_BEHIND, &[&node.member]).set(blocks as f64);
+            }
+            if node.own {
+                continue;
+            }
+            self.gauge(PEER_UP, &[&node.member]).set(f64::from(u8::from(node.reachable)));
+            if let Some(difference) = node.clock_difference_ms {
+                self.gauge(PEER_CLOCK, &[&node.member]).set(difference as f64 / 1000.0);
+            }
+        }
+        let Refused { strangers, handshakes, crowded } = federation.refused;
+        for (why, count) in [("stranger", strangers), ("handshake", handshakes), ("crowded", crowded)] {
+            self.gauge(PEER_REFUSED, &[why]).set(count as f64);
+        }
+        for state in DISPUTE_STATE.1 {
+            let count = federation.disputes.iter().filter(|dispute| dispute.state == *state).count();
+            self.gauge(DISPUTES, &[state]).set(count as f64);
+        }
+    }
+
+    /// Of other members' logs this agent knows its own cosignature for certain, of its own log everybody's.
+    fn take_logs(&self, logs: &[LogView], federation: &Federation) {
+        for log in logs {
+            self.gauge(FORKS, &[&log.origin]).set(log.forks.len() as f64);
+            let own_log = log.mirrored.is_none();
+            if !own_log {
+                self.gauge(MIRROR_LAG, &[&log.origin]).set(log.lag() as f64);
+            }
+            for node in federation.nodes.iter().filter(|node| node.own != own_log) {
+                let covered = log.cosigned.iter().find(|c| c.member == node.member).map_or(0, |c| c.size);
+                let lag = log.size.saturating_sub(covered);
+                self.gauge(COSIGNATURE_LAG, &[&log.origin, &node.member]).set(lag as f64);
+            }
+        }
     }
 
     fn counter(&self, name: &str, labels: &[&str]) -> IntCounter {
@@ -372,7 +268,8 @@ fn seconds(time: Timestamp) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+    use crate::federation::tests::four;
+    use crate::web::view::CosignedView;
 
     fn names(text: &str) -> BTreeSet<&str> {
         text.lines().filter_map(|l| l.strip_prefix("# TYPE ")).filter_map(|l| l.split(' ').next()).collect()
@@ -382,10 +279,52 @@ mod tests {
     fn what_is_exported_is_the_table() {
         let metrics = Metrics::new("telecom").unwrap();
         metrics.answered("/violations", 200);
-        let text = metrics.render(&Readings::default());
+        let text = metrics.render(&federated());
         let table: BTreeSet<&str> = TABLE.iter().map(|d| d.name).collect();
         assert_eq!(names(&text), table);
         assert_eq!(table.len(), TABLE.len(), "a name is there twice");
+    }
+
+    /// Four members; unicom's agent is away and its log mirrored in part.
+    fn federated() -> Readings {
+        let cosigned = |member: &str, size| CosignedView { member: member.into(), size, time: Timestamp(0) };
+        let log = |origin: &str, mirrored, cosigned| LogView {
+            origin: origin.into(),
+            size: 40,
+            anchored: None,
+            mirrored,
+            cosigned,
+            forks: vec![],
+        };
+        let second = [(("unicom".to_owned(), "differs".to_owned()), 1)];
+        Readings {
+            federation: Some(four()),
+            logs: vec![
+                log("telecom", None, vec![cosigned("witness", 40)]),
+                log("unicom", Some(31), vec![cosigned("telecom", 31)]),
+            ],
+            second_judgements: second.into(),
+            ..Readings::default()
+        }
+    }
+
+    #[test]
+    fn the_federation_is_told_per_member() {
+        let text = Metrics::new("telecom").unwrap().render(&federated());
+        for expected in [
+            r#"ranproof_peer_up{member="unicom",operator="telecom"} 0"#,
+            r#"ranproof_peer_up{member="witness",operator="telecom"} 1"#,
+            r#"ranproof_chain_validators_reachable{operator="telecom"} 3"#,
+            r#"ranproof_chain_reachable_power_ratio{operator="telecom"} 0.7"#,
+            r#"ranproof_mirror_lag_leaves{origin="unicom",operator="telecom"} 9"#,
+            r#"ranproof_cosignature_lag_leaves{member="witness",origin="telecom",operator="telecom"} 0"#,
+            r#"ranproof_cosignature_lag_leaves{member="tower",origin="telecom",operator="telecom"} 40"#,
+            r#"ranproof_second_judgements{judge="unicom",verdict="differs",operator="telecom"} 1"#,
+            r#"ranproof_disputes{operator="telecom",state="open"} 0"#,
+        ] {
+            assert!(text.contains(expected), "{expected} is not in {text}");
+        }
+        assert!(!text.contains(r#"ranproof_peer_up{member="telecom""#), "an agent is not its own peer");
     }
 
     #[test]
@@ -400,6 +339,9 @@ mod tests {
                 Unit::Seconds => "_seconds",
                 Unit::Timestamp => "_timestamp_seconds",
                 Unit::Info => "_info",
+                Unit::Ratio => "_ratio",
+                Unit::Blocks => "_blocks",
+                Unit::Leaves => "_leaves",
             };
             assert!(name.ends_with(suffix), "{name} lacks {suffix}");
             assert!(definition.help.ends_with('.') && definition.help.len() > 20, "{name} has no help");

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use anchor::Hash;
 use anchor::commitment::MapSecret;
+use anchor::record::Attestation;
+use anchor::transaction::{AgreementStatement, InventoryStatement, PolicySetStatement};
 use anyhow::{Context as _, Result, bail, ensure};
 use model::{Agreement, Inventory};
 use policies::PolicySet;
@@ -27,6 +29,29 @@ pub struct InForce {
     pub inventory_root: Hash,
     /// Hash over the collection profiles that the inventory names.
     pub profile: Hash,
+}
+
+/// What an attestation pins, as far as it can be had.
+#[derive(Debug)]
+pub(crate) enum Pinned {
+    Ready(Box<InForce>),
+    /// A body that is not here yet.
+    Missing(Hash),
+    /// It names what the chain does not have so.
+    Wrong(String),
+}
+
+struct Named {
+    agreement: AgreementStatement,
+    policies: PolicySetStatement,
+    inventory: InventoryStatement,
+}
+
+fn load(body: &PolicyBody, statement: &PolicySetStatement) -> Result<PolicySet> {
+    PolicySet::load(&body.pairs()).map_err(|faults| {
+        let first = faults.first().map(ToString::to_string).unwrap_or_default();
+        anyhow::anyhow!("policy set {} v{} does not load: {first}", statement.id, statement.version)
+    })
 }
 
 impl InForce {
@@ -61,14 +86,8 @@ impl App {
         };
         let body: Agreement = self.read_body(&agreement.body, "agreement").await?;
         let policy_body: PolicyBody = self.read_body(&policy.body, "policy set").await?;
-        let policies = PolicySet::load(&policy_body.pairs()).map_err(|faults| {
-            let first = faults.first().map(ToString::to_string).unwrap_or_default();
-            anyhow::anyhow!("policy set {} v{} does not load: {first}", policy.id, policy.version)
-        })?;
-        let hash = self.inventory_body(&inventory.root).await?;
-        let hash =
-            hash.with_context(|| format!("the body of inventory v{} is not here", inventory.version))?;
-        let stations: Inventory = self.read_body(&hash, "inventory").await?;
+        let policies = load(&policy_body, &policy)?;
+        let stations = self.inventory(&inventory).await?;
         let profile = self.profile_hash(&stations)?;
         Ok(InForce {
             map_secret: statements::map_secret(&body)?,
@@ -82,6 +101,84 @@ impl App {
             inventory_root: inventory.root,
             profile,
         })
+    }
+
+    /// What a round was judged by, as its attestation pins it and the chain has it in force.
+    pub(crate) async fn pinned(&self, attestation: &Attestation) -> Result<Pinned> {
+        let pins = match self.named(attestation) {
+            Ok(pins) => pins,
+            Err(why) => return Ok(Pinned::Wrong(why)),
+        };
+        for body in [&pins.agreement.body, &pins.policies.body, &pins.inventory.body] {
+            if !self.store.has_body(body).await? {
+                return Ok(Pinned::Missing(*body));
+            }
+        }
+        let agreement: Agreement = self.read_body(&pins.agreement.body, "agreement").await?;
+        let policy_body: PolicyBody = self.read_body(&pins.policies.body, "policy set").await?;
+        let policies = load(&policy_body, &pins.policies)?;
+        Ok(Pinned::Ready(Box::new(InForce {
+            map_secret: statements::map_secret(&agreement)?,
+            agreement,
+            agreement_body: pins.agreement.body,
+            policies: Arc::new(policies),
+            policy_id: pins.policies.id,
+            policy_version: pins.policies.version,
+            policy_body: pins.policies.body,
+            inventory_root: pins.inventory.root,
+            inventory: self.inventory(&pins.inventory).await?,
+            profile: attestation.profile,
+        })))
+    }
+
+    /// The registrations that an attestation pins, or how they are not those of the chain.
+    fn named(&self, attestation: &Attestation) -> Result<Named, String> {
+        let contract = self.ledger.contract().read();
+        let (agreement, policies, inventory) =
+            (&attestation.agreement, &attestation.policy_set, &attestation.inventory);
+        let pins = Named {
+            agreement: contract
+                .agreement(&agreement.id, agreement.version)
+                .map(|found| found.statement)
+                .filter(|statement| statement.body == agreement.body)
+                .ok_or_else(|| format!("agreement {} v{}", agreement.id, agreement.version))?,
+            policies: contract
+                .policy_set(&policies.id, policies.version)
+                .map(|found| found.statement)
+                .filter(|statement| statement.body == policies.body && statement.agreement == agreement.id)
+                .ok_or_else(|| format!("policy set {} v{}", policies.id, policies.version))?,
+            inventory: contract
+                .inventory(&agreement.id, &attestation.origin, inventory.version)
+                .map(|found| found.statement)
+                .filter(|statement| (statement.root, statement.count) == (inventory.root, inventory.count))
+                .ok_or_else(|| format!("inventory v{}", inventory.version))?,
+        };
+        let opening = contract.round(&attestation.origin, attestation.round).map(|state| state.opening);
+        if let (Some(opening), Some(height)) = (opening, attestation.opened) {
+            let opened = &opening.statement;
+            let same = opening.at.height == height
+                && (&opened.agreement, opened.agreement_version) == (&agreement.id, agreement.version)
+                && (&opened.policy_set, opened.policy_set_version) == (&policies.id, policies.version)
+                && (opened.inventory_version, opened.profile) == (inventory.version, attestation.profile);
+            if !same {
+                return Err("what was not pinned at the round's opening".to_owned());
+            }
+        } else if attestation.opened.is_some() {
+            return Err("an opening that the chain does not know".to_owned());
+        }
+        Ok(pins)
+    }
+
+    /// A registered inventory's body. Its root must be the one registered, under a secret of the agreement: root and
+    /// body are approved together, but nothing on chain says that they agree.
+    pub async fn inventory(&self, statement: &InventoryStatement) -> Result<Inventory> {
+        let inventory: Inventory = self.read_body(&statement.body, "inventory").await?;
+        for (_, secret) in self.map_secrets(&statement.agreement).await? {
+            if statements::inventory_root(&inventory, &secret)? == statement.root {
+                return Ok(inventory);
+            }
+        }
+        bail!("inventory v{} was registered with another root than its body has", statement.version)
     }
 
     /// A body that the chain names by hash, read into `T`.

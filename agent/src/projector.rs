@@ -119,6 +119,8 @@ fn events(contract: &Contract, height: u64, id: anchor::Hash, member: &str, acti
                 .into_iter()
                 .collect()
         }
+        // The contract's own state is small and tells all of them.
+        Action::Dispute(_) | Action::Respond(_) | Action::Resolve(_) | Action::Evidence(_) => vec![],
     }
 }
 
@@ -143,7 +145,7 @@ fn registration(contract: &Contract, member: &str, action: &Action) -> Option<Re
         }
         Action::RegisterInventory(s) => {
             let subject = Subject { kind: SubjectKind::Inventory, id: inventory_id(s), version: s.version };
-            (subject, None, s.agreement.clone(), 0, None)
+            (subject, Some(s.body), s.agreement.clone(), 0, None)
         }
         Action::Propose(s) => {
             let subject = Subject { kind: SubjectKind::Change, id: s.id.clone(), version: 1 };

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::api::ApiError;
 use crate::app::App;
-use crate::{api, round, web};
+use crate::{api, peer, round, web};
 
 /// How long open connections may take to end once the agent is told to.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -29,6 +29,8 @@ pub async fn serve(app: Arc<App>) -> Result<()> {
         api::router(app.clone()).merge(api::read::read_api(app.clone())).merge(web::router(app.clone()));
     let router =
         if address.ip().is_loopback() { router.layer(middleware::from_fn(only_local_names)) } else { router };
+    let listening = peer::bind(&app).await?;
+    let peers = tokio::spawn(peer::run(app.clone(), listening));
     let schedule = tokio::spawn(schedule(app.clone()));
     let recovery = tokio::spawn(recover(app.clone()));
     let follower = tokio::spawn(follow(app.clone()));
@@ -47,6 +49,7 @@ pub async fn serve(app: Arc<App>) -> Result<()> {
         // Whoever holds a request half sent does not hold the agent.
         () = drained => tracing::warn!("Closing connections that did not end by themselves"),
     }
+    peers.abort();
     schedule.abort();
     recovery.abort();
     follower.abort();
@@ -86,6 +89,10 @@ async fn recover(app: Arc<App>) {
 async fn schedule(app: Arc<App>) {
     let minutes = app.config.collection.every_minutes;
     if minutes == 0 {
+        return;
+    }
+    if !app.is_operator() {
+        tracing::warn!("No rounds are scheduled: {}", round::NO_ROUNDS);
         return;
     }
     let mut ticks = tokio::time::interval(Duration::from_secs(u64::from(minutes) * 60));

@@ -142,14 +142,16 @@ pub fn inventory(inventory: &Inventory, agreement: &Agreement) -> Result<(Invent
             );
         }
     }
+    let body = canonical(inventory)?;
     let statement = InventoryStatement {
         agreement: inventory.agreement.clone(),
         origin: inventory.origin.clone(),
         version: inventory.version,
         root: inventory_root(inventory, &map_secret(agreement)?)?,
         count: inventory.stations.len() as u64,
+        body: Hash::of(&body),
     };
-    Ok((statement, canonical(inventory)?))
+    Ok((statement, body))
 }
 
 /// The secret with which the agreement's parties name map entries.

@@ -21,7 +21,7 @@ use crate::header::{Block, Header, Receipt};
 use crate::json::{self, JsonError};
 use crate::map::MapProof;
 use crate::proof::TlogProof;
-use crate::record::{Attestation, Envelope, Record, format_line};
+use crate::record::{Attestation, Envelope, JudgementRecord, Record, format_line};
 use crate::tree::{SidedNode, Tree, sided_path};
 
 /// Longest bundle that is read or written, in bytes.
@@ -30,7 +30,7 @@ pub const MAX_BUNDLE_BYTES: usize = 16 * 1024 * 1024;
 format_line!(
     /// Version line of a bundle.
     BundleFormat,
-    "ranproof/bundle/1"
+    "ranproof/bundle/2"
 );
 
 /// Evidence for one claim.
@@ -51,7 +51,18 @@ pub struct Bundle {
     pub before: Option<Observation>,
     /// What the round that first saw the new values attested of them.
     pub after: Option<Observation>,
+    /// What other members' agents judged of the same: of the violation, or of the round. Sorted by judge, each once.
+    pub judgements: Vec<JudgementEvidence>,
     pub chain: ChainEvidence,
+}
+
+/// A second judgement, disclosed, and that it stands in its judge's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JudgementEvidence {
+    pub record: JudgementRecord,
+    /// C2SP `tlog-proof` of the record's leaf in the log of `record.judge`, with checkpoint and cosignatures.
+    pub proof: String,
 }
 
 /// What a bundle is about.
@@ -162,6 +173,7 @@ pub struct BlockEvidence {
 /// | `propose` | a change that claims a request; a violation that considered one, if all its approvals are there | the request's proposal |
 /// | `register-agreement`, `register-policy-set`, `register-inventory` | all | the versions pinned by `open` |
 /// | `approve` | each of the last four | one for each required member |
+/// | `anchor-judgement` | each of `judgements` | `AnchorCheckpoint` with exactly the checkpoint of its `proof` (without cosignatures) |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -175,6 +187,7 @@ pub enum Role {
     RegisterAgreement,
     RegisterPolicySet,
     RegisterInventory,
+    AnchorJudgement,
 }
 
 impl Role {
@@ -190,6 +203,7 @@ impl Role {
             Role::RegisterAgreement => "register-agreement",
             Role::RegisterPolicySet => "register-policy-set",
             Role::RegisterInventory => "register-inventory",
+            Role::AnchorJudgement => "anchor-judgement",
         }
     }
 }
@@ -238,6 +252,7 @@ pub struct BundleParts {
     pub request: Option<Value>,
     pub before: Option<Observation>,
     pub after: Option<Observation>,
+    pub judgements: Vec<JudgementEvidence>,
     pub blocks: Vec<BlockEvidence>,
     pub transactions: Vec<TransactionEvidence>,
     pub standing: Option<StandingEvidence>,
@@ -260,6 +275,8 @@ impl Bundle {
                 o
             })
         };
+        let mut judgements = parts.judgements;
+        judgements.sort_by(|a, b| a.record.judge.cmp(&b.record.judge));
         Bundle {
             format: BundleFormat,
             subject: parts.subject,
@@ -269,6 +286,7 @@ impl Bundle {
             request: parts.request,
             before: sorted(parts.before),
             after: sorted(parts.after),
+            judgements,
             chain: ChainEvidence {
                 blocks: blocks.into_iter().map(|(_, b)| b).collect(),
                 transactions,
@@ -292,6 +310,9 @@ impl Bundle {
         let chain = &bundle.chain;
         if !chain.transactions.is_sorted_by(|a, b| a.order() < b.order()) {
             return Err(BundleError::Unordered("transactions"));
+        }
+        if !bundle.judgements.is_sorted_by(|a, b| a.record.judge < b.record.judge) {
+            return Err(BundleError::Unordered("judgements"));
         }
         for observation in [&bundle.before, &bundle.after].into_iter().flatten() {
             if !observation.values.is_sorted_by(|a, b| a.order() < b.order()) {

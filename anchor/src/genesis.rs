@@ -8,7 +8,7 @@ use crate::hash::Hash;
 use crate::key::PublicKey;
 use crate::transaction::MemberId;
 
-const GENESIS_DOMAIN: &[u8] = b"ranproof/genesis/1\n";
+const GENESIS_DOMAIN: &[u8] = b"ranproof/genesis/2\n";
 
 /// What a member is to the federation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -29,17 +29,21 @@ pub struct Member {
     pub id: MemberId,
     pub name: String,
     pub role: MemberRole,
-    /// Signs `OpenRound`, `AttestRound`, `AnchorCheckpoint` and the member's checkpoints.
+    /// Signs `OpenRound`, `AttestRound`, `AnchorCheckpoint`, `Dispute`, `Evidence` and the member's checkpoints.
     pub log_key: PublicKey,
-    /// Signs `Register*`, `Propose`, `Approve`, `Withdraw`. Held by people.
+    /// Signs `Register*`, `Propose`, `Approve`, `Withdraw`, `Respond`, `Resolve`. Held by people.
     pub approval_key: PublicKey,
+    /// Cosigns the checkpoints of other members' logs, and no transaction.
+    pub cosigner_key: PublicKey,
+    /// SHA-256 of the DER certificate by which other members' agents know this member's.
+    pub tls: Hash,
 }
 
 /// The first state of a chain. All nodes and verifiers of a chain hold the same file.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Genesis {
-    /// `ranproof/genesis/1`.
+    /// `ranproof/genesis/2`.
     pub format: String,
     pub chain_id: String,
     /// Milliseconds since 1970 UTC.
@@ -50,7 +54,7 @@ pub struct Genesis {
 }
 
 impl Genesis {
-    pub const FORMAT: &'static str = "ranproof/genesis/1";
+    pub const FORMAT: &'static str = "ranproof/genesis/2";
 
     pub fn hash(&self) -> Hash {
         let encoded = borsh::to_vec(self).expect("writing to memory does not fail");
@@ -65,7 +69,8 @@ impl Genesis {
         self.members.iter().find(|m| m.id == id)
     }
 
-    /// The name in the checkpoints of a member's log: `<chain id>/<member id>`.
+    /// The name in the checkpoints of a member's log, `<chain id>/<member id>`; also the name of its cosigner, whose
+    /// key id differs by the algorithm.
     pub fn origin(&self, member: &str) -> String {
         format!("{}/{member}", self.chain_id)
     }

@@ -10,6 +10,10 @@ use serde_json::Value;
 use crate::commitment::Nonce;
 use crate::hash::Hash;
 use crate::json::{self, JsonError};
+pub use crate::judgement::{
+    JudgedViolation, JudgementCounts, JudgementEnvelope, JudgementLeafFormat, JudgementRecord,
+    JudgementRecordFormat, JudgementVerdict,
+};
 use crate::transaction::MemberId;
 use crate::tree;
 
@@ -29,20 +33,20 @@ macro_rules! format_line {
             pub const TEXT: &'static str = $text;
         }
 
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str($text)
             }
         }
 
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
                 if text == $text {
                     return Ok($type);
                 }
                 let found: String = text.chars().take(60).collect();
-                Err(D::Error::custom(format_args!("format is `{found}`, this version reads `{}`", $text)))
+                Err(serde::de::Error::custom(format_args!("format is `{found}`, this version reads `{}`", $text)))
             }
         }
     };
@@ -63,6 +67,8 @@ pub enum Envelope {
     Violation(ViolationEnvelope),
     /// A round's attestation, whole.
     Round(Box<Attestation>),
+    /// A second judgement of another member's round.
+    Judgement(JudgementEnvelope),
 }
 
 /// Leaf of an executed change.
@@ -198,22 +204,27 @@ impl Envelope {
             Envelope::Change(leaf) => &leaf.chain,
             Envelope::Violation(leaf) => &leaf.chain,
             Envelope::Round(attestation) => &attestation.chain,
+            Envelope::Judgement(leaf) => &leaf.chain,
         }
     }
 
+    /// In whose log it stands.
     pub fn origin(&self) -> &str {
         match self {
             Envelope::Change(leaf) => &leaf.origin,
             Envelope::Violation(leaf) => &leaf.origin,
             Envelope::Round(attestation) => &attestation.origin,
+            Envelope::Judgement(leaf) => &leaf.origin,
         }
     }
 
+    /// The round it tells of; for a second judgement one of the judged origin.
     pub fn round(&self) -> u64 {
         match self {
             Envelope::Change(leaf) => leaf.round,
             Envelope::Violation(leaf) => leaf.round,
             Envelope::Round(attestation) => attestation.round,
+            Envelope::Judgement(leaf) => leaf.round,
         }
     }
 }
@@ -224,6 +235,7 @@ impl Serialize for Envelope {
             Envelope::Change(leaf) => leaf.serialize(serializer),
             Envelope::Violation(leaf) => leaf.serialize(serializer),
             Envelope::Round(attestation) => attestation.serialize(serializer),
+            Envelope::Judgement(leaf) => leaf.serialize(serializer),
         }
     }
 }
@@ -235,6 +247,7 @@ impl<'de> Deserialize<'de> for Envelope {
             ChangeLeafFormat::TEXT => content(value).map(Envelope::Change),
             ViolationLeafFormat::TEXT => content(value).map(Envelope::Violation),
             AttestationFormat::TEXT => content(value).map(Envelope::Round),
+            JudgementLeafFormat::TEXT => content(value).map(Envelope::Judgement),
             _ => Err(D::Error::custom(format_args!("`{format}` is not a leaf format of this version"))),
         }
     }
@@ -245,6 +258,7 @@ impl<'de> Deserialize<'de> for Envelope {
 pub enum Record {
     Change(Box<ChangeRecord>),
     Violation(Box<ViolationRecord>),
+    Judgement(Box<JudgementRecord>),
 }
 
 /// What a judge said of a difference: the names of `model`'s authorisations.
@@ -396,21 +410,25 @@ impl Record {
         match self {
             Record::Change(record) => &record.id,
             Record::Violation(record) => &record.id,
+            Record::Judgement(record) => &record.id,
         }
     }
 
+    /// In whose log the leaf stands that commits to it: for a judgement the judge's.
     pub fn origin(&self) -> &str {
         match self {
             Record::Change(record) => &record.origin,
             Record::Violation(record) => &record.origin,
+            Record::Judgement(record) => &record.judge,
         }
     }
 
-    /// The round that first saw what the record tells.
+    /// The round that first saw what the record tells, or the one that was judged.
     pub fn round(&self) -> u64 {
         match self {
             Record::Change(record) => record.round,
             Record::Violation(record) => record.first_seen.round,
+            Record::Judgement(record) => record.round,
         }
     }
 
@@ -427,6 +445,10 @@ impl Record {
                 let format = ViolationLeafFormat;
                 Envelope::Violation(ViolationEnvelope { format, chain, origin, round, id, commitment })
             }
+            Record::Judgement(_) => {
+                let format = JudgementLeafFormat;
+                Envelope::Judgement(JudgementEnvelope { format, chain, origin, round, id, commitment })
+            }
         })
     }
 }
@@ -436,6 +458,7 @@ impl Serialize for Record {
         match self {
             Record::Change(record) => record.serialize(serializer),
             Record::Violation(record) => record.serialize(serializer),
+            Record::Judgement(record) => record.serialize(serializer),
         }
     }
 }
@@ -446,6 +469,7 @@ impl<'de> Deserialize<'de> for Record {
         match format.as_str() {
             ChangeRecordFormat::TEXT => content(value).map(Record::Change),
             ViolationRecordFormat::TEXT => content(value).map(Record::Violation),
+            JudgementRecordFormat::TEXT => content(value).map(Record::Judgement),
             _ => Err(D::Error::custom(format_args!("`{format}` is not a record format of this version"))),
         }
     }

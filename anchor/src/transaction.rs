@@ -5,11 +5,14 @@ use std::fmt;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
+pub use crate::dispute::{
+    DisputeKind, DisputeOutcome, DisputeStatement, EvidenceStatement, ResolveStatement, RespondStatement,
+};
 use crate::hash::Hash;
 use crate::key::{PublicKey, Signature, SigningKey};
 
 /// The first bytes of what is signed; a change of the encoding changes this line.
-pub const TRANSACTION_DOMAIN: &[u8] = b"ranproof/transaction/1\n";
+pub const TRANSACTION_DOMAIN: &[u8] = b"ranproof/transaction/2\n";
 
 /// Upper bound of an encoded signed transaction, in bytes. Larger ones are refused before decoding.
 pub const MAX_TRANSACTION_BYTES: usize = 64 * 1024;
@@ -107,6 +110,10 @@ pub enum Action {
     OpenRound(OpenRoundStatement),
     AttestRound(AttestRoundStatement),
     AnchorCheckpoint(AnchorCheckpointStatement),
+    Dispute(DisputeStatement),
+    Respond(RespondStatement),
+    Resolve(ResolveStatement),
+    Evidence(EvidenceStatement),
 }
 
 impl Action {
@@ -121,6 +128,10 @@ impl Action {
             Action::OpenRound(_) => "OpenRound",
             Action::AttestRound(_) => "AttestRound",
             Action::AnchorCheckpoint(_) => "AnchorCheckpoint",
+            Action::Dispute(_) => "Dispute",
+            Action::Respond(_) => "Respond",
+            Action::Resolve(_) => "Resolve",
+            Action::Evidence(_) => "Evidence",
         }
     }
 }
@@ -162,6 +173,8 @@ pub struct InventoryStatement {
     pub root: Hash,
     /// Number of stations.
     pub count: u64,
+    /// SHA-256 of the inventory's canonical JSON body.
+    pub body: Hash,
 }
 
 #[derive(

@@ -96,6 +96,11 @@ impl Tree {
         index
     }
 
+    /// Root over the leaves `index * 2^level .. (index + 1) * 2^level`; `None` unless the tree has all of them.
+    pub fn node(&self, level: u32, index: u64) -> Option<Hash> {
+        self.levels.get(usize::try_from(level).ok()?)?.get(usize::try_from(index).ok()?).copied()
+    }
+
     /// Root of the present tree.
     pub fn root(&self) -> Hash {
         self.root_at(self.size()).expect("the tree has its own size")

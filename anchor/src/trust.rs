@@ -48,7 +48,7 @@ pub struct TrustFile {
     /// values stays incomplete: only the secret tells under which map key an attribute's value stands.
     #[serde(default)]
     pub map_secrets: Vec<TrustedMapSecret>,
-    /// Whose cosignatures a claim needs.
+    /// Whose cosignatures and second judgements a claim needs.
     #[serde(default)]
     pub require: Requirements,
 }
@@ -91,7 +91,8 @@ pub struct TrustedMapSecret {
     pub secret: MapSecret,
 }
 
-/// For each kind of claim the members whose cosignature it needs.
+/// For each kind of claim the members whose cosignature it needs, and whose second judgement a violation needs. A
+/// claim's own origin is left out: the accused's signature proves nothing, and its silence blocks nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Requirements {
@@ -101,6 +102,8 @@ pub struct Requirements {
     pub violation: Vec<MemberId>,
     #[serde(default)]
     pub round: Vec<MemberId>,
+    #[serde(default)]
+    pub judgement: Vec<MemberId>,
 }
 
 /// Why a trust file cannot be used.
@@ -119,13 +122,18 @@ pub enum TrustError {
 impl TrustFile {
     pub const FORMAT: &'static str = "ranproof/trust/1";
 
-    /// A trust file for `genesis` that requires nobody's cosignature. The caller adds cosigners,
-    /// requirements and agreements.
+    /// A trust file for `genesis` that knows every member's log, cosigner and approval key and requires nobody's
+    /// cosignature. The caller adds requirements and agreements.
     pub fn from_genesis(genesis: &Genesis) -> TrustFile {
         let origins = genesis.members.iter().map(|member| TrustedOrigin {
             origin: genesis.origin(&member.id),
             member: member.id.clone(),
             log_key: member.log_key,
+        });
+        let cosigners = genesis.members.iter().map(|member| TrustedCosigner {
+            name: genesis.origin(&member.id),
+            member: member.id.clone(),
+            key: member.cosigner_key,
         });
         TrustFile {
             format: Self::FORMAT.to_owned(),
@@ -133,7 +141,7 @@ impl TrustFile {
             genesis: genesis.hash(),
             validators: genesis.validators.clone(),
             origins: origins.collect(),
-            cosigners: vec![],
+            cosigners: cosigners.collect(),
             approval_keys: genesis.members.iter().map(|m| (m.id.clone(), m.approval_key)).collect(),
             agreements: vec![],
             map_secrets: vec![],
@@ -173,6 +181,12 @@ impl TrustFile {
             if !self.cosigners.iter().any(|c| c.member == *member) {
                 let what = format!("the cosignature of `{member}` is required but it has no cosigner");
                 return Err(fault(what, "add it to `cosigners`, or take it out of `require`"));
+            }
+        }
+        for member in &self.require.judgement {
+            if !self.origins.iter().any(|o| o.member == *member) {
+                let what = format!("the judgement of `{member}` is required but its log is not known");
+                return Err(fault(what, "add it to `origins`, or take it out of `require`"));
             }
         }
         Ok(())
@@ -239,6 +253,11 @@ impl Trust {
     /// Cosigner keys with the members they belong to.
     pub fn cosigners(&self) -> &[(MemberId, NoteKey)] {
         &self.cosigners
+    }
+
+    /// Of `members` (one list of `require`) those whom a claim of `origin` still needs: all but itself.
+    pub fn required<'a>(&self, members: &'a [MemberId], origin: &str) -> Vec<&'a MemberId> {
+        members.iter().filter(|member| *member != origin).collect()
     }
 
     /// The agreements that claims may rest on; `None` if the file names none.
@@ -353,6 +372,7 @@ mod tests {
         assert!(faulty(|f| f.validators[0].power = 0).contains("without power"));
         assert!(faulty(|f| f.validators.push(f.validators[0].clone())).contains("twice"));
         assert!(faulty(|f| f.require.round.push("tower".into())).contains("`tower`"));
+        assert!(faulty(|f| f.require.judgement.push("unicom".into())).contains("log is not known"));
         assert!(faulty(|f| f.cosigners[0].name = "a b".into()).contains("key name"));
         assert!(faulty(|f| f.origins[0].origin = "a b".into()).contains("key name"));
     }

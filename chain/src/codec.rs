@@ -4,7 +4,7 @@
 use std::io::{Error, ErrorKind};
 
 use arc_malachitebft_app::consensus::{LivenessMsg, ProposedValue, SignedConsensusMsg};
-use arc_malachitebft_app::streaming::StreamMessage;
+use arc_malachitebft_app::streaming::{StreamContent, StreamMessage};
 use arc_malachitebft_app::types::codec::{Codec, HasEncodedLen};
 use arc_malachitebft_core_types::{
     CommitCertificate, ExtendedCommitCertificate, PolkaCertificate, ValidatorProof, VoteExtensions,
@@ -12,11 +12,16 @@ use arc_malachitebft_core_types::{
 use arc_malachitebft_sync as sync;
 use borsh::{BorshDeserialize, BorshSerialize};
 use bytes::Bytes;
+use tokio::sync::mpsc;
 
-use crate::context::{Ctx, Height, Part};
+use crate::context::{Ctx, Height, Memory, Part};
 
-#[derive(Debug, Copy, Clone)]
-pub(crate) struct BorshCodec;
+/// The network's codec has a tap: what nodes ask each other reaches the application as soon as it is read, even while
+/// the engine still waits to be told its first height and keeps everything else back.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BorshCodec {
+    pub tap: Option<mpsc::Sender<Memory>>,
+}
 
 fn encode(message: &impl BorshSerialize) -> Result<Bytes, Error> {
     borsh::to_vec(message).map(Into::into)
@@ -55,7 +60,24 @@ macro_rules! plain {
         }
     )+};
 }
-plain!(Part, StreamMessage<Part>, PolkaCertificate<Ctx>, sync::Status<Ctx>, sync::Request<Ctx>);
+plain!(Part, PolkaCertificate<Ctx>, sync::Status<Ctx>, sync::Request<Ctx>);
+
+impl Codec<StreamMessage<Part>> for BorshCodec {
+    type Error = Error;
+
+    fn decode(&self, bytes: Bytes) -> Result<StreamMessage<Part>, Error> {
+        let message: StreamMessage<Part> = decode(&bytes)?;
+        if let (Some(tap), StreamContent::Data(Part::Memory(memory))) = (&self.tap, &message.content) {
+            // Full: somebody floods, and whoever asks in earnest asks again.
+            let _ = tap.try_send(memory.clone());
+        }
+        Ok(message)
+    }
+
+    fn encode(&self, message: &StreamMessage<Part>) -> Result<Bytes, Error> {
+        encode(message)
+    }
+}
 
 impl Codec<SignedConsensusMsg<Ctx>> for BorshCodec {
     type Error = Error;

@@ -1,5 +1,6 @@
 //! The consensus engine's type parameters, as thin wrappers over `anchor`'s types.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -228,23 +229,64 @@ pub(crate) struct ProposalInit {
     pub value: BlockId,
 }
 
-/// One message of the proposal channel. Transactions are gossiped over the same channel, as streams of one
-/// part, so that there is one peer-to-peer network and one list of peers.
+/// One message of the proposal channel. Transactions and what nodes ask each other travel over the same channel, as
+/// streams of one part, so that there is one peer-to-peer network and one list of peers.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(crate) enum Part {
     Init(ProposalInit),
     Data(Vec<u8>),
     Fin(anchor::Signature),
-    Transaction(Vec<u8>),
+    Transactions(Vec<Vec<u8>>),
+    Memory(Memory),
+}
+
+/// The newest vote known of each validator, by address. Any newer one than a node remembers of its own proves to it
+/// that it has forgotten some.
+pub(crate) type Voters = BTreeMap<anchor::key::Address, KnownVote>;
+
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct KnownVote {
+    pub vote: Vote,
+    pub signature: anchor::Signature,
+}
+
+impl KnownVote {
+    pub fn when(&self) -> (Height, Round) {
+        (self.vote.height, self.vote.round)
+    }
+}
+
+/// How a node that starts learns whether it has voted more than it remembers.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) enum Memory {
+    Question(Question),
+    Answer(Box<Answer>),
+}
+
+/// Asks every validator for the newest vote of the asker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct Question {
+    /// Drawn for this start, so that no older answer fits.
+    pub nonce: [u8; 16],
+    pub asker: Address,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct Answer {
+    pub question: Question,
+    pub validator: Address,
+    /// The asker's own vote, with its own signature: nobody can talk a node out of voting with a lie.
+    pub newest: Option<KnownVote>,
+    pub signature: anchor::Signature,
 }
 
 impl core::ProposalPart<Ctx> for Part {
     fn is_first(&self) -> bool {
-        matches!(self, Part::Init(_) | Part::Transaction(_))
+        matches!(self, Part::Init(_) | Part::Transactions(_) | Part::Memory(_))
     }
 
     fn is_last(&self) -> bool {
-        matches!(self, Part::Fin(_) | Part::Transaction(_))
+        matches!(self, Part::Fin(_) | Part::Transactions(_) | Part::Memory(_))
     }
 }
 

@@ -1,53 +1,88 @@
-//! Answers the consensus engine: one loop, on one thread, that owns the state machine. Every message of the
-//! engine gets its answer ([`crate::proposing`] has those about proposals); a failure that makes an honest answer impossible ends the loop, and the node.
+//! What the node's thread owns: the state machine, the store, the ways to the engine and the peers, and whether it may
+//! sign. [`crate::answering`] is its loop. A failure that makes an honest answer impossible ends the loop, and the node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anchor::Hash;
-use arc_malachitebft_app::consensus::VoteExtensionError;
+use anchor::{Hash, ValidatorSet};
 use arc_malachitebft_app::engine::host::Next;
-use arc_malachitebft_app_channel::{AppMsg, NetworkMsg, Reply};
+use arc_malachitebft_app_channel::{NetworkMsg, Reply};
 use arc_malachitebft_core_types::{CommitCertificate, HeightParams};
-use arc_malachitebft_sync::RawDecidedValue;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
-use crate::codec;
-use crate::config::{Clock, MAX_BLOCK_TRANSACTIONS, MAX_TRANSACTION_BYTES, NodeConfig};
-use crate::context::{Address, Ctx, Height};
+use crate::config::{Clock, NodeConfig};
+use crate::context::{Address, Ctx, Memory, Voters};
 use crate::engine;
 use crate::executor::{Executed, Executor, Inconsistent};
-use crate::ledger::{Command, Life, SubmitError, Tip, lock};
-use crate::mempool::{Full, Mempool};
-use crate::proposals::{self, Assembler};
+use crate::gossip::{Listed, Meter, Outbox};
+use crate::gossiping::Overdue;
+use crate::home;
+use crate::joining::Asking;
+use crate::ledger::{Tip, lock};
+use crate::mempool::Mempool;
+use crate::proposals::Assembler;
 use crate::signing::{Keyholder, Scheme};
+use crate::status::{Board, LastBlock, Standing};
 use crate::store::{Commit, Store, StoreError};
-
-/// Most bytes of waiting transactions that are gossiped again when a round has failed.
-const MAX_REGOSSIP_BYTES: usize = 1 << 20;
-/// Most bytes of blocks in one answer to a peer that syncs.
-const MAX_SYNC_BYTES: usize = 8 << 20;
+use crate::watching::Watcher;
 
 pub(crate) struct Driver {
     pub executor: Executor,
     pub store: Arc<Store>,
     pub mempool: Arc<Mutex<Mempool>>,
+    pub board: Arc<Mutex<Board>>,
     pub tip: watch::Sender<Tip>,
-    pub network: mpsc::Sender<NetworkMsg<Ctx>>,
-    pub peers_height: watch::Receiver<u64>,
+    /// For those who check votes beside the engine.
+    pub validators: watch::Sender<ValidatorSet>,
+    pub lines: Lines,
     pub scheme: Scheme,
     pub keyholder: Keyholder,
     pub address: Address,
     pub settings: Settings,
+    pub standing: Standing,
     pub work: Work,
+    pub asking: Option<Asking>,
+    /// The newest vote of each validator, as stored.
+    pub voters: Voters,
+    /// When another node's question was answered last.
+    pub answered: Option<Instant>,
+    pub listed: Listed,
+    pub meter: Meter,
+    pub outbox: Outbox,
+    pub overdue: Overdue,
+    /// Set when this engine has done its part.
+    pub turn: Option<Turn>,
+}
+
+/// The ways to and from one run of the engine.
+pub(crate) struct Lines {
+    pub network: mpsc::Sender<NetworkMsg<Ctx>>,
+    pub peers_height: watch::Receiver<u64>,
+    pub memory: mpsc::Receiver<Memory>,
+}
+
+impl Lines {
+    /// To and from nobody.
+    fn cut() -> Self {
+        Lines { network: mpsc::channel(1).0, peers_height: watch::channel(0).1, memory: mpsc::channel(1).1 }
+    }
+}
+
+/// What comes after a run of the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The node ends, for this reason.
+    End(Arc<str>),
+    /// Another run, with or without a signer: that cannot change within one.
+    Again,
 }
 
 #[derive(Debug)]
 pub(crate) struct Settings {
-    heartbeat: Duration,
+    pub heartbeat: Duration,
     /// Δ in milliseconds.
     pub max_clock_difference: u64,
     propose_timeout: Duration,
@@ -57,14 +92,18 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub fn new(config: &NodeConfig, abstains_since: Option<u64>) -> Self {
+    pub fn abstain_since(&mut self, time: u64) {
+        self.abstains_since = Some(time);
+    }
+
+    pub fn new(config: &NodeConfig) -> Self {
         Settings {
             heartbeat: config.heartbeat,
             max_clock_difference: u64::try_from(config.max_clock_difference.as_millis()).unwrap_or(u64::MAX),
             propose_timeout: config.propose_timeout,
             clock: config.clock.clone(),
             has_peers: !config.peers.is_empty(),
-            abstains_since,
+            abstains_since: None,
         }
     }
 }
@@ -77,15 +116,17 @@ pub(crate) struct Work {
     /// Values that the engine has been told of since it started this height.
     pub told: BTreeSet<Hash>,
     pub round: u32,
+    /// Blocks that peers served for this height, to catch up.
+    pub served: BTreeSet<Hash>,
     /// The last block came by value sync: peers are ahead, so there is no time to idle.
     pub synced: bool,
-    held: Option<Held>,
+    pub held: Option<Held>,
 }
 
 /// The next height, not begun because there is nothing to put into a block.
-struct Held {
-    reply: Reply<Next<Ctx>>,
-    until: Instant,
+pub(crate) struct Held {
+    pub reply: Reply<Next<Ctx>>,
+    pub until: Instant,
 }
 
 /// Why the node cannot go on.
@@ -104,160 +145,102 @@ pub(crate) enum Fatal {
 }
 
 impl Driver {
-    /// Runs until told to stop or until it cannot go on, and returns why it ended.
-    pub async fn run(
-        &mut self,
-        first: AppMsg<Ctx>,
-        mut engine: mpsc::Receiver<AppMsg<Ctx>>,
-        mut commands: mpsc::Receiver<Command>,
-        life: &watch::Sender<Life>,
-    ) -> Arc<str> {
-        let ended = match self.answer(first).await {
-            Ok(()) => self.serve(&mut engine, &mut commands).await,
-            Err(fatal) => Err(fatal),
-        };
-        let why: Arc<str> = match ended {
-            Ok(()) => "it was told to".into(),
-            Err(fatal) => {
-                error!("The chain node cannot go on: {fatal}");
-                fatal.to_string().into()
-            }
-        };
-        // Before the channels close, so that whoever finds them closed reads the reason.
-        life.send_replace(Life::Stopping(why.clone()));
-        why
+    pub fn new(
+        config: &NodeConfig,
+        executor: Executor,
+        store: Arc<Store>,
+        (mempool, board): (Arc<Mutex<Mempool>>, Arc<Mutex<Board>>),
+        tip: watch::Sender<Tip>,
+    ) -> Result<Driver, StoreError> {
+        let scheme = Scheme::new(&config.genesis.chain_id);
+        tip.send_replace(*executor.tip());
+        lock(&board).last = store.final_block(executor.tip().height)?.map(|found| {
+            let header = &found.block.header;
+            let set = (header.valset == header.next_valset).then(|| executor.validators());
+            LastBlock::new(header, found.block.transactions.len(), &found.certificate, set)
+        });
+        lock(&board).idles(executor.next_height());
+        Ok(Driver {
+            voters: store.voters()?,
+            validators: watch::Sender::new(executor.validators().clone()),
+            executor,
+            store,
+            mempool,
+            board,
+            tip,
+            lines: Lines::cut(),
+            keyholder: Keyholder::new(scheme.clone(), config.consensus_key.clone()),
+            scheme,
+            address: Address(config.consensus_key.public().address()),
+            settings: Settings::new(config),
+            standing: Standing::Follows,
+            work: Work::default(),
+            asking: None,
+            answered: None,
+            listed: Listed::new(engine::peer_ids(config)),
+            meter: Meter::default(),
+            outbox: Outbox::default(),
+            overdue: Overdue::default(),
+            turn: None,
+        })
     }
 
-    async fn serve(
-        &mut self,
-        engine: &mut mpsc::Receiver<AppMsg<Ctx>>,
-        commands: &mut mpsc::Receiver<Command>,
-    ) -> Result<(), Fatal> {
-        loop {
-            let held_until = self.work.held.as_ref().map(|held| held.until);
-            tokio::select! {
-                message = engine.recv() => match message {
-                    Some(message) => self.answer(message).await?,
-                    None => return Err(Fatal::EngineGone),
-                },
-                command = commands.recv() => match command {
-                    Some(Command::Submit { transaction, reply }) => {
-                        let result = self.submit(transaction).await?;
-                        // The caller may have given up; the transaction waits all the same.
-                        let _ = reply.send(result);
-                    }
-                    Some(Command::Shutdown) | None => return Ok(()),
-                },
-                Ok(()) = self.peers_height.changed() => {
-                    let height = *self.peers_height.borrow_and_update();
-                    self.follow(height);
-                }
-                () = tokio::time::sleep_until(held_until.unwrap_or_else(Instant::now)), if held_until.is_some() => {
-                    self.begin_held_height();
-                }
-            }
+    /// Takes from the folder whether this node may vote.
+    pub fn recall(&mut self, question: Option<home::Memory>, abstains_since: Option<u64>) {
+        let validator = self.executor.validators().by_address(&self.address.0).is_some();
+        self.settings.abstains_since = abstains_since;
+        if validator && abstains_since.is_none() {
+            self.asking = question.map(Asking::new);
         }
     }
 
-    async fn answer(&mut self, message: AppMsg<Ctx>) -> Result<(), Fatal> {
-        match message {
-            AppMsg::ConsensusReady { reply } => {
-                info!(height = self.executor.next_height(), "Consensus begins");
-                respond(reply, (Height(self.executor.next_height()), self.height_params()));
-            }
-            AppMsg::StartedRound { height, round, reply_value, .. } => {
-                debug!(%height, %round, "Round begins");
-                self.work.round = round.as_u32().unwrap_or(0);
-                respond(reply_value, self.known_proposals(height)?);
-                if self.work.round > 0 && self.settings.has_peers {
-                    // The round before failed: perhaps the others never heard of what waits here.
-                    let waiting = lock(&self.mempool).first(MAX_BLOCK_TRANSACTIONS, MAX_REGOSSIP_BYTES);
-                    self.publish(waiting.into_iter().map(proposals::gossip).collect()).await;
-                }
-            }
-            AppMsg::GetValue { height, round, reply, .. } => self.propose(height, round, reply).await?,
-            AppMsg::ReceivedProposalPart { published_by, part, reply, .. } => {
-                let publisher = published_by.map(|peer| peer.to_bytes()).unwrap_or_default();
-                respond(reply, self.receive(publisher, part)?);
-            }
-            AppMsg::ProcessSyncedValue { height, round, proposer, value_bytes, reply } => {
-                respond(reply, self.receive_synced(height, round, proposer, &value_bytes)?);
-            }
-            AppMsg::Decided { certificate, reply, .. } => {
-                self.commit(&certificate)?;
-                respond(reply, ());
-            }
-            AppMsg::Finalized { evidence, reply, certificate, .. } => {
-                if !evidence.is_empty() {
-                    warn!(height = %certificate.height, ?evidence, "Validators contradicted themselves");
-                }
-                self.hold_or_begin(reply);
-            }
-            AppMsg::RestreamProposal { height, round, valid_round, address, value_id } => {
-                self.restream(height, round, valid_round, address, value_id).await?;
-            }
-            AppMsg::GetHistoryMinHeight { reply } => respond(reply, Height(1)),
-            AppMsg::GetDecidedValues { range, reply } => {
-                respond(reply, self.decided_values(range.start().0, range.end().0)?);
-            }
-            AppMsg::ExtendVote { reply, .. } => respond(reply, None),
-            AppMsg::VerifyVoteExtensions { extensions, reply, .. } => {
-                let refuse = |(address, _)| (address, Err(VoteExtensionError::InvalidVoteExtension));
-                respond(reply, extensions.into_iter().map(refuse).collect());
-            }
-        }
-        Ok(())
+    /// Prepares a run of the engine: what it signs with, if it may sign.
+    pub fn prepare(&mut self) -> Option<Keyholder> {
+        self.work = Work::default();
+        let validator = self.executor.validators().by_address(&self.address.0).is_some();
+        let standing = match (&self.asking, self.settings.abstains_since) {
+            _ if !validator => Standing::Follows,
+            (_, Some(_)) => Standing::Abstains,
+            (Some(_), None) => Standing::Asks,
+            (None, None) => Standing::Votes,
+        };
+        self.stand(standing);
+        let observes = self.asking.as_ref().is_some_and(|asking| asking.observes);
+        (self.settings.abstains_since.is_none() && !observes).then(|| self.keyholder.clone())
     }
 
-    fn height_params(&self) -> HeightParams<Ctx> {
+    pub fn watcher(&self) -> Watcher {
+        Watcher {
+            scheme: self.scheme.clone(),
+            validators: self.validators.subscribe(),
+            board: self.board.clone(),
+            clock: self.settings.clock.clone(),
+        }
+    }
+
+    pub(crate) fn stand(&mut self, standing: Standing) {
+        self.standing = standing;
+        lock(&self.board).standing = standing;
+    }
+
+    pub(crate) fn height_params(&self) -> HeightParams<Ctx> {
         engine::height_params(self.executor.validators(), self.settings.propose_timeout)
     }
 
-    async fn submit(&mut self, transaction: Vec<u8>) -> Result<Result<Hash, SubmitError>, Fatal> {
-        let id = Hash::of(&transaction);
-        let new = match self.admit(id, &transaction)? {
-            Ok(new) => new,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        if new {
-            self.begin_held_height();
-            if self.settings.has_peers {
-                self.publish(vec![proposals::gossip(transaction)]).await;
-            }
-        }
-        Ok(Ok(id))
-    }
-
-    /// Whether the transaction is new and waits now; `false` if it waited already or is final.
-    pub(crate) fn admit(
-        &self,
-        id: Hash,
-        transaction: &[u8],
-    ) -> Result<Result<bool, SubmitError>, StoreError> {
-        if transaction.len() > MAX_TRANSACTION_BYTES {
-            return Ok(Err(SubmitError::TooLarge { bytes: transaction.len() }));
-        }
-        if lock(&self.mempool).contains(&id) || self.store.position(&id)?.is_some() {
-            return Ok(Ok(false));
-        }
-        if let Err(refusal) = self.executor.check(transaction) {
-            return Ok(Err(SubmitError::Refused { code: refusal.code, reason: refusal.reason }));
-        }
-        let inserted = lock(&self.mempool).insert(id, transaction.to_vec());
-        Ok(inserted.map(|()| true).map_err(|Full| SubmitError::MempoolFull))
-    }
-
     /// Makes the decided block final: store, then state machine, then everybody who waits.
-    fn commit(&mut self, certificate: &CommitCertificate<Ctx>) -> Result<(), Fatal> {
+    pub(crate) fn commit(&mut self, certificate: &CommitCertificate<Ctx>) -> Result<(), Fatal> {
         let certificate = engine::our_certificate(certificate);
         let executed = self.decided(certificate.height, certificate.header)?;
         certificate.verify(&executed.block.header.chain_id, self.executor.validators())?;
 
         let header = &executed.block.header;
         let height = header.height;
+        let set = self.executor.validators();
+        let last = LastBlock::new(header, executed.block.transactions.len(), &certificate, Some(set));
         let margin = self.settings.max_clock_difference;
         let end_abstention =
             self.settings.abstains_since.is_some_and(|since| header.time > since.saturating_add(margin));
+        let voters = self.voters_with(&certificate);
         // The commit point. A crash before it: the engine's log decides the same block again at restart.
         self.store.commit(&Commit {
             block: &executed.block,
@@ -266,13 +249,13 @@ impl Driver {
             changes: &executed.outcome.changes,
             history: &self.executor.history_after(&executed),
             end_abstention,
+            voters: &voters,
         })?;
+        self.voters = voters;
         if end_abstention {
             self.settings.abstains_since = None;
-            warn!(
-                height,
-                "Every vote that this node may have forgotten is out of date: restart it to vote again"
-            );
+            info!(height, "Every vote that this node may have forgotten is out of date: it votes again");
+            self.turn = Some(Turn::Again);
         }
         // A crash from here on leaves a final height that the restart reads back.
         let ids: Vec<_> = executed.outcome.receipts.iter().map(|receipt| receipt.transaction).collect();
@@ -280,12 +263,44 @@ impl Driver {
         let mut mempool = lock(&self.mempool);
         ids.iter().for_each(|id| mempool.remove(id));
         drop(mempool);
-        self.work.executed.clear();
-        self.work.told.clear();
-        self.work.round = 0;
-        self.tip.send_replace(*self.executor.tip());
         debug!(height, transactions = ids.len(), "Block is final");
+        self.turn_to_next(last, certificate.header);
         Ok(())
+    }
+
+    /// Tells everybody of the block that has just become final, and forgets what belonged to its height.
+    fn turn_to_next(&mut self, last: LastBlock, header: Hash) {
+        let work = &mut self.work;
+        work.executed.clear();
+        work.told.clear();
+        work.round = 0;
+        let served = std::mem::take(&mut work.served);
+        let wrong = served.iter().filter(|served| **served != header).count();
+        {
+            let mut board = lock(&self.board);
+            board.last = Some(last);
+            board.refused.synced += wrong as u64;
+        }
+        let validators = self.executor.validators();
+        self.validators.send_if_modified(|known| {
+            let changed = known != validators;
+            known.clone_from(validators);
+            changed
+        });
+        self.tip.send_replace(*self.executor.tip());
+    }
+
+    /// The newest vote of each validator: stored, heard, or in this certificate.
+    fn voters_with(&self, certificate: &anchor::CommitCertificate) -> Voters {
+        let mut voters = self.voters.clone();
+        let heard: Vec<_> = lock(&self.board).heard.values().map(|(known, _)| known.clone()).collect();
+        for known in engine::precommits(certificate).chain(heard) {
+            let newest = voters.entry(known.vote.address.0).or_insert_with(|| known.clone());
+            if newest.when() < known.when() {
+                *newest = known;
+            }
+        }
+        voters
     }
 
     fn decided(&mut self, height: u64, hash: Hash) -> Result<Executed, Fatal> {
@@ -297,39 +312,6 @@ impl Driver {
             error!(height, "The decided block is wrong here: {rejection}");
             Fatal::Decided(hash)
         })
-    }
-
-    /// The engine makes a block as soon as a height begins; so an idle chain does not begin the next one
-    /// before there is something to put into it, or the heartbeat is due.
-    fn hold_or_begin(&mut self, reply: Reply<Next<Ctx>>) {
-        let until = Instant::now() + self.settings.heartbeat;
-        self.work.held = Some(Held { reply, until });
-        let synced = std::mem::take(&mut self.work.synced);
-        if synced || !lock(&self.mempool).is_empty() {
-            self.begin_held_height();
-        }
-    }
-
-    pub(crate) fn begin_held_height(&mut self) {
-        if let Some(Held { reply, .. }) = self.work.held.take() {
-            respond(reply, Next::Start(Height(self.executor.next_height()), self.height_params()));
-        }
-    }
-
-    /// Final blocks for a peer that syncs, as many as fit; the peer asks again for the rest.
-    fn decided_values(&self, first: u64, last: u64) -> Result<Vec<RawDecidedValue<Ctx>>, StoreError> {
-        let mut values = Vec::new();
-        let mut bytes = 0;
-        for height in first..=last.min(self.executor.tip().height) {
-            let Some(found) = self.store.final_block(height)? else { break };
-            let block = found.block.encode();
-            bytes += block.len();
-            if bytes > MAX_SYNC_BYTES && !values.is_empty() {
-                break;
-            }
-            values.push(codec::synced(block, engine::engine_certificate(&found.certificate)));
-        }
-        Ok(values)
     }
 }
 

@@ -6,25 +6,25 @@ use std::time::Duration;
 
 use anchor::ValidatorSet;
 use arc_malachitebft_app::config::{ConsensusConfig, NodeConfig as EngineConfig, ValueSyncConfig};
-use arc_malachitebft_app::consensus::SignedConsensusMsg;
-use arc_malachitebft_app::engine::util::events::{Event, TxEvent};
+use arc_malachitebft_app::consensus::MisbehaviorEvidence;
 use arc_malachitebft_app::net::Multiaddr;
-use arc_malachitebft_app::types::Keypair;
 use arc_malachitebft_app::types::codec::Codec as _;
+use arc_malachitebft_app::types::{Keypair, PeerId};
 use arc_malachitebft_app_channel::{
     Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkContext, NetworkIdentity, RequestContext,
     SyncContext, WalContext,
 };
-use arc_malachitebft_core_types::{CommitCertificate, CommitSignature, HeightParams, LinearTimeouts, Round};
-
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::watch;
+use arc_malachitebft_core_types::{
+    CommitCertificate, CommitSignature, HeightParams, LinearTimeouts, NilOrVal, Round, VoteType,
+};
+use tokio::sync::mpsc;
 
 use crate::codec::BorshCodec;
-use crate::config::NodeConfig;
-use crate::context::{Address, BlockId, Ctx, Height, Validators};
+use crate::config::{MAX_TRANSACTION_BYTES, NodeConfig};
+use crate::context::{Address, BlockId, Ctx, Height, KnownVote, Memory, Validators, Vote};
 use crate::home::network_name;
 use crate::signing::{Keyholder, Scheme};
+use crate::status::Equivocation;
 
 /// The engine's settings, in the shape that it wants.
 #[derive(Debug, Clone)]
@@ -65,6 +65,12 @@ pub enum EngineError {
     Start { reason: String },
 }
 
+/// The identities in a node's list of peers.
+pub(crate) fn peer_ids(config: &NodeConfig) -> impl Iterator<Item = Vec<u8>> + '_ {
+    let id = |text: &String| text.rsplit_once("/p2p/")?.1.parse::<PeerId>().ok().map(|id| id.to_bytes());
+    config.peers.iter().filter_map(id)
+}
+
 fn settings(config: &NodeConfig) -> Result<Settings, EngineError> {
     let mut consensus = ConsensusConfig::default();
     consensus.p2p.listen_addr = listen_address(config.listen);
@@ -81,6 +87,10 @@ fn settings(config: &NodeConfig) -> Result<Settings, EngineError> {
     consensus.p2p.persistent_peers_only = true;
     // Several operators' nodes may share an address: behind one NAT, or on one machine in a test.
     consensus.p2p.discovery.max_connections_per_ip = 100;
+    // A batch of transactions or a part of a block is the largest message that anybody has a reason to send.
+    let mut largest = consensus.p2p.pubsub_max_size;
+    largest.0 = 2 * MAX_TRANSACTION_BYTES as u64;
+    consensus.p2p.pubsub_max_size_per_topic.proposal_parts = Some(largest);
     // Nodes of another chain do not even complete the handshake.
     let network = network_name(&config.genesis.hash());
     let names = &mut consensus.p2p.protocol_names;
@@ -103,6 +113,9 @@ fn listen_address(socket: SocketAddr) -> Multiaddr {
     text.parse().expect("every socket address has this form")
 }
 
+/// The engine makes a node vote if its address is a validator's, signer or not. No key has this one.
+const NOBODY: Address = Address(anchor::key::Address([0; 20]));
+
 /// Starts the engine on the present runtime. Without a keyholder it follows the chain and never votes.
 pub(crate) async fn start(
     config: &NodeConfig,
@@ -110,6 +123,7 @@ pub(crate) async fn start(
     wal: &Path,
     scheme: &Scheme,
     keyholder: Option<&Keyholder>,
+    memory: mpsc::Sender<Memory>,
 ) -> Result<(Channels<Ctx>, EngineHandle), EngineError> {
     let failed = |e: &dyn std::fmt::Display| EngineError::Start { reason: e.to_string() };
     let settings = settings(config)?;
@@ -119,19 +133,20 @@ pub(crate) async fn start(
     let (identity, consensus) = match keyholder {
         Some(keyholder) => {
             let proof = keyholder.validator_proof(p2p_key.public().to_peer_id().to_bytes());
-            let proof = BorshCodec.encode(&proof).map_err(|e| failed(&e))?;
+            let proof = BorshCodec::default().encode(&proof).map_err(|e| failed(&e))?;
             let identity = NetworkIdentity::new_validator(moniker, p2p_key, address.to_string(), proof);
             (identity, ConsensusContext::new_validator(address, verifier, Box::new(keyholder.clone())))
         }
         None => {
-            (NetworkIdentity::new(moniker, p2p_key, None), ConsensusContext::new_full_node(address, verifier))
+            let identity = NetworkIdentity::new(moniker, p2p_key, None);
+            (identity, ConsensusContext::new_full_node(NOBODY, verifier))
         }
     };
     EngineBuilder::new(Ctx, settings)
-        .with_default_wal(WalContext::new(wal.to_owned(), BorshCodec))
-        .with_default_network(NetworkContext::new(identity, BorshCodec))
+        .with_default_wal(WalContext::new(wal.to_owned(), BorshCodec::default()))
+        .with_default_network(NetworkContext::new(identity, BorshCodec { tap: Some(memory) }))
         .with_default_consensus(consensus)
-        .with_default_sync(SyncContext::new(BorshCodec))
+        .with_default_sync(SyncContext::new(BorshCodec::default()))
         .with_default_request(RequestContext::new(8))
         .build()
         .await
@@ -149,27 +164,37 @@ pub(crate) async fn stop(handle: EngineHandle) {
     }
 }
 
-/// The greatest height for which a peer has sent a vote or proposal, as far as the engine tells. It is not
-/// verified: it may only make this node begin a height that it could begin anyway.
-pub(crate) fn peers_height(events: &TxEvent<Ctx>) -> watch::Receiver<u64> {
-    let (sender, receiver) = watch::channel(0);
-    let mut events = events.subscribe();
-    tokio::spawn(async move {
-        loop {
-            let height = match events.recv().await {
-                Ok(Event::Received(SignedConsensusMsg::Vote(vote))) => vote.height.0,
-                Ok(Event::Received(SignedConsensusMsg::Proposal(proposal))) => proposal.height.0,
-                Ok(_) | Err(RecvError::Lagged(_)) => continue,
-                Err(RecvError::Closed) => return,
+/// The votes that a certificate is made of.
+pub(crate) fn precommits(certificate: &anchor::CommitCertificate) -> impl Iterator<Item = KnownVote> + '_ {
+    certificate.signatures.iter().map(|s| KnownVote {
+        vote: Vote {
+            kind: VoteType::Precommit,
+            height: Height(certificate.height),
+            round: Round::from(certificate.round),
+            value: NilOrVal::Val(BlockId(certificate.header)),
+            address: Address(s.address),
+        },
+        signature: s.signature,
+    })
+}
+
+/// What the engine has found of validators that signed two things where one may be signed.
+pub(crate) fn equivocations(height: Height, evidence: &MisbehaviorEvidence<Ctx>) -> Vec<Equivocation> {
+    let found = |address: &Address, what| Equivocation { height: height.0, address: address.0, what };
+    let votes = evidence.votes.iter().flat_map(|(address, pairs)| {
+        pairs.iter().map(move |(vote, _)| {
+            let kind = match vote.message.kind {
+                VoteType::Prevote => "prevotes",
+                VoteType::Precommit => "precommits",
             };
-            sender.send_if_modified(|known| {
-                let greater = height > *known;
-                *known = height.max(*known);
-                greater
-            });
-        }
+            found(address, format!("two {kind} in round {}", vote.message.round))
+        })
     });
-    receiver
+    let proposals = evidence.proposals.iter().flat_map(|(address, pairs)| {
+        let text = |round| format!("two proposals in round {round}");
+        pairs.iter().map(move |(proposal, _)| found(address, text(proposal.message.round)))
+    });
+    votes.chain(proposals).collect()
 }
 
 /// What the engine must know to start a height.

@@ -108,6 +108,11 @@ impl Executor {
         self.machine.check(transaction)
     }
 
+    /// Whose room among the waiting a transaction takes.
+    pub fn sender(&self, transaction: &[u8]) -> Option<[u8; 32]> {
+        self.machine.sender(transaction)
+    }
+
     /// Of the waiting transactions those that may make the next block.
     pub fn select(&self, waiting: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
         self.machine.select(waiting)
@@ -127,9 +132,12 @@ impl Executor {
         let mut seen = BTreeSet::new();
         for transaction in &block.transactions {
             let id = Hash::of(transaction);
-            if !seen.insert(id) || store.position(&id)?.is_some() {
+            if !seen.insert(id) {
                 return Ok(Err(Rejection::Repeated(id)));
             }
+        }
+        if let Some(id) = store.first_final(&seen)? {
+            return Ok(Err(Rejection::Repeated(id)));
         }
         let header = block.header;
         let executed = match self.execute(header.time, block.transactions) {
@@ -278,6 +286,7 @@ mod tests {
     use redb::backends::InMemoryBackend;
 
     use super::*;
+    use crate::context::Voters;
     use crate::state_machine::{Refusal, RestoreError};
     use crate::store::Commit;
 
@@ -348,6 +357,7 @@ mod tests {
             changes: &executed.outcome.changes,
             history: &executor.history_after(&executed),
             end_abstention: false,
+            voters: &Voters::default(),
         };
         store.commit(&commit).unwrap();
         executor.commit(executed).unwrap();

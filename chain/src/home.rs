@@ -20,10 +20,21 @@ pub(crate) struct Home {
     pub store: Store,
     pub wal: PathBuf,
     pub p2p_key: Keypair,
-    /// The time since which this node must not vote, see [`Home::abstains_since`].
+    /// Among other validators: what to ask them before this node votes.
+    pub question: Option<Memory>,
+    /// The time since which this node must not vote: only a block from after it ends that.
     pub abstains_since: Option<u64>,
     /// Held until the node has stopped.
     pub lock: File,
+}
+
+/// What the folder remembers of this node's votes: those up to a height. An old copy of the folder remembers less
+/// than was voted, and nothing in it shows that.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    pub height: u64,
+    /// Marks the question to the others.
+    pub nonce: [u8; 16],
 }
 
 /// Why a data folder cannot be used.
@@ -75,13 +86,13 @@ impl Home {
             }
         }
         let store = Store::open_or_create(&store_path, &config.genesis.hash())?;
-        let mut home = Home { store, wal, p2p_key, abstains_since: None, lock };
+        let mut home = Home { store, wal, p2p_key, question: None, abstains_since: None, lock };
         match home.forgotten(had_store, had_wal)? {
             None => {}
             Some(what) if !config.rejoin => return Err(amnesia(&what)),
             Some(what) => home.forget_votes(&what, alone, config.clock.now())?,
         }
-        home.finish()?;
+        home.finish(alone)?;
         Ok(home)
     }
 
@@ -92,7 +103,7 @@ impl Home {
         let lock = take_lock(&folder.join("LOCK"))?;
         let wal = folder.join("wal").join("consensus.wal");
         let p2p_key = p2p_key(folder)?;
-        Ok(Home { store, wal, p2p_key, abstains_since: None, lock })
+        Ok(Home { store, wal, p2p_key, question: None, abstains_since: None, lock })
     }
 
     /// What is missing of the votes that this node may have cast, if anything.
@@ -130,12 +141,17 @@ impl Home {
     }
 
     /// Creates the log if need be and marks the folder as one in which votes may have been cast.
-    fn finish(&mut self) -> Result<(), HomeError> {
-        drop(open_log(&self.wal)?);
+    fn finish(&mut self, alone: bool) -> Result<(), HomeError> {
+        let height = open_log(&self.wal)?.sequence();
         sync_folder(&self.wal)?;
         if self.store.meta("ready")?.is_none() {
             // A crash before this line repeats the first start; the engine has not run yet.
             self.store.set_meta("ready", b"1")?;
+        }
+        if !alone {
+            let mut nonce = [0; 16];
+            draw(&mut nonce, &self.wal)?;
+            self.question = Some(Memory { height, nonce });
         }
         let since = self.store.meta("abstain-since")?;
         self.abstains_since = since.map(|bytes| bytes.try_into().map_or(u64::MAX, u64::from_be_bytes));
@@ -180,14 +196,18 @@ fn p2p_key(folder: &Path) -> Result<Keypair, HomeError> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&keys).map_err(io("create", &keys))?;
             let mut seed = [0; 32];
-            getrandom::fill(&mut seed)
-                .map_err(|e| io("draw random bytes for", &path)(std::io::Error::other(e.to_string())))?;
+            draw(&mut seed, &path)?;
             write_key(&path, &seed).map_err(io("write", &path))?;
             sync_folder(&path)?;
             Keypair::ed25519_from_bytes(seed).map_err(|_| HomeError::BadKey { path })
         }
         Err(e) => Err(io("read", &path)(e)),
     }
+}
+
+fn draw(bytes: &mut [u8], path: &Path) -> Result<(), HomeError> {
+    getrandom::fill(bytes)
+        .map_err(|e| io("draw random bytes for", path)(std::io::Error::other(e.to_string())))
 }
 
 /// Under another name first: a crash must not leave half a key.

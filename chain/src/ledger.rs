@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::MAX_TRANSACTION_BYTES;
 use crate::mempool::Mempool;
+use crate::status::{Board, NodeStatus, Standing};
 use crate::store::Store;
 
 /// A block with all that proves it: receipts under `receipts_root`, a certificate over the header.
@@ -76,6 +77,8 @@ pub enum SubmitError {
     TooLarge { bytes: usize },
     #[error("the mempool is full; hint: try again after the next block")]
     MempoolFull,
+    #[error("too many transactions of this sender wait already; hint: try again after the next block")]
+    SenderFull,
     #[error(transparent)]
     Stopped(#[from] NodeStopped),
 }
@@ -114,17 +117,18 @@ pub struct Node {
     pub(crate) mempool: Arc<Mutex<Mempool>>,
     pub(crate) tip: watch::Receiver<Tip>,
     pub(crate) life: watch::Receiver<Life>,
+    pub(crate) board: Arc<Mutex<Board>>,
     pub(crate) peer_id: Arc<str>,
-    pub(crate) votes: bool,
 }
 
-pub(crate) fn lock(mempool: &Mutex<Mempool>) -> MutexGuard<'_, Mempool> {
-    mempool.lock().unwrap_or_else(PoisonError::into_inner)
+/// What is locked here is whole between any two statements, so that a panic elsewhere leaves nothing half done.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Node {
     /// Hands a transaction to the chain. `Ok` means that it waits for a block or is final already (the same
-    /// bytes twice are one transaction); only [`Node::status`] tells whether it is final.
+    /// bytes twice are one transaction); only [`Node::status_of`] tells whether it is final.
     pub async fn submit(&self, transaction: Vec<u8>) -> Result<Hash, SubmitError> {
         let (reply, answer) = oneshot::channel();
         if self.commands.send(Command::Submit { transaction, reply }).await.is_err() {
@@ -137,7 +141,7 @@ impl Node {
     }
 
     /// What became of the transaction with this id (SHA-256 of its bytes).
-    pub async fn status(&self, id: &Hash) -> Result<Status, NodeStopped> {
+    pub async fn status_of(&self, id: &Hash) -> Result<Status, NodeStopped> {
         // The mempool first: a transaction leaves it only after the store has it.
         let pending = lock(&self.mempool).contains(id);
         if pending {
@@ -159,7 +163,7 @@ impl Node {
         let wait = async {
             loop {
                 tip.mark_unchanged();
-                if let Status::Final(finality) = self.status(id).await? {
+                if let Status::Final(finality) = self.status_of(id).await? {
                     return Ok(finality);
                 }
                 if tip.changed().await.is_err() {
@@ -189,6 +193,13 @@ impl Node {
         *self.tip.borrow()
     }
 
+    /// What the node knows of itself and its peers now. Cheap: it asks nobody. After the node has stopped, what it knew
+    /// last; see [`Node::stop_reason`].
+    pub fn status(&self) -> NodeStatus {
+        let (tip, pending) = (self.tip(), self.pending());
+        lock(&self.board).status(tip, pending)
+    }
+
     /// Transactions that wait here for a block.
     pub fn pending(&self) -> usize {
         lock(&self.mempool).len()
@@ -209,10 +220,10 @@ impl Node {
         &self.peer_id
     }
 
-    /// Whether this node votes. It does not if it is no validator, or rejoined and must first see a block
-    /// that is newer than every vote it may have forgotten; it then votes from its next start on.
+    /// Whether this node votes now. It does not if it is no validator, if it must first hear from the others that it has
+    /// forgotten no votes, or if it must first see a block that is newer than every vote it may have forgotten.
     pub fn votes(&self) -> bool {
-        self.votes
+        lock(&self.board).standing == Standing::Votes
     }
 
     /// Why the node has stopped, `None` while it runs.

@@ -8,21 +8,23 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anchor::Hash;
+use arc_malachitebft_app::types::Keypair;
 use arc_malachitebft_app_channel::AppMsg;
 use redb::StorageBackend;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::NodeConfig;
-use crate::context::{Address, Ctx};
-use crate::driver::{Driver, Settings, Work};
+use crate::context::Ctx;
+use crate::driver::{Driver, Lines, Turn};
 use crate::engine::{self, EngineError};
 use crate::executor::{Executor, RestoreFailure};
 use crate::home::{Home, HomeError};
 use crate::ledger::{Command, Life, Node, Tip};
 use crate::mempool::Mempool;
-use crate::signing::{Keyholder, Scheme};
 use crate::state_machine::StateMachine;
+use crate::status::Board;
 use crate::store::{Store, StoreError};
+use crate::watching;
 
 /// How long the engine may take to listen, and its tasks to end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -49,6 +51,7 @@ type OpenHome = Box<dyn FnOnce(&NodeConfig) -> Result<Home, HomeError> + Send>;
 struct Inside {
     commands: mpsc::Receiver<Command>,
     mempool: Arc<Mutex<Mempool>>,
+    board: Arc<Mutex<Board>>,
     tip: watch::Sender<Tip>,
     ready: oneshot::Sender<Result<Ready, StartError>>,
 }
@@ -57,7 +60,6 @@ struct Inside {
 struct Ready {
     store: Weak<Store>,
     peer_id: Arc<str>,
-    votes: bool,
 }
 
 impl Node {
@@ -86,18 +88,19 @@ async fn spawn(
     open: OpenHome,
 ) -> Result<Node, StartError> {
     let mempool = Arc::new(Mutex::new(Mempool::new(config.mempool)));
+    let board = Arc::new(Mutex::new(Board::default()));
     let (commands, inbox) = mpsc::channel(64);
     let (tip_sender, tip) = watch::channel(Tip { height: 0, time: 0, header: Hash::ZERO });
     let (life_sender, mut life) = watch::channel(Life::Running);
     let (ready, started) = oneshot::channel();
-    let inside = Inside { commands: inbox, mempool: mempool.clone(), tip: tip_sender, ready };
+    let (mempool_inside, board_inside) = (mempool.clone(), board.clone());
+    let inside =
+        Inside { commands: inbox, mempool: mempool_inside, board: board_inside, tip: tip_sender, ready };
     thread::Builder::new()
         .name("chain".into())
         .spawn(move || live(config, machine, open, inside, &life_sender))?;
     match started.await {
-        Ok(Ok(Ready { store, peer_id, votes })) => {
-            Ok(Node { commands, store, mempool, tip, life, peer_id, votes })
-        }
+        Ok(Ok(Ready { store, peer_id })) => Ok(Node { commands, store, mempool, tip, life, board, peer_id }),
         // The folder is free again when the caller learns of the failure. An error of the wait means that
         // the thread is gone, which is as good.
         failed => {
@@ -138,7 +141,8 @@ fn live(
     life.send_replace(Life::Stopped(why));
 }
 
-/// Runs the node to its end and returns why it ended.
+/// Runs the node to its end and returns why it ended. The engine may run more than once: whether it can sign is
+/// settled when it starts.
 fn serve(
     config: &NodeConfig,
     machine: Box<dyn StateMachine>,
@@ -146,55 +150,80 @@ fn serve(
     inside: Inside,
     life: &watch::Sender<Life>,
 ) -> Arc<str> {
-    let (home, executor, runtime) = match prepare(config, machine, open) {
+    let (home, executor) = match prepare(config, machine, open) {
         Ok(prepared) => prepared,
-        Err(error) => return refuse(inside.ready, error),
+        Err(error) => return refuse(Some(inside.ready), error),
     };
-    let Home { store, wal, p2p_key, abstains_since, lock } = home;
-    let store = Arc::new(store);
-    let why = runtime.block_on(async {
-        let peer_id = p2p_key.public().to_peer_id().to_string().into();
-        let scheme = Scheme::new(&config.genesis.chain_id);
-        let keyholder = Keyholder::new(scheme.clone(), config.consensus_key.clone());
-        let signer = abstains_since.is_none().then_some(&keyholder);
-        let (mut channels, handle) = match engine::start(config, p2p_key, &wal, &scheme, signer).await {
+    let Home { store, wal, p2p_key, question, abstains_since, lock } = home;
+    let Inside { mut commands, mempool, board, tip, ready } = inside;
+    let mut ready = Some(ready);
+    let mut driver = match Driver::new(config, executor, Arc::new(store), (mempool, board), tip) {
+        Ok(driver) => driver,
+        Err(error) => return refuse(ready, error.into()),
+    };
+    driver.recall(question, abstains_since);
+    let why = loop {
+        let turn = run_engine(config, &mut driver, (&p2p_key, &wal), &mut commands, &mut ready, life);
+        wait_for_log(&wal);
+        match turn {
+            Turn::Again => {}
+            Turn::End(why) => break why,
+        }
+    };
+    drop(driver);
+    drop(lock);
+    why
+}
+
+/// One run of the engine, from its start until all of it has ended.
+fn run_engine(
+    config: &NodeConfig,
+    driver: &mut Driver,
+    (p2p_key, wal): (&Keypair, &Path),
+    commands: &mut mpsc::Receiver<Command>,
+    ready: &mut Option<oneshot::Sender<Result<Ready, StartError>>>,
+    life: &watch::Sender<Life>,
+) -> Turn {
+    // A runtime of its own: the engine's timers do not wait for the product's work, and ending it ends
+    // every task of the engine.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("chain-engine")
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return Turn::End(refuse(ready.take(), error.into())),
+    };
+    let turn = runtime.block_on(async {
+        let (tap, memory) = mpsc::channel(64);
+        let signer = driver.prepare();
+        let started = engine::start(config, p2p_key.clone(), wal, &driver.scheme, signer.as_ref(), tap).await;
+        let (mut channels, handle) = match started {
             Ok(started) => started,
-            Err(error) => return refuse(inside.ready, error.into()),
+            Err(error) => return Turn::End(refuse(ready.take(), error.into())),
         };
         let Some(first) = first_message(&mut channels.consensus).await else {
             engine::stop(handle).await;
             let reason = format!("it does not come to listen on {}", config.listen);
-            return refuse(inside.ready, EngineError::Start { reason }.into());
+            return Turn::End(refuse(ready.take(), EngineError::Start { reason }.into()));
         };
-        let alone = config.peers.is_empty();
-        let address = Address(config.consensus_key.public().address());
-        let votes = signer.is_some() && executor.validators().by_address(&address.0).is_some();
-        let Inside { commands, mempool, tip, ready } = inside;
-        tip.send_replace(*executor.tip());
-        // Dropped: the caller gave up starting, and its end of the commands closes next.
-        let _ = ready.send(Ok(Ready { store: Arc::downgrade(&store), peer_id, votes }));
-        let mut driver = Driver {
-            executor,
-            store: store.clone(),
-            mempool,
-            tip,
-            network: channels.network,
-            peers_height: if alone { watch::channel(0).1 } else { engine::peers_height(&channels.events) },
-            scheme,
-            keyholder,
-            address,
-            settings: Settings::new(config, abstains_since),
-            work: Work::default(),
+        watching::follow_connections(channels.net_requests, driver.board.clone());
+        let peers_height = driver.watcher().follow_votes(&channels.events);
+        driver.lines = Lines { network: channels.network, peers_height, memory };
+        let started = |driver: &Driver| {
+            if let Some(ready) = ready.take() {
+                let peer_id = p2p_key.public().to_peer_id().to_string().into();
+                // Dropped: the caller gave up starting, and its end of the commands closes next.
+                let _ = ready.send(Ok(Ready { store: Arc::downgrade(&driver.store), peer_id }));
+            }
         };
-        let ended = driver.run(first, channels.consensus, commands, life).await;
+        let turn = driver.run(first, channels.consensus, commands, started, life).await;
         engine::stop(handle).await;
-        ended
+        turn
     });
     runtime.shutdown_timeout(PATIENCE);
-    wait_for_log(&wal);
-    drop(store);
-    drop(lock);
-    why
+    turn
 }
 
 /// The engine writes its log on a thread of its own, which nobody can join: it is over when it has given the log's
@@ -215,33 +244,27 @@ async fn first_message(inbox: &mut mpsc::Receiver<AppMsg<Ctx>>) -> Option<AppMsg
     tokio::time::timeout(PATIENCE, inbox.recv()).await.ok().flatten()
 }
 
-type Prepared = (Home, Executor, tokio::runtime::Runtime);
-
 fn prepare(
     config: &NodeConfig,
     machine: Box<dyn StateMachine>,
     open: OpenHome,
-) -> Result<Prepared, StartError> {
+) -> Result<(Home, Executor), StartError> {
     let home = open(config)?;
     let executor =
         Executor::restore(machine, &config.genesis, &home.store).map_err(|failure| match failure {
             RestoreFailure::Store(error) => HomeError::from(error).into(),
             RestoreFailure::Inconsistent(error) => StartError::Restore(error.to_string()),
         })?;
-    // A runtime of its own: the engine's timers do not wait for the product's work, and ending it ends
-    // every task of the engine.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("chain-engine")
-        .enable_all()
-        .build()?;
-    Ok((home, executor, runtime))
+    Ok((home, executor))
 }
 
-fn refuse(ready: oneshot::Sender<Result<Ready, StartError>>, error: StartError) -> Arc<str> {
-    let why = error.to_string().into();
-    // Dropped: nobody waits for the start any more.
-    let _ = ready.send(Err(error));
+fn refuse(ready: Option<oneshot::Sender<Result<Ready, StartError>>>, error: StartError) -> Arc<str> {
+    let why: Arc<str> = error.to_string().into();
+    match ready {
+        // Dropped: nobody waits for the start any more.
+        Some(ready) => drop(ready.send(Err(error))),
+        None => tracing::error!("The chain node cannot go on: {why}"),
+    }
     why
 }
 

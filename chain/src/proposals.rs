@@ -1,6 +1,7 @@
 //! Proposed blocks in transit: cut into signed parts, and put together again from parts that arrive in any
 //! order from peers that may lie. Everything held here is bounded.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use anchor::{Block, ValidatorSet};
@@ -9,17 +10,19 @@ use bytes::Bytes;
 
 use crate::config::MAX_BLOCK_BYTES;
 use crate::context::{Ctx, Part};
+use crate::gossip::Publisher;
 use crate::signing::Scheme;
 use crate::store::Staged;
 
 const PART_BYTES: usize = 128 << 10;
-/// Streams put together at a time; the oldest gives way.
-const MAX_STREAMS: usize = 32;
+/// Streams put together at a time for one publisher; its own oldest gives way, so that nobody pushes out another's.
+const MAX_STREAMS: usize = 3;
 /// Header and length prefixes come on top of the transactions.
 const MAX_STREAM_BYTES: usize = MAX_BLOCK_BYTES + (1 << 20);
 const MAX_STREAM_PARTS: usize = MAX_STREAM_BYTES / PART_BYTES + 8;
-/// Complete proposals kept for heights that are not ours yet.
+/// Complete proposals kept for heights that are not ours yet, and their bytes.
 const MAX_EARLY: usize = 16;
+const MAX_EARLY_BYTES: usize = 4 * MAX_BLOCK_BYTES;
 
 /// The messages that carry `staged` to the peers. Only a block with its proposer's signature can be sent.
 pub(crate) fn parts(staged: &Staged) -> Option<Vec<StreamMessage<Part>>> {
@@ -36,12 +39,6 @@ pub(crate) fn parts(staged: &Staged) -> Option<Vec<StreamMessage<Part>>> {
     Some((0..).zip(contents).map(|(n, content)| StreamMessage::new(id.clone(), n, content)).collect())
 }
 
-/// A stream of one part that carries a transaction.
-pub(crate) fn gossip(transaction: Vec<u8>) -> StreamMessage<Part> {
-    let id = StreamId::new(Bytes::copy_from_slice(&anchor::Hash::of(&transaction).0));
-    StreamMessage::new(id, 0, StreamContent::Data(Part::Transaction(transaction)))
-}
-
 /// Who published a stream, and the stream's id.
 pub(crate) type StreamKey = (Vec<u8>, Bytes);
 
@@ -49,7 +46,7 @@ pub(crate) type StreamKey = (Vec<u8>, Bytes);
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
     streams: BTreeMap<StreamKey, Stream>,
-    oldest_first: VecDeque<StreamKey>,
+    oldest_first: BTreeMap<Publisher, VecDeque<StreamKey>>,
     early: VecDeque<Staged>,
 }
 
@@ -60,6 +57,18 @@ struct Stream {
 }
 
 impl Stream {
+    fn add(&mut self, message: StreamMessage<Part>) {
+        let Entry::Vacant(place) = self.parts.entry(message.sequence) else { return };
+        let part = match message.content {
+            StreamContent::Data(part) => Some(part),
+            StreamContent::Fin => None,
+        };
+        if let Some(Part::Data(data)) = &part {
+            self.bytes += data.len();
+        }
+        place.insert(part);
+    }
+
     /// How many messages the stream has, once its end is known.
     fn length(&self) -> Option<u64> {
         self.parts.iter().find(|(_, part)| part.is_none()).map(|(n, _)| n + 1)
@@ -90,42 +99,44 @@ impl Stream {
 
 impl Assembler {
     /// Takes one message; returns the proposal that it completes, with nothing yet verified.
-    pub fn add(&mut self, key: StreamKey, message: StreamMessage<Part>) -> Option<Staged> {
+    pub fn add(
+        &mut self,
+        publisher: &Publisher,
+        key: StreamKey,
+        message: StreamMessage<Part>,
+    ) -> Option<Staged> {
         if !self.streams.contains_key(&key) {
-            if self.streams.len() >= MAX_STREAMS
-                && let Some(oldest) = self.oldest_first.pop_front()
+            let own = self.oldest_first.entry(publisher.clone()).or_default();
+            if own.len() >= MAX_STREAMS
+                && let Some(oldest) = own.pop_front()
             {
                 self.streams.remove(&oldest);
             }
-            self.oldest_first.push_back(key.clone());
+            own.push_back(key.clone());
         }
         let stream = self.streams.entry(key.clone()).or_default();
-        let part = match message.content {
-            StreamContent::Data(part) => Some(part),
-            StreamContent::Fin => None,
-        };
-        if let Some(Part::Data(data)) = &part {
-            stream.bytes += data.len();
-        }
-        stream.parts.entry(message.sequence).or_insert(part);
+        stream.add(message);
         if !stream.fits() {
-            self.forget(&key);
+            self.forget(publisher, &key);
             return None;
         }
-        if stream.is_complete() { self.forget(&key)?.finish() } else { None }
+        if stream.is_complete() { self.forget(publisher, &key)?.finish() } else { None }
     }
 
-    fn forget(&mut self, key: &StreamKey) -> Option<Stream> {
-        self.oldest_first.retain(|k| k != key);
+    fn forget(&mut self, publisher: &Publisher, key: &StreamKey) -> Option<Stream> {
+        if let Some(own) = self.oldest_first.get_mut(publisher) {
+            own.retain(|k| k != key);
+        }
         self.streams.remove(key)
     }
 
     /// Keeps a proposal for a height that this node has not reached.
     pub fn keep_early(&mut self, staged: Staged) {
-        if self.early.len() >= MAX_EARLY {
+        self.early.push_back(staged);
+        let bytes = |staged: &Staged| staged.block.transactions.iter().map(Vec::len).sum::<usize>();
+        while self.early.len() > MAX_EARLY || self.early.iter().map(bytes).sum::<usize>() > MAX_EARLY_BYTES {
             self.early.pop_front();
         }
-        self.early.push_back(staged);
     }
 
     /// The kept proposals for `height`; those for lower ones are dropped.
@@ -143,12 +154,18 @@ impl Assembler {
 /// Whether this round's proposer signed this proposal, and the block is the one it names.
 pub(crate) fn is_authentic(staged: &Staged, validators: &ValidatorSet, scheme: &Scheme) -> bool {
     let init = &staged.init;
-    let header = &staged.block.header;
     let turn = Ctx::turn(validators.0.len(), init.height, init.round);
-    let signed = validators.0.get(turn).is_some_and(|proposer| {
+    let in_turn = validators.0.get(turn).is_some_and(|proposer| proposer.key.address() == init.proposer.0);
+    in_turn && is_signed(staged, validators, scheme)
+}
+
+/// Whether some validator signed this proposal, whoever's turn it is, and the block is the one it names.
+pub(crate) fn is_signed(staged: &Staged, validators: &ValidatorSet, scheme: &Scheme) -> bool {
+    let init = &staged.init;
+    let header = &staged.block.header;
+    let signed = validators.by_address(&init.proposer.0).is_some_and(|proposer| {
         let bytes = scheme.parts(init);
-        proposer.key.address() == init.proposer.0
-            && staged.signature.is_some_and(|signature| proposer.key.verifies(&bytes, &signature))
+        staged.signature.is_some_and(|signature| proposer.key.verifies(&bytes, &signature))
     });
     signed && header.height == init.height.0 && header.hash() == init.value.0
 }
@@ -196,7 +213,7 @@ mod tests {
         let mut complete = None;
         for message in messages {
             let key = (b"peer".to_vec(), message.stream_id.to_bytes());
-            complete = assembler.add(key, message).or(complete);
+            complete = assembler.add(&Publisher::Other, key, message).or(complete);
         }
         complete
     }
@@ -242,16 +259,42 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_streams_is_bounded() {
-        let (staged, _, _) = proposal(10);
-        let first = parts(&staged).unwrap().remove(0);
+    fn a_flood_of_streams_is_bounded_and_touches_no_other_publisher() {
+        let (staged, _, _) = proposal(300_000);
+        let flooder = Publisher::Listed(b"flooder".to_vec());
+        let honest = Publisher::Listed(b"honest".to_vec());
+        let mut messages = parts(&staged).unwrap();
+        let last = messages.pop().unwrap();
         let mut assembler = Assembler::default();
+        let key = |who: &str, id: &StreamId| (who.as_bytes().to_vec(), id.to_bytes());
+        let first = messages[0].content.clone();
+        for message in messages {
+            let key = key("honest", &message.stream_id);
+            assert_eq!(assembler.add(&honest, key, message), None);
+        }
         for n in 0..1_000u32 {
             let id = StreamId::new(Bytes::copy_from_slice(&n.to_be_bytes()));
-            let message = StreamMessage::new(id.clone(), 0, first.content.clone());
-            assert_eq!(assembler.add((vec![], id.to_bytes()), message), None);
+            let message = StreamMessage::new(id.clone(), 0, first.clone());
+            assert_eq!(assembler.add(&flooder, key("flooder", &id), message), None);
         }
-        assert_eq!(assembler.streams.len(), MAX_STREAMS);
-        assert_eq!(assembler.oldest_first.len(), MAX_STREAMS);
+        assert_eq!(assembler.streams.len(), MAX_STREAMS + 1);
+        assert_eq!(assembler.oldest_first[&flooder].len(), MAX_STREAMS);
+        assert_eq!(assembler.add(&honest, key("honest", &last.stream_id), last), Some(staged));
+    }
+
+    #[test]
+    fn early_proposals_are_bounded_in_number_and_bytes() {
+        let (small, _, _) = proposal(10);
+        let (large, _, _) = proposal(3 << 20);
+        let mut assembler = Assembler::default();
+        for _ in 0..100 {
+            assembler.keep_early(small.clone());
+        }
+        assert_eq!(assembler.early.len(), MAX_EARLY);
+        for _ in 0..100 {
+            assembler.keep_early(large.clone());
+        }
+        assert_eq!(assembler.early.len(), MAX_EARLY_BYTES / (3 << 20));
+        assert_eq!(assembler.take_early(5).len(), MAX_EARLY_BYTES / (3 << 20));
     }
 }

@@ -21,6 +21,8 @@ use crate::store::{Staged, StoreError};
 const MAX_EXECUTED: usize = 4;
 /// Blocks of one round that are kept: an honest proposer makes one.
 const MAX_STAGED_PER_ROUND: usize = 4;
+/// Blocks served for one height that are remembered, to count the wrong ones.
+const MAX_SERVED: usize = 64;
 /// From this round on blocks are empty. Rounds go on while too few validators are there, each leaves a
 /// staged block behind, and they must not fill the disk.
 const FIRST_EMPTY_ROUND: u32 = 4;
@@ -120,7 +122,7 @@ impl Driver {
 
     pub(crate) async fn publish(&self, messages: Vec<StreamMessage<Part>>) {
         for message in messages {
-            if self.network.send(NetworkMsg::PublishProposalPart(message)).await.is_err() {
+            if self.lines.network.send(NetworkMsg::PublishProposalPart(message)).await.is_err() {
                 // The engine is stopping; its closed inbox ends the loop next.
                 debug!("Nothing is published any more");
                 return;
@@ -133,23 +135,34 @@ impl Driver {
         publisher: Vec<u8>,
         message: StreamMessage<Part>,
     ) -> Result<Option<ProposedValue<Ctx>>, Fatal> {
-        if let StreamContent::Data(Part::Transaction(transaction)) = message.content {
-            match self.admit(Hash::of(&transaction), &transaction)? {
-                Ok(true) => self.begin_held_height(),
-                Ok(false) => {}
-                Err(refused) => debug!(%refused, "A peer passed on a transaction that is not taken"),
+        let bucket = self.listed.publisher(&publisher);
+        match message.content {
+            StreamContent::Data(Part::Transactions(batch)) => {
+                self.receive_batch(&bucket, batch)?;
+                return Ok(None);
             }
-            return Ok(None);
+            // It came by the tap already.
+            StreamContent::Data(Part::Memory(_)) => return Ok(None),
+            _ => {}
         }
         let key = (publisher, message.stream_id.to_bytes());
-        let Some(staged) = self.work.assembler.add(key, message) else { return Ok(None) };
+        let Some(staged) = self.work.assembler.add(&bucket, key, message) else { return Ok(None) };
         let height = staged.init.height.0;
+        if height < self.executor.next_height() {
+            lock(&self.board).refused.proposals += 1;
+            return Ok(None);
+        }
+        if !proposals::is_signed(&staged, self.executor.validators(), &self.scheme) {
+            debug!(height, "Dropped a proposal that no validator has signed");
+            lock(&self.board).refused.proposals += 1;
+            return Ok(None);
+        }
         self.follow(height);
         if height > self.executor.next_height() {
             self.work.assembler.keep_early(staged);
             return Ok(None);
         }
-        if height < self.executor.next_height() { Ok(None) } else { self.consider(staged) }
+        self.consider(staged)
     }
 
     /// Somebody is at `height`. If it is one that this node has not begun, it must, or they wait for its vote.
@@ -179,6 +192,7 @@ impl Driver {
         let authentic = proposals::is_authentic(&staged, self.executor.validators(), &self.scheme);
         if !authentic || !self.is_wanted(&staged.init)? {
             debug!(height = %staged.init.height, authentic, "Dropped a proposal");
+            lock(&self.board).refused.proposals += 1;
             return Ok(None);
         }
         let judged = match self.check_clock(&staged.block) {
@@ -196,6 +210,7 @@ impl Driver {
                     proposer = %staged.init.proposer,
                     "Voting against the proposed block: {rejection}"
                 );
+                lock(&self.board).refused.blocks += 1;
                 Validity::Invalid
             }
         };
@@ -232,7 +247,7 @@ impl Driver {
         if height.0 != self.executor.next_height() {
             return Ok(SyncedValueOutcome::LocalTransientError);
         }
-        let Ok(block) = Block::decode(bytes) else { return Ok(SyncedValueOutcome::PeerFault) };
+        let Ok(block) = Block::decode(bytes) else { return Ok(self.blame(height, "it is no block")) };
         let value = BlockId(block.header.hash());
         let init = ProposalInit { height, round, pol_round: Round::Nil, proposer, value };
         let validity = match self.judge(block.clone())? {
@@ -242,15 +257,25 @@ impl Driver {
                 Validity::Valid
             }
             // The header may be right and the body not the one that it commits to.
-            Err(Rejection::Field("txs_root") | Rejection::TooLarge) => {
-                return Ok(SyncedValueOutcome::PeerFault);
+            Err(rejection @ (Rejection::Field("txs_root") | Rejection::TooLarge)) => {
+                return Ok(self.blame(height, &rejection.to_string()));
             }
+            // The engine compares the hash with the certificate's: nearly always, this is another block.
             Err(rejection) => {
-                error!(%height, "A block that the others finalized is wrong here: {rejection}");
+                error!(%height, "A block served for catching up is wrong here: {rejection}");
                 Validity::Invalid
             }
         };
+        if self.work.served.len() < MAX_SERVED {
+            self.work.served.insert(value.0);
+        }
         Ok(SyncedValueOutcome::Verdict(proposed(&init, validity)))
+    }
+
+    fn blame(&self, height: Height, reason: &str) -> SyncedValueOutcome<Ctx> {
+        warn!(%height, "A peer serves a wrong block for catching up: {reason}");
+        lock(&self.board).refused.synced += 1;
+        SyncedValueOutcome::PeerFault
     }
 
     /// Executes a block, unless that is done already, and keeps the outcome.

@@ -11,10 +11,11 @@ use async_trait::async_trait;
 use borsh::BorshSerialize;
 use bytes::Bytes;
 
-use crate::context::{Ctx, Proposal, ProposalInit, Vote};
+use crate::context::{Address, Answer, Ctx, KnownVote, Proposal, ProposalInit, Question, Vote};
 
 const PROPOSAL_DOMAIN: &[u8] = b"ranproof/proposal/1\n";
 const PARTS_DOMAIN: &[u8] = b"ranproof/proposal-parts/1\n";
+const MEMORY_DOMAIN: &[u8] = b"ranproof/memory/1\n";
 const EXTENSION_DOMAIN: &[u8] = b"ranproof/vote-extension/1\n";
 
 /// Checks signatures of one chain's consensus messages.
@@ -41,7 +42,7 @@ impl Scheme {
         bytes
     }
 
-    fn vote(&self, vote: &Vote) -> Vec<u8> {
+    pub fn vote(&self, vote: &Vote) -> Vec<u8> {
         let kind = match vote.kind {
             VoteType::Prevote => VoteKind::Prevote,
             VoteType::Precommit => VoteKind::Precommit,
@@ -61,6 +62,11 @@ impl Scheme {
     pub fn parts(&self, init: &ProposalInit) -> Vec<u8> {
         self.domain_bytes(PARTS_DOMAIN, init)
     }
+
+    /// What a validator signs when it is asked what it remembers.
+    pub fn memory(&self, question: &Question, validator: &Address, newest: Option<&KnownVote>) -> Vec<u8> {
+        self.domain_bytes(MEMORY_DOMAIN, &(question, validator, newest))
+    }
 }
 
 impl Keyholder {
@@ -70,6 +76,18 @@ impl Keyholder {
 
     pub fn sign_parts(&self, init: &ProposalInit) -> anchor::Signature {
         self.key.sign(&self.scheme.parts(init))
+    }
+
+    pub fn answer(&self, question: Question, newest: Option<KnownVote>) -> Answer {
+        let validator = Address(self.key.public().address());
+        let signature = self.key.sign(&self.scheme.memory(&question, &validator, newest.as_ref()));
+        Answer { question, validator, newest, signature }
+    }
+
+    /// Whether this is a vote of this validator.
+    pub fn has_signed(&self, KnownVote { vote, signature }: &KnownVote) -> bool {
+        let key = self.key.public();
+        vote.address.0 == key.address() && key.verifies(&self.scheme.vote(vote), signature)
     }
 
     /// Binds a peer-to-peer identity to this validator.

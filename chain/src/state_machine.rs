@@ -19,6 +19,13 @@ pub trait StateMachine: Send + 'static {
     /// only the receipt does.
     fn check(&self, transaction: &[u8]) -> Result<(), Refusal>;
 
+    /// Whose `transaction` it is, so that no sender fills the room of the others; `None`, the default, shares one room.
+    /// Asked only after [`StateMachine::check`] has accepted it.
+    fn sender(&self, transaction: &[u8]) -> Option<[u8; 32]> {
+        let _ = transaction;
+        None
+    }
+
     /// Of the transactions that wait, in order of arrival, those that make a valid block now, in the order in which
     /// they do. All of them where the machine knows no order of its own.
     fn select(&self, waiting: Vec<Vec<u8>>) -> Vec<Vec<u8>> {

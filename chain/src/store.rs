@@ -5,6 +5,7 @@
 //! decided are staged before the engine learns of them, because the engine's write-ahead log names them by
 //! hash only; a staged block that loses is dropped by the commit of its height.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use anchor::{Block, CommitCertificate, Hash, Header, Receipt};
 use borsh::{BorshDeserialize, BorshSerialize};
 use redb::{Database, ReadableTable, StorageBackend, TableDefinition, WriteTransaction};
 
-use crate::context::ProposalInit;
+use crate::context::{ProposalInit, Voters};
 use crate::ledger::FinalBlock;
 
 const FORMAT: &[u8] = b"ranproof/chain-store/1";
@@ -23,7 +24,7 @@ type FinalRow<'a> = (&'a [u8], &'a [u8], &'a [u8]);
 /// Key and value of each entry of the state.
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// `format`, `genesis`, `ready`, `history`, `abstain-since`.
+/// `format`, `genesis`, `ready`, `history`, `abstain-since`, `voters`.
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 /// By height.
 const FINAL: TableDefinition<'_, u64, FinalRow<'_>> = TableDefinition::new("final");
@@ -66,6 +67,8 @@ pub(crate) struct Commit<'a> {
     /// Frontier of the header history after this block.
     pub history: &'a [u8],
     pub end_abstention: bool,
+    /// The newest vote known of each validator.
+    pub voters: &'a Voters,
 }
 
 #[derive(Debug)]
@@ -152,6 +155,12 @@ impl Store {
         write.commit().map_err(io("commit"))
     }
 
+    /// The newest vote known of each validator, as of the newest final block.
+    pub fn voters(&self) -> Result<Voters, StoreError> {
+        let bytes = self.meta("voters")?;
+        bytes.map_or(Ok(Voters::default()), |b| borsh::from_slice(&b).map_err(corrupt("the newest votes")))
+    }
+
     /// The newest final height, 0 before the first block.
     pub fn tip_height(&self) -> Result<u64, StoreError> {
         let read = self.db.begin_read().map_err(io("begin reading"))?;
@@ -180,6 +189,18 @@ impl Store {
         let read = self.db.begin_read().map_err(io("begin reading"))?;
         let table = read.open_table(TRANSACTIONS).map_err(io("open a table"))?;
         Ok(table.get(&id.0).map_err(io("read"))?.map(|v| v.value()))
+    }
+
+    /// One of these that is final already, if any is.
+    pub fn first_final(&self, ids: &BTreeSet<Hash>) -> Result<Option<Hash>, StoreError> {
+        let read = self.db.begin_read().map_err(io("begin reading"))?;
+        let table = read.open_table(TRANSACTIONS).map_err(io("open a table"))?;
+        for id in ids {
+            if table.get(&id.0).map_err(io("read"))?.is_some() {
+                return Ok(Some(*id));
+            }
+        }
+        Ok(None)
     }
 
     /// The state after the newest final block.
@@ -255,6 +276,8 @@ fn write_commit(write: &WriteTransaction, commit: &Commit<'_>) -> Result<(), Sto
     if commit.end_abstention {
         meta.remove("abstain-since").map_err(io("write"))?;
     }
+    let voters = borsh::to_vec(commit.voters).expect("writing to memory does not fail");
+    meta.insert("voters", &*voters).map_err(io("write"))?;
     Ok(())
 }
 

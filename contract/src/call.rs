@@ -8,7 +8,7 @@ use crate::form;
 use crate::key;
 use crate::record::{Duty, KeyHolder, Moment};
 use crate::state::{View, Writes};
-use crate::{approve, change, checkpoint, register, round, withdraw};
+use crate::{approve, change, checkpoint, dispute, evidence, register, round, withdraw};
 
 pub(crate) struct Call<'a> {
     pub view: View<'a>,
@@ -27,8 +27,14 @@ pub fn duty_of(action: &Action) -> Duty {
         | Action::RegisterInventory(_)
         | Action::Propose(_)
         | Action::Approve(_)
-        | Action::Withdraw(_) => Duty::Approval,
-        Action::OpenRound(_) | Action::AttestRound(_) | Action::AnchorCheckpoint(_) => Duty::Log,
+        | Action::Withdraw(_)
+        | Action::Respond(_)
+        | Action::Resolve(_) => Duty::Approval,
+        Action::OpenRound(_)
+        | Action::AttestRound(_)
+        | Action::AnchorCheckpoint(_)
+        | Action::Dispute(_)
+        | Action::Evidence(_) => Duty::Log,
     }
 }
 
@@ -59,6 +65,10 @@ impl Call<'_> {
             Action::OpenRound(statement) => round::open(self, statement),
             Action::AttestRound(statement) => round::attest(self, statement),
             Action::AnchorCheckpoint(statement) => checkpoint::anchor(self, statement),
+            Action::Dispute(statement) => dispute::open(self, statement),
+            Action::Respond(statement) => dispute::respond(self, statement),
+            Action::Resolve(statement) => dispute::resolve(self, statement),
+            Action::Evidence(statement) => evidence::record(self, statement),
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) fn anchor(call: &Call<'_>, statement: &AnchorCheckpointStatement) -> 
     let origin = &statement.origin;
     call.author_is_origin(origin)?;
     let log_key = call.member(origin)?.log_key;
-    let new = verified_head(call, statement, log_key)?;
+    let new = verified_head(call, origin, &statement.checkpoint, log_key)?;
     let (old_size, old_root) = match call.view.get(&key::checkpoint(origin)) {
         Some(head) => (head.size, head.root),
         None => (0, empty_root()),
@@ -45,19 +45,18 @@ pub(crate) fn anchor(call: &Call<'_>, statement: &AnchorCheckpointStatement) -> 
 
 /// The note is the origin's, in its one spelling and with the log's signature alone: cosignatures are made
 /// after finality, and nothing that nobody checks gets into the state.
-fn verified_head(
+pub(crate) fn verified_head(
     call: &Call<'_>,
-    statement: &AnchorCheckpointStatement,
+    origin: &str,
+    note: &str,
     log_key: PublicKey,
 ) -> Result<TreeHead, Refusal> {
     let chain = call.view.get(&key::chain()).map(|chain| chain.chain_id).unwrap_or_default();
-    let name = format!("{chain}/{}", statement.origin);
-    let checkpoint = UnverifiedCheckpoint::parse(statement.checkpoint.as_bytes())
-        .and_then(|unverified| unverified.verify(&name, log_key));
+    let name = format!("{chain}/{origin}");
+    let checkpoint =
+        UnverifiedCheckpoint::parse(note.as_bytes()).and_then(|unverified| unverified.verify(&name, log_key));
     match checkpoint {
-        Ok(checkpoint)
-            if checkpoint.note().signatures.len() == 1 && checkpoint.to_string() == statement.checkpoint =>
-        {
+        Ok(checkpoint) if checkpoint.note().signatures.len() == 1 && checkpoint.to_string() == note => {
             Ok(checkpoint.head().clone())
         }
         _ => Err(Refusal::new(

@@ -80,6 +80,11 @@ codes! {
     FORK = "fork", true, "another root at the size that is already anchored";
     INCONSISTENT = "inconsistent", true, "the consistency proof does not lead from the anchored tree to the new one";
     NO_PROGRESS = "no-progress", true, "the checkpoint anchors nothing new";
+    OWN_ROUND = "own-round", true, "a member disputes rounds of others, not its own";
+    ATTESTATION = "attestation", true, "the disputed round has no attestation, or another than the one named";
+    UNKNOWN_DISPUTE = "unknown-dispute", true, "no dispute of this id was opened";
+    NOT_CONCERNED = "not-concerned", true, "only the accused origin answers a dispute, only the member who opened it ends it";
+    NO_FORK = "no-fork", true, "the two checkpoints are not of one size with different roots";
 }
 
 /// The table's entry for `code`.

@@ -1,8 +1,8 @@
 //! Bounds that a statement keeps by itself, whatever the state: ids, lists, ranges.
 
 use anchor::transaction::{
-    Action, AgreementStatement, AnchorCheckpointStatement, InventoryStatement, MemberId, PolicySetStatement,
-    ProposalStatement, Subject, SubjectKind,
+    Action, AgreementStatement, AnchorCheckpointStatement, EvidenceStatement, InventoryStatement, MemberId,
+    PolicySetStatement, ProposalStatement, Subject, SubjectKind,
 };
 use anchor::tree::MAX_PROOF_HASHES;
 
@@ -47,6 +47,13 @@ pub(crate) fn check_action(action: &Action) -> Result<(), Refusal> {
         }
         Action::AttestRound(statement) => id("origin", &statement.origin),
         Action::AnchorCheckpoint(statement) => check_anchor(statement),
+        Action::Dispute(statement) => {
+            id("dispute", &statement.id)?;
+            id("origin", &statement.origin)
+        }
+        Action::Respond(statement) => id("dispute", &statement.id),
+        Action::Resolve(statement) => id("dispute", &statement.id),
+        Action::Evidence(statement) => check_evidence(statement),
     }
 }
 
@@ -112,6 +119,15 @@ fn check_anchor(statement: &AnchorCheckpointStatement) -> Result<(), Refusal> {
     }
     if statement.consistency.len() > MAX_PROOF_HASHES {
         return refuse(format!("the consistency proof has more than {MAX_PROOF_HASHES} hashes"));
+    }
+    Ok(())
+}
+
+fn check_evidence(statement: &EvidenceStatement) -> Result<(), Refusal> {
+    id("origin", &statement.origin)?;
+    let longest = statement.first.len().max(statement.second.len());
+    if longest > MAX_CHECKPOINT {
+        return refuse(format!("a checkpoint is longer than {MAX_CHECKPOINT} bytes"));
     }
     Ok(())
 }

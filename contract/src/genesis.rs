@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anchor::{Genesis, Member, PublicKey};
+use anchor::{Genesis, Hash, Member, PublicKey};
 
 use crate::RULES_VERSION;
 use crate::form::{MAX_ID, MAX_MEMBERS, is_chain_id, is_id};
@@ -34,6 +34,8 @@ pub enum GenesisError {
     MemberName(String),
     #[error("genesis uses key {0} twice; hint: each duty of each member has a key of its own")]
     DuplicateKey(PublicKey),
+    #[error("genesis gives two members the TLS certificate {0}; hint: each agent has its own")]
+    DuplicateCertificate(Hash),
     #[error("genesis has {0} validators; hint: 1 to {MAX_VALIDATORS}")]
     ValidatorCount(usize),
     #[error("genesis has a validator of `{0}`, who is not a member")]
@@ -121,14 +123,21 @@ fn check_validators(genesis: &Genesis) -> Result<(), GenesisError> {
 }
 
 /// One key, one duty: a log key that could approve, or a consensus key that could anchor, would let a node do
-/// what is a person's to do.
+/// what is a person's to do; a cosigner with a log's key would vouch for itself. And one certificate, one member.
 fn check_keys(genesis: &Genesis) -> Result<(), GenesisError> {
-    let of_members = genesis.members.iter().flat_map(|member| [member.log_key, member.approval_key]);
+    let of_members =
+        genesis.members.iter().flat_map(|member| [member.log_key, member.approval_key, member.cosigner_key]);
     let of_validators = genesis.validators.iter().map(|validator| validator.key);
     let mut seen = BTreeSet::new();
     for key in of_members.chain(of_validators) {
         if !seen.insert(key) {
             return Err(GenesisError::DuplicateKey(key));
+        }
+    }
+    let mut certificates = BTreeSet::new();
+    for member in &genesis.members {
+        if !certificates.insert(member.tls) {
+            return Err(GenesisError::DuplicateCertificate(member.tls));
         }
     }
     Ok(())

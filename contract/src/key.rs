@@ -20,8 +20,10 @@
 //! | `attestation/<origin>/<round>` | [`AttestationRecord`] |
 //! | `missed/<origin>/<round>` | [`Missed`] |
 //! | `checkpoint/<origin>` | [`AnchoredCheckpoint`] |
+//! | `dispute/<id>` | [`DisputeRecord`] |
+//! | `evidence/<origin>/<size>` | [`EvidenceRecord`] |
 //!
-//! Versions are ten decimal digits and rounds twenty, so that the order of keys is the order of numbers.
+//! Versions are ten decimal digits, rounds and sizes twenty, so that the order of keys is the order of numbers.
 //! Ids hold no `/`, so that a key splits in one way only.
 
 use std::fmt;
@@ -35,8 +37,8 @@ use borsh::BorshDeserialize;
 
 use crate::form::is_id;
 use crate::record::{
-    AnchoredCheckpoint, ApprovalRecord, AttestationRecord, ChainRecord, KeyHolder, Missed, Opening, Standing,
-    Versions,
+    AnchoredCheckpoint, ApprovalRecord, AttestationRecord, ChainRecord, DisputeRecord, EvidenceRecord,
+    KeyHolder, Missed, Opening, Standing, Versions,
 };
 
 /// The name of an entry that holds an `R`.
@@ -152,6 +154,14 @@ pub fn checkpoint(origin: &str) -> Key<AnchoredCheckpoint> {
     Key::new(format!("checkpoint/{origin}"))
 }
 
+pub fn dispute(id: &str) -> Key<DisputeRecord> {
+    Key::new(format!("dispute/{id}"))
+}
+
+pub fn evidence(origin: &str, size: u64) -> Key<EvidenceRecord> {
+    Key::new(format!("evidence/{origin}/{size:020}"))
+}
+
 fn kind_word(kind: SubjectKind) -> &'static str {
     match kind {
         SubjectKind::Agreement => "agreement",
@@ -196,6 +206,8 @@ pub(crate) fn is_well_formed(key: &[u8], value: &[u8]) -> bool {
         }
         ["missed", origin, round] => is_id(origin) && is_round(round) && decodes::<Missed>(value),
         ["checkpoint", origin] => is_id(origin) && decodes::<AnchoredCheckpoint>(value),
+        ["dispute", id] => is_id(id) && decodes::<DisputeRecord>(value),
+        ["evidence", origin, size] => is_id(origin) && is_round(size) && decodes::<EvidenceRecord>(value),
         _ => false,
     }
 }
@@ -236,6 +248,7 @@ mod tests {
     fn order_of_keys_is_the_order_of_numbers() {
         assert!(agreement("a", 9).as_str() < agreement("a", 10).as_str());
         assert!(opening("telecom", 99).as_str() < opening("telecom", 100).as_str());
+        assert!(evidence("telecom", 99).as_str() < evidence("telecom", 100).as_str());
         assert!(opening("telecom", 10).as_str() < opening("telecom", u64::MAX).as_str());
     }
 

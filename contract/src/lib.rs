@@ -14,7 +14,9 @@ mod change;
 mod checkpoint;
 pub mod code;
 mod contract;
+mod dispute;
 mod envelope;
+mod evidence;
 mod execute;
 mod form;
 mod genesis;
@@ -35,8 +37,9 @@ pub use form::{MAX_ATTEST_WITHIN, MAX_CHECKPOINT, MAX_ID, MAX_MEMBERS, is_chain_
 pub use genesis::{GenesisError, MAX_VALIDATORS};
 pub use query::{Registered, RoundState};
 pub use record::{
-    AgreementVersion, AnchoredCheckpoint, ApprovalRecord, AttestationRecord, ChainRecord, Duty, KeyHolder,
-    Missed, Moment, Opening, Standing, Status, Versions,
+    AgreementVersion, AnchoredCheckpoint, ApprovalRecord, AttestationRecord, ChainRecord, DisputeRecord,
+    Duty, EvidenceRecord, KeyHolder, Missed, Moment, Opening, Resolution, Response, Standing, Status,
+    Versions,
 };
 
 /// The version of the rules in this room; it stands in every header.

@@ -11,7 +11,8 @@ use crate::contract::Contract;
 use crate::envelope;
 use crate::key::{self, Key};
 use crate::record::{
-    AnchoredCheckpoint, ApprovalRecord, AttestationRecord, ChainRecord, KeyHolder, Missed, Opening, Standing,
+    AnchoredCheckpoint, ApprovalRecord, AttestationRecord, ChainRecord, DisputeRecord, EvidenceRecord,
+    KeyHolder, Missed, Opening, Standing,
 };
 
 /// A registration or change request with where it stands.
@@ -198,5 +199,30 @@ impl Contract {
 
     pub fn last_checkpoint(&self, origin: &str) -> Option<AnchoredCheckpoint> {
         self.view().get(&key::checkpoint(origin))
+    }
+}
+
+/// Disputes and evidence.
+impl Contract {
+    /// All disputes, ended ones included, by id.
+    pub fn disputes(&self) -> Vec<(String, DisputeRecord)> {
+        self.suffixes(key::dispute("").as_str())
+            .filter_map(|id| Some((id.to_owned(), self.dispute(id)?)))
+            .collect()
+    }
+
+    pub fn dispute(&self, id: &str) -> Option<DisputeRecord> {
+        self.view().get(&key::dispute(id))
+    }
+
+    /// Logs that told two stories: origin, size and the two notes, by origin and size.
+    pub fn evidence(&self) -> Vec<(MemberId, u64, EvidenceRecord)> {
+        self.suffixes("evidence/")
+            .filter_map(|rest| rest.split_once('/'))
+            .filter_map(|(origin, digits)| Some((origin, digits.parse().ok()?)))
+            .filter_map(|(origin, size)| {
+                Some((origin.to_owned(), size, self.view().get(&key::evidence(origin, size))?))
+            })
+            .collect()
     }
 }

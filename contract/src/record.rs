@@ -2,7 +2,10 @@
 
 use anchor::Hash;
 pub use anchor::standing::{AgreementVersion, Moment, Standing, Status};
-use anchor::transaction::{AttestRoundStatement, Decision, MemberId, OpenRoundStatement};
+use anchor::transaction::{
+    AttestRoundStatement, Decision, DisputeOutcome, DisputeStatement, EvidenceStatement, MemberId,
+    OpenRoundStatement,
+};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 /// Which chain this is the state of.
@@ -17,9 +20,9 @@ pub struct ChainRecord {
 /// What a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Duty {
-    /// `OpenRound`, `AttestRound`, `AnchorCheckpoint`. Held by the node.
+    /// `OpenRound`, `AttestRound`, `AnchorCheckpoint`, `Dispute`, `Evidence`. Held by the node.
     Log,
-    /// `Register*`, `Propose`, `Approve`, `Withdraw`. Held by people.
+    /// `Register*`, `Propose`, `Approve`, `Withdraw`, `Respond`, `Resolve`. Held by people.
     Approval,
 }
 
@@ -86,6 +89,45 @@ pub struct AnchoredCheckpoint {
     pub root: Hash,
     /// The signed checkpoint as it was anchored.
     pub checkpoint: String,
+    pub at: Moment,
+    pub transaction: Hash,
+}
+
+/// A dispute and what became of it. Never removed.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct DisputeRecord {
+    pub statement: DisputeStatement,
+    /// Who opened it.
+    pub disputer: MemberId,
+    pub at: Moment,
+    pub transaction: Hash,
+    /// The accused's answer.
+    pub response: Option<Response>,
+    /// How the disputer ended it; none while it is open.
+    pub resolution: Option<Resolution>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Response {
+    /// SHA-256 of the answer's body.
+    pub body: Hash,
+    pub at: Moment,
+    pub transaction: Hash,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Resolution {
+    pub outcome: DisputeOutcome,
+    pub at: Moment,
+    pub transaction: Hash,
+}
+
+/// That an origin signed two roots for one size of its log. Never removed.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct EvidenceRecord {
+    pub statement: EvidenceStatement,
+    /// Who handed it in.
+    pub by: MemberId,
     pub at: Moment,
     pub transaction: Hash,
 }

@@ -33,6 +33,10 @@ pub struct Agreement {
     pub change_approvers: Vec<String>,
     /// Attributes whose commitments leave the operator.
     pub key_attributes: Vec<AttributePattern>,
+    /// Whose agents are told the values that a master operator read. First match wins; what no line covers is told to
+    /// every operator. The master operator itself has read them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub visibility: Vec<Visibility>,
     #[serde(default)]
     pub ranges: Vec<Range>,
     #[serde(default)]
@@ -103,6 +107,17 @@ pub struct Right {
     /// Who must approve it; empty: nobody needs to be asked, whoever may change may do so by right.
     #[serde(default)]
     pub approve: Vec<Actor>,
+}
+
+/// One line of who sees what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Visibility {
+    pub attributes: Vec<AttributePattern>,
+    #[serde(default)]
+    pub scope: Scope,
+    /// Who sees the values besides the master operator; empty: nobody.
+    pub to: Vec<Actor>,
 }
 
 /// A party by its role towards an object, or by name.
@@ -268,6 +283,22 @@ impl Agreement {
         }
     }
 
+    /// Whether `member` is told an attribute's value. [`crate::OBJECT`], which holds all of an object's attributes, is
+    /// covered by lines like any attribute: whoever is told it must also be told the attributes it holds, which is for
+    /// the caller to see to.
+    pub fn may_see(&self, object: &Dn, attribute: &str, member: &str) -> bool {
+        if self.master_operator(object) == Some(member) {
+            return true;
+        }
+        let line = self.visibility.iter().find(|line| {
+            line.scope.covers(object) && line.attributes.iter().any(|p| p.matches(object.class(), attribute))
+        });
+        match line {
+            Some(line) => self.resolve(object, &line.to).contains(member),
+            None => self.operators().any(|party| party.id == member),
+        }
+    }
+
     fn resolve(&self, object: &Dn, actors: &[Actor]) -> BTreeSet<String> {
         let mop = self.master_operator(object);
         let mut out = BTreeSet::new();
@@ -300,6 +331,7 @@ impl Agreement {
             return Err(AgreementError::BadMapSecret);
         }
         self.check_parties()?;
+        self.check_visibility()?;
         self.check_numbers()
     }
 
@@ -351,6 +383,13 @@ impl Agreement {
                 .map(|(i, t)| (format!("tracking_areas[{i}]"), t.party.clone())),
         );
         out.extend(self.change_approvers.iter().map(|id| ("change_approvers".to_owned(), id.clone())));
+        for (i, line) in self.visibility.iter().enumerate() {
+            for actor in &line.to {
+                if let Actor::Party(id) = actor {
+                    out.push((format!("visibility[{i}]"), id.clone()));
+                }
+            }
+        }
         for (i, right) in self.rights.iter().enumerate() {
             for actor in right.change.iter().chain(&right.approve) {
                 if let Actor::Party(id) = actor {
@@ -359,6 +398,16 @@ impl Agreement {
             }
         }
         out
+    }
+
+    fn check_visibility(&self) -> Result<(), AgreementError> {
+        match self.visibility.iter().position(|line| line.attributes.is_empty()) {
+            Some(index) => Err(AgreementError::Other {
+                place: format!("visibility[{index}]"),
+                why: "a line without attributes covers nothing",
+            }),
+            None => Ok(()),
+        }
     }
 
     fn check_numbers(&self) -> Result<(), AgreementError> {
@@ -417,5 +466,59 @@ fn check_range(place: &str, min: Option<&String>, max: Option<&String>) -> Resul
     match (min, max) {
         (Some(min), Some(max)) if min > max => Err(AgreementError::EmptyRange { place: place.to_owned() }),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agreement(visibility: serde_json::Value) -> Agreement {
+        let text = serde_json::json!({
+            "format": Agreement::FORMAT, "id": "a", "version": 1, "title": "",
+            "parties": [
+                { "id": "telecom", "name": "", "kind": "operator" },
+                { "id": "unicom", "name": "", "kind": "operator" },
+                { "id": "mobile", "name": "", "kind": "operator" },
+                { "id": "tower", "name": "", "kind": "tower" },
+            ],
+            "districts": [{ "scope": "SubNetwork=east", "master_operator": "telecom" }],
+            "ownership": [{ "scope": "SubNetwork=east,ManagedElement=*,OperatorDU=unicom", "party": "unicom" }],
+            "sharing": [], "rights": [], "key_attributes": ["*.*"], "visibility": visibility,
+            "collection": { "period_minutes": 1, "attest_within_minutes": 1 },
+            "map_secret": "00".repeat(32),
+        });
+        serde_json::from_value(text).unwrap()
+    }
+
+    #[test]
+    fn values_are_told_to_every_operator_unless_a_line_says_otherwise() {
+        let cell: Dn = "SubNetwork=east,ManagedElement=1,NRCellDU=1".parse().unwrap();
+        let own: Dn = "SubNetwork=east,ManagedElement=1,OperatorDU=unicom,NROperatorCellDU=1".parse().unwrap();
+        let open = agreement(serde_json::json!([]));
+        assert!(open.may_see(&cell, "nRPCI", "unicom") && !open.may_see(&cell, "nRPCI", "tower"));
+        let closed = agreement(serde_json::json!([
+            { "attributes": ["NROperatorCellDU.*"], "to": ["owner"] },
+            { "attributes": ["*.nRPCI"], "scope": "SubNetwork=east", "to": ["tower", "pops"] },
+        ]));
+        closed.check().unwrap();
+        assert!(closed.may_see(&own, "x", "unicom") && !closed.may_see(&own, "x", "mobile"));
+        assert!(closed.may_see(&own, "x", "telecom"), "the master operator has read it");
+        assert!(closed.may_see(&cell, "nRPCI", "tower") && closed.may_see(&cell, "nRPCI", "mobile"));
+        assert!(closed.may_see(&cell, "x", "mobile"), "no line covers it");
+    }
+
+    #[test]
+    fn a_visibility_line_names_parties_and_attributes() {
+        let stranger = agreement(serde_json::json!([{ "attributes": ["*.*"], "to": ["nobody"] }]));
+        assert!(stranger.check().unwrap_err().to_string().contains("visibility[0] names `nobody`"));
+        let empty = agreement(serde_json::json!([{ "attributes": [], "to": ["pops"] }]));
+        assert!(empty.check().unwrap_err().to_string().contains("visibility[0]"));
+    }
+
+    #[test]
+    fn an_agreement_without_visibility_lines_keeps_its_bytes() {
+        let text = serde_json::to_string(&agreement(serde_json::json!([]))).unwrap();
+        assert!(!text.contains("visibility"), "{text}");
     }
 }

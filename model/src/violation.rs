@@ -11,6 +11,9 @@ use crate::verdict::{AuthorisationVerdict, Severity, Text};
 /// The built-in rule whose violations carry an authorisation; rules written in CEL carry none.
 pub const AUTHORISATION_RULE: &str = "authorisation";
 
+/// The built-in rule under which an agent keeps what a second judgement of somebody else's round could not follow.
+pub const SECOND_JUDGEMENT_RULE: &str = "second-judgement";
+
 /// Where in the order of things a read stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sighting {

@@ -227,7 +227,7 @@ impl Judge<'_> {
 
     fn restored(&self, edit: &Edit) -> AuthorisationVerdict {
         let approved = self.approved.get(&edit.object, &edit.attribute);
-        let value = sentence::change(&edit.old, &edit.new);
+        let value = sentence::change(&edit.attribute, &edit.old, &edit.new);
         let (mut en, mut zh) =
             (format!("{} leads back to what was approved", value.en), format!("{} 恢复为批准值", value.zh));
         if let Some(approved) = approved {

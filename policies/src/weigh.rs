@@ -120,10 +120,10 @@ pub(crate) fn weigh_elsewhere(
     view: &RequestView,
     expected: &ExpectedEdit,
 ) -> Option<Weight> {
-    let change = sentence::change(&expected.old, &expected.new);
+    let change = sentence::change(&expected.attribute, &expected.old, &expected.new);
     let (id, other) = (&view.request.id, &expected.object);
     let mut sentence = Sentence::new(
-        format!("{id} has the same edit {} for another object, {other}", change.en),
+        format!("{id} has the same edit, {}, for another object, {other}", change.en),
         format!("{id} 对另一对象 {other} 含有相同的修改 {}", change.zh),
     );
     let order = question.observed.order(view);
@@ -143,7 +143,7 @@ pub(crate) fn weigh_elsewhere(
 
 /// `CR-7 approves 15→20, observed 15→23`.
 fn opening(view: &RequestView, expected: &ExpectedEdit, fit: &Fit) -> Sentence {
-    let change = sentence::change(&expected.old, &expected.new);
+    let change = sentence::change(&expected.attribute, &expected.old, &expected.new);
     let id = &view.request.id;
     match fit {
         Fit::Inverse => Sentence::new(

@@ -19,6 +19,9 @@ pub struct SimArgs {
     /// Cells of each station.
     #[arg(long, default_value_t = 3)]
     pub cells: usize,
+    /// How many stations, the last ones, lie in SubNetwork=bj-west, where Unicom comes first on every cell.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub west: usize,
     /// What configurations, keys and passwords follow from.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -64,6 +67,7 @@ impl SimArgs {
         WorldSpec {
             stations: self.stations,
             cells: self.cells,
+            west: self.west,
             seed: self.seed,
             dir: self.dir.clone(),
             only: self.only,

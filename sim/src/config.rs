@@ -2,17 +2,52 @@
 //!
 //! Generated from (seed, station, cells): the same three give the same bytes anywhere. What the operators
 //! share is consistent at first: no two cells of the network have one PCI, relations are mutual, carriers lie
-//! in 3400–3500 MHz, both PLMNs stand in the agreed order.
+//! in 3400–3500 MHz, both PLMNs stand in the agreed order: that of the district, whose master operator comes first.
 
 use crate::schema::{self, MANAGED_ELEMENT, NR, OVERLAY};
 use crate::seed;
 use crate::tree::Element;
 
-/// The network all stations belong to; the first RDN of every DN.
-pub const NETWORK: &str = "SubNetwork=bj-east";
+/// An operator on every cell: name, MCC, MNC.
+type Operator = (&'static str, &'static str, &'static str);
 
-/// The operators on every cell, in the order of `pLMNInfoList`: name, MCC, MNC.
-pub const OPERATORS: &[(&str, &str, &str)] = &[("telecom", "460", "11"), ("unicom", "460", "01")];
+const TELECOM: Operator = ("telecom", "460", "11");
+const UNICOM: Operator = ("unicom", "460", "01");
+
+/// A part of the network that one master operator manages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum District {
+    /// Telecom's.
+    East,
+    /// Unicom's.
+    West,
+}
+
+impl District {
+    /// Its name in labels.
+    pub fn name(self) -> &'static str {
+        match self {
+            District::East => "bj-east",
+            District::West => "bj-west",
+        }
+    }
+
+    /// The first RDN of every DN here.
+    pub fn subnetwork(self) -> &'static str {
+        match self {
+            District::East => "SubNetwork=bj-east",
+            District::West => "SubNetwork=bj-west",
+        }
+    }
+
+    /// The operators on every cell here, in the order of `pLMNInfoList`.
+    fn operators(self) -> [Operator; 2] {
+        match self {
+            District::East => [TELECOM, UNICOM],
+            District::West => [UNICOM, TELECOM],
+        }
+    }
+}
 
 /// The most cells a station has: relations grow with the square.
 pub const MAX_CELLS: usize = 64;
@@ -35,16 +70,13 @@ pub struct StationPlan {
     pub stations: usize,
     /// Cells per station.
     pub cells: usize,
+    /// How many stations, the last ones, lie in the western district.
+    pub west: usize,
 }
 
 /// The name of a station's managed element.
 pub fn element_name(station: usize) -> String {
     format!("gnb-{station:04}")
-}
-
-/// The DN of a station's managed element.
-pub fn element_dn(station: usize) -> String {
-    format!("{NETWORK},ManagedElement={}", element_name(station))
 }
 
 /// The global gNB id of a station.
@@ -53,15 +85,37 @@ pub fn gnb_id(station: usize) -> u64 {
 }
 
 impl StationPlan {
+    /// Where the station lies.
+    pub fn district(&self) -> District {
+        self.district_of(self.station)
+    }
+
+    fn district_of(&self, station: usize) -> District {
+        if station + self.west > self.stations { District::West } else { District::East }
+    }
+
+    /// The DN of the station's managed element.
+    pub fn element_dn(&self) -> String {
+        self.dn_of(self.station)
+    }
+
+    fn dn_of(&self, station: usize) -> String {
+        format!("{},ManagedElement={}", self.district_of(station).subnetwork(), element_name(station))
+    }
+
     /// The whole initial configuration.
     pub fn configuration(&self) -> Element {
         let station = self.station;
         let vendor = seed::number(self.seed, "vendor", station as u64, 2);
         let attributes = Element::new(MANAGED_ELEMENT, "attributes")
-            .with(Element::leaf(MANAGED_ELEMENT, "dnPrefix", NETWORK))
+            .with(Element::leaf(MANAGED_ELEMENT, "dnPrefix", self.district().subnetwork()))
             .with(Element::leaf(MANAGED_ELEMENT, "managedElementTypeList", "GNB"))
             .with(Element::leaf(MANAGED_ELEMENT, "userLabel", element_name(station)))
-            .with(Element::leaf(MANAGED_ELEMENT, "locationName", format!("bj-east site {station:04}")))
+            .with(Element::leaf(
+                MANAGED_ELEMENT,
+                "locationName",
+                format!("{} site {station:04}", self.district().name()),
+            ))
             .with(Element::leaf(
                 MANAGED_ELEMENT,
                 "vendorName",
@@ -92,18 +146,18 @@ impl StationPlan {
         );
         unit.children.extend((1..=self.cells).map(|cell| self.cell_du(cell)));
         unit.children.extend((1..=self.cells).map(|cell| self.sector_carrier(cell)));
-        unit.children.extend(OPERATORS.iter().map(|operator| self.operator(*operator)));
+        unit.children.extend(self.district().operators().map(|operator| self.operator(operator)));
         unit
     }
 
     fn cell_du(&self, cell: usize) -> Element {
-        let carrier = format!("{},GNBDUFunction=1,NRSectorCarrier={cell}", element_dn(self.station));
+        let carrier = format!("{},GNBDUFunction=1,NRSectorCarrier={cell}", self.element_dn());
         let mut attributes = vec![
             leaf("administrativeState", "UNLOCKED"),
             leaf("operationalState", "ENABLED"),
             leaf("cellLocalId", cell),
         ];
-        attributes.extend(OPERATORS.iter().map(|operator| plmn(*operator)));
+        attributes.extend(self.district().operators().map(plmn));
         attributes.extend([
             leaf("nRPCI", self.pci(self.station, cell)),
             leaf("nRTAC", self.tac()),
@@ -139,7 +193,7 @@ impl StationPlan {
         )
     }
 
-    fn operator(&self, operator: (&str, &str, &str)) -> Element {
+    fn operator(&self, operator: Operator) -> Element {
         let mut unit = object(
             "OperatorDU",
             operator.0,
@@ -176,23 +230,39 @@ impl StationPlan {
         );
         unit.children.extend((1..=self.cells).map(|cell| {
             let mut attributes = vec![leaf("cellLocalId", cell)];
-            attributes.extend(OPERATORS.iter().map(|operator| plmn(*operator)));
+            attributes.extend(self.district().operators().map(plmn));
             let mut cell_cu = object("NRCellCU", &cell.to_string(), attributes);
             cell_cu
                 .children
-                .extend(self.neighbours(cell).map(|(station, neighbour)| relation(station, neighbour)));
+                .extend(self.neighbours(cell).map(|(station, neighbour)| self.relation(station, neighbour)));
             cell_cu
         }));
         unit
     }
 
-    /// The other cells of the station, then the cell of the same number on the stations before and after.
+    /// The other cells of the station, then the cell of the same number on the stations before and after, as far as
+    /// they lie in the same district: nobody judges relations into a district that another operator reads.
     fn neighbours(&self, cell: usize) -> impl Iterator<Item = (usize, usize)> {
-        let (station, stations) = (self.station, self.stations);
+        let station = self.station;
         let own = (1..=self.cells).filter(move |other| *other != cell).map(move |other| (station, other));
-        let before = (station > 1).then(|| (station - 1, cell));
-        let after = (station < stations).then_some((station + 1, cell));
-        own.chain(before).chain(after)
+        let around = [station - 1, station + 1].into_iter();
+        let near = around.filter(|other| self.exists(*other) && self.district_of(*other) == self.district());
+        own.chain(near.map(move |other| (other, cell)))
+    }
+
+    fn exists(&self, station: usize) -> bool {
+        (1..=self.stations).contains(&station)
+    }
+
+    fn relation(&self, station: usize, cell: usize) -> Element {
+        // NCI: gNB id and cell id in 36 bits (TS 38.300 §8.2).
+        let identity = (gnb_id(station) << (36 - GNB_ID_LENGTH)) | cell as u64;
+        let target = format!("{},GNBCUCPFunction=1,NRCellCU={cell}", self.dn_of(station));
+        object(
+            "NRCellRelation",
+            &format!("{}-{cell}", element_name(station)),
+            vec![leaf("nRTCI", identity), leaf("adjacentNRCellRef", target), leaf("isHOAllowed", "true")],
+        )
     }
 
     /// Every cell of the network has a PCI of its own while there are at most 1008.
@@ -218,7 +288,7 @@ fn object(class: &str, id: &str, attributes: Vec<Element>) -> Element {
     Element::new(NR, class).with(leaf("id", id)).with(container)
 }
 
-fn plmn((_, mcc, mnc): (&str, &str, &str)) -> Element {
+fn plmn((_, mcc, mnc): Operator) -> Element {
     Element::new(NR, "pLMNInfoList")
         .with(leaf("mcc", mcc))
         .with(leaf("mnc", mnc))
@@ -236,17 +306,6 @@ fn tdd_pattern() -> Element {
         .with(part("nrofUplinkSymbols", "4"))
 }
 
-fn relation(station: usize, cell: usize) -> Element {
-    // NCI: gNB id and cell id in 36 bits (TS 38.300 §8.2).
-    let identity = (gnb_id(station) << (36 - GNB_ID_LENGTH)) | cell as u64;
-    let target = format!("{},GNBCUCPFunction=1,NRCellCU={cell}", element_dn(station));
-    object(
-        "NRCellRelation",
-        &format!("{}-{cell}", element_name(station)),
-        vec![leaf("nRTCI", identity), leaf("adjacentNRCellRef", target), leaf("isHOAllowed", "true")],
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,25 +313,26 @@ mod tests {
     use crate::objects::objects;
     use std::collections::{BTreeMap, BTreeSet};
 
-    fn network(stations: usize) -> Vec<Element> {
+    fn network(stations: usize, west: usize) -> Vec<Element> {
         (1..=stations)
-            .map(|station| StationPlan { seed: 7, station, stations, cells: 3 }.configuration())
+            .map(|station| StationPlan { seed: 7, station, stations, cells: 3, west }.configuration())
             .collect()
     }
 
     #[test]
     fn generated_configurations_are_valid_and_repeatable() {
-        let first = network(3);
-        assert_eq!(first, network(3));
+        let first = network(3, 0);
+        assert_eq!(first, network(3, 0));
         for tree in &first {
             validate(std::slice::from_ref(tree)).unwrap();
         }
-        assert_ne!(first[0], StationPlan { seed: 8, station: 1, stations: 3, cells: 3 }.configuration());
+        let other = StationPlan { seed: 8, station: 1, stations: 3, cells: 3, west: 0 };
+        assert_ne!(first[0], other.configuration());
     }
 
     #[test]
     fn no_two_cells_share_a_pci_and_relations_are_mutual() {
-        let trees = network(12);
+        let trees = network(12, 0);
         let all: BTreeMap<String, BTreeMap<String, serde_json::Value>> =
             trees.iter().flat_map(objects).collect();
         let pcis: BTreeSet<String> =
@@ -289,6 +349,34 @@ mod tests {
         assert!(links.iter().all(|(a, b)| links.contains(&(b.clone(), a.clone()))));
         // 12 stations of 3 cells: 6 inside each, 3 pairs in both directions between each two.
         assert_eq!(links.len(), 12 * 6 + 11 * 6);
+    }
+
+    #[test]
+    fn districts_have_their_own_order_of_operators_and_no_relation_between_them() {
+        let trees = network(12, 3);
+        let all: BTreeMap<_, _> = trees.iter().flat_map(objects).collect();
+        let pcis: BTreeSet<String> =
+            all.values().filter_map(|o| o.get("nRPCI")).map(ToString::to_string).collect();
+        assert_eq!(pcis.len(), 36, "no PCI stands in both districts");
+        let district = |dn: &str| dn.split(',').next().unwrap_or_default().to_owned();
+        let mut stations = BTreeMap::new();
+        for (dn, attributes) in &all {
+            if let Some(prefix) = attributes.get("dnPrefix") {
+                assert_eq!(prefix.as_str(), Some(district(dn).as_str()));
+                *stations.entry(district(dn)).or_insert(0) += 1;
+            }
+            if let Some(target) = attributes.get("adjacentNRCellRef").and_then(|v| v.as_str()) {
+                assert_eq!(district(target), district(dn), "{dn}");
+            }
+            if dn.contains("NRCellDU=") && !dn.contains("OperatorDU=") {
+                let first = if dn.starts_with("SubNetwork=bj-west") { "01" } else { "11" };
+                assert_eq!(attributes["pLMNInfoList"][0]["mnc"], first, "{dn}");
+            }
+        }
+        assert_eq!(
+            stations,
+            BTreeMap::from([("SubNetwork=bj-east".into(), 9), ("SubNetwork=bj-west".into(), 3)])
+        );
     }
 
     #[test]

@@ -272,7 +272,7 @@ mod tests {
     use crate::schema::{MANAGED_ELEMENT, NR};
 
     fn tree() -> Vec<Element> {
-        vec![StationPlan { seed: 1, station: 1, stations: 1, cells: 2 }.configuration()]
+        vec![StationPlan { seed: 1, station: 1, stations: 1, cells: 2, west: 0 }.configuration()]
     }
 
     /// Wraps an edit of something below the first GNBDUFunction.

@@ -83,7 +83,7 @@ mod tests {
     use crate::schema::{MANAGED_ELEMENT, NR};
 
     fn selected(inner: &str) -> Vec<Element> {
-        let tree = vec![StationPlan { seed: 1, station: 1, stations: 2, cells: 3 }.configuration()];
+        let tree = vec![StationPlan { seed: 1, station: 1, stations: 2, cells: 3, west: 0 }.configuration()];
         let filter = format!("<filter xmlns:m='{MANAGED_ELEMENT}' xmlns:n='{NR}'>{inner}</filter>");
         select(&tree, &Element::parse(filter.as_bytes()).unwrap())
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::config::NETWORK;
+use crate::config::District;
 use crate::schema::{Identity, class, identity};
 use crate::tree::Element;
 
@@ -27,10 +27,11 @@ pub struct Change {
     pub new: Option<Value>,
 }
 
-/// Every object below (and including) a managed element, by DN.
+/// Every object below (and including) a managed element, by DN, which begins as the element's `dnPrefix` says.
 pub fn objects(root: &Element) -> BTreeMap<String, Attributes> {
+    let prefix = root.child("attributes").and_then(|attributes| attributes.child_text("dnPrefix"));
     let mut found = BTreeMap::new();
-    collect(root, NETWORK, &mut found);
+    collect(root, prefix.unwrap_or(District::East.subnetwork()), &mut found);
     found
 }
 
@@ -108,7 +109,7 @@ mod tests {
 
     #[test]
     fn changes_name_object_attribute_and_both_values() {
-        let old = StationPlan { seed: 1, station: 1, stations: 1, cells: 2 }.configuration();
+        let old = StationPlan { seed: 1, station: 1, stations: 1, cells: 2, west: 0 }.configuration();
         let mut new = old.clone();
         let unit = new.child_mut("GNBDUFunction").unwrap();
         let entries = &mut unit.children[2].child_mut("attributes").unwrap().children;

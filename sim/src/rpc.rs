@@ -222,7 +222,7 @@ mod tests {
     use crate::config::StationPlan;
 
     fn decide(role: Role, operation: &str) -> Result<Action, OperationError> {
-        let tree = vec![StationPlan { seed: 1, station: 1, stations: 1, cells: 1 }.configuration()];
+        let tree = vec![StationPlan { seed: 1, station: 1, stations: 1, cells: 1, west: 0 }.configuration()];
         let text = format!("<rpc xmlns='{NETCONF}' message-id='1'>{operation}</rpc>");
         Request::parse(text.as_bytes())?.decide(role, &tree)
     }
@@ -269,7 +269,7 @@ mod tests {
             panic!("not refused")
         };
         assert_eq!(errors[0].to_string(), "invalid-value: a < b at /x[id='1']");
-        let tree = [StationPlan { seed: 1, station: 1, stations: 1, cells: 1 }.configuration()];
+        let tree = [StationPlan { seed: 1, station: 1, stations: 1, cells: 1, west: 0 }.configuration()];
         assert!(parse_reply(data_reply(Some("5"), &tree).into_bytes(), 5).is_ok());
     }
 }

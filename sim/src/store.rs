@@ -248,7 +248,7 @@ mod tests {
     use crate::config::StationPlan;
 
     fn initial() -> Element {
-        StationPlan { seed: 1, station: 4, stations: 4, cells: 1 }.configuration()
+        StationPlan { seed: 1, station: 4, stations: 4, cells: 1, west: 0 }.configuration()
     }
 
     fn without_unit(store: &StationStore) -> Vec<Element> {

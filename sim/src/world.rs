@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::config::{MAX_CELLS, StationPlan, element_dn, gnb_id};
+use crate::config::{MAX_CELLS, StationPlan, gnb_id};
 use crate::faults::Fault;
 use crate::rpc::Role;
 use crate::seed;
@@ -81,6 +81,8 @@ pub struct WorldSpec {
     pub stations: usize,
     /// Cells of each.
     pub cells: usize,
+    /// How many stations, the last ones, lie in the western district.
+    pub west: usize,
     /// What everything follows from, keys and passwords included.
     pub seed: u64,
     /// Where state is kept.
@@ -168,10 +170,18 @@ impl WorldSpec {
         if !(1..=MAX_CELLS).contains(&self.cells) {
             return Err(WorldError::Spec(format!("cells must be 1 to {MAX_CELLS}; hint: --cells 3")));
         }
+        if self.west > self.stations {
+            return wrong("--west must not be more than --stations; hint: --stations 12 --west 3");
+        }
         if self.only.is_some_and(|only| !(1..=self.stations).contains(&only)) {
             return wrong("--only must name one of the stations, counted from 1");
         }
         Ok(())
+    }
+
+    fn plan(&self, station: usize) -> StationPlan {
+        let WorldSpec { seed, stations, cells, west, .. } = *self;
+        StationPlan { seed, station, stations, cells, west }
     }
 
     fn served(&self) -> impl Iterator<Item = usize> {
@@ -232,10 +242,11 @@ pub fn prepare(spec: &WorldSpec) -> Result<(Inventory, Vec<StdListener>), WorldE
 fn agreed(spec: &WorldSpec) -> Result<Inventory, WorldError> {
     let inventory = Inventory::read(&spec.dir)?;
     let found = (inventory.seed, inventory.stations.len(), inventory.cells);
-    if found == (spec.seed, spec.stations, spec.cells) {
+    let placed = |entry: &StationEntry| entry.element == spec.plan(entry.station).element_dn();
+    if found == (spec.seed, spec.stations, spec.cells) && inventory.stations.iter().all(placed) {
         return Ok(inventory);
     }
-    let why = format!("seed {}, {} stations of {} cells", found.0, found.1, found.2);
+    let why = format!("seed {}, {} stations of {} cells in its districts", found.0, found.1, found.2);
     Err(WorldError::Other { path: Inventory::path(&spec.dir), why })
 }
 
@@ -245,7 +256,7 @@ fn describe(spec: &WorldSpec, listeners: &[StdListener]) -> Result<Inventory, Wo
         let no_address = |source| WorldError::Io { path: Inventory::path(&spec.dir), source };
         stations.push(StationEntry {
             station,
-            element: element_dn(station),
+            element: spec.plan(station).element_dn(),
             gnb_id: gnb_id(station),
             address: listener.local_addr().map_err(no_address)?,
             host_key: spec.host_key(station).public_key().to_openssh()?,
@@ -372,8 +383,7 @@ pub async fn serve_stations(spec: &WorldSpec) -> Result<World, WorldError> {
             }
             None => bind_patiently(entry.address).await.map_err(taken)?,
         };
-        let plan =
-            StationPlan { seed: spec.seed, station: number, stations: spec.stations, cells: spec.cells };
+        let plan = spec.plan(number);
         let store = StationStore::open(&spec.dir, number, || plan.configuration())
             .map_err(|error| WorldError::Store { station: number, error })?;
         let station = Arc::new(Station::new(number, spec.versions, spec.accounts(), store));

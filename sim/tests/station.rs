@@ -20,6 +20,7 @@ fn spec(dir: &Path, stations: usize) -> WorldSpec {
     WorldSpec {
         stations,
         cells: 3,
+        west: 0,
         seed: 11,
         dir: dir.to_owned(),
         only: None,

@@ -43,6 +43,12 @@ impl Store {
         Ok(Some(StoredBody { hash: *hash, kind: row.text("kind")?, bytes, stored: row.time("stored_at")? }))
     }
 
+    /// Whether the body is here. Its bytes are not looked at.
+    pub async fn has_body(&self, hash: &Hash) -> Result<bool> {
+        let query = sqlx::query("SELECT 1 AS found FROM bodies WHERE hash = ?").bind(hash.0.to_vec());
+        Ok(self.reader().await?.row(query).await?.is_some())
+    }
+
     /// All bodies of one kind, newest first, each hashed again.
     pub async fn bodies_of_kind(&self, kind: &str) -> Result<Vec<StoredBody>> {
         let query =
@@ -95,6 +101,8 @@ mod tests {
             ("agreement", &b"{}"[..], Timestamp(5))
         );
         assert_eq!(store.body(&Hash::of(b"x")).await.unwrap(), None);
+        assert!(store.has_body(&hash).await.unwrap());
+        assert!(!store.has_body(&Hash::of(b"x")).await.unwrap());
     }
 
     #[tokio::test]

@@ -3,6 +3,9 @@
 //! A clean report says that the database is what this program wrote. Whether it is what the operators saw is for
 //! the log on the chain to say.
 
+mod mirrors;
+mod seconds;
+
 use std::collections::BTreeMap;
 
 use anchor::Hash;
@@ -89,6 +92,10 @@ impl Store {
         report.unreadable("log_leaves", part)?;
         let part = rounds(&mut link, &mut report).await;
         report.unreadable("rounds", part)?;
+        let part = mirrors::check(&mut link, &mut report).await;
+        report.unreadable("mirror_leaves", part)?;
+        let part = seconds::check(&mut link, &mut report).await;
+        report.unreadable("judgements", part)?;
         Ok(report)
     }
 }

@@ -3,7 +3,8 @@
 //! [`Store`] is the handle; all it can do stands in the file of its topic: [`bodies`], [`projection`],
 //! [`subjects`] and [`requests`] (what the chain ordered), [`transactions`] (signed, persisted, then sent), [`rounds`] with
 //! [`snapshots`], [`approved`], [`violations`] and [`openings`] (one transaction per round), [`log`] (stage →
-//! compare-and-swap → apply), [`stats`] for pages, and [`fsck`], which hashes everything again.
+//! compare-and-swap → apply), [`mirrors`], [`forks`] and [`cosignatures`] (logs of other members), [`seconds`] and
+//! [`judgements`] (rounds that are judged twice), [`stats`] for pages, and [`fsck`], which hashes everything again.
 //!
 //! Everything persisted is safe to do twice. After one I/O error the handle is poisoned and every call returns
 //! [`StoreError::Fatal`], because SQLite goes on acknowledging after a failed fsync.
@@ -14,11 +15,17 @@ pub mod approved;
 pub mod bodies;
 pub mod bundles;
 mod columns;
+pub mod cosignatures;
 mod database;
+pub mod disclosed;
 mod error;
+pub mod forgery;
+pub mod forks;
 pub mod fsck;
+pub mod judgements;
 pub mod log;
 mod migrate;
+pub mod mirrors;
 mod names;
 mod objects;
 pub mod openings;
@@ -26,6 +33,7 @@ pub mod projection;
 pub mod requests;
 pub mod rounds;
 mod seal;
+pub mod seconds;
 pub mod snapshots;
 pub mod stations;
 pub mod stats;
@@ -37,12 +45,17 @@ pub mod violations;
 pub use approved::{Advance, BaselineStation, BaselinedStation};
 pub use bodies::StoredBody;
 pub use bundles::BundleRow;
+pub use cosignatures::{CosignatureRow, Vouched};
 pub use database::{Store, StoreConfig};
+pub use disclosed::ChangedStation;
 pub use error::StoreError;
+pub use forks::{ForkKind, ForkRow, ServedNote};
 pub use fsck::{Fault, FsckReport};
+pub use judgements::JudgementRow;
 pub use log::{
     CheckpointRow, LogLeaf, LogState, OutboxLeaf, SavedCheckpoint, SendableAttestation, StagedGrowth,
 };
+pub use mirrors::{HeadCheck, Mirror, MirrorHead};
 pub use openings::{CommittedAttribute, StoredOpening};
 pub use projection::{
     Applied, Event, Missed, ProjectedBlock, ProjectedTransaction, Refused, Registration, RequestTerms,
@@ -52,6 +65,7 @@ pub use rounds::{
     Begun, Committed, RequestProgress, RoundCommit, RoundEdit, RoundPins, RoundStart, StationResult,
     StationSnapshot,
 };
+pub use seconds::{MapUpdate, SecondRound};
 pub use snapshots::{ObjectVersion, StoredSnapshot};
 pub use stations::{LastRead, StationRow};
 pub use stats::{ChangeCounts, Coverage, EditRow, FailedStation, RoundRow};

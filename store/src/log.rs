@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 use sqlx::sqlite::SqliteRow;
 
 use crate::Store;
-use crate::columns::{Columns as _, insert_many, int, json};
+use crate::columns::{Columns as _, insert_many, int, json, opt_int};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
 use crate::rounds::RoundCommit;
@@ -45,7 +45,8 @@ pub struct OutboxLeaf {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLeaf {
     pub index: u64,
-    pub round: u64,
+    /// The round of this operator that wrote it; `None` for a second judgement of somebody else's.
+    pub round: Option<u64>,
     pub kind: String,
     pub subject: String,
     pub envelope: Vec<u8>,
@@ -182,7 +183,7 @@ impl Store {
         link.execute(update.bind(int(growth.new_size)?)).await?;
         for leaf in growth.leaves.iter().filter(|leaf| leaf.kind == ATTESTATION) {
             let update = sqlx::query("UPDATE rounds SET leaf_index = ?, seal = zeroblob(32) WHERE round = ?");
-            link.execute(update.bind(int(leaf.index)?).bind(int(leaf.round)?)).await?;
+            link.execute(update.bind(int(leaf.index)?).bind(opt_int(leaf.round)?)).await?;
         }
         link.execute(sqlx::query("DELETE FROM growth")).await?;
         seal(&mut link, &["checkpoints", "rounds"]).await?;
@@ -240,6 +241,13 @@ impl Store {
         rows.iter().map(|row| row.hash("hash")).collect()
     }
 
+    /// The bytes of leaves `from .. to`, staged ones too; fewer where the log is shorter.
+    pub async fn leaf_envelopes(&self, from: u64, to: u64) -> Result<Vec<Vec<u8>>> {
+        let query = "SELECT envelope FROM log_leaves WHERE leaf >= ? AND leaf < ? ORDER BY leaf";
+        let rows = self.reader().await?.rows(sqlx::query(query).bind(int(from)?).bind(int(to)?)).await?;
+        rows.iter().map(|row| row.blob("envelope")).collect()
+    }
+
     /// Attestations of opened rounds whose leaf is anchored and that are not final yet, oldest first.
     pub async fn sendable_attestations(&self) -> Result<Vec<SendableAttestation>> {
         let query = "SELECT * FROM rounds WHERE leaf_index IS NOT NULL AND attested_height IS NULL \
@@ -260,15 +268,34 @@ impl Store {
 
 /// Puts a round's records and its attestation into the outbox. Part of the round's one transaction.
 pub(crate) async fn enqueue(link: &mut Link, commit: &RoundCommit) -> Result<()> {
-    let round = int(commit.round)?;
     let attestation = commit.attestation.iter().map(|envelope| OutboxLeaf {
         kind: ATTESTATION.to_owned(),
         subject: format!("round/{}", commit.round),
         envelope: envelope.clone(),
         record: None,
     });
-    let mut rows = Vec::with_capacity(commit.leaves.len() + 1);
-    for leaf in commit.leaves.iter().cloned().chain(attestation) {
+    let leaves: Vec<_> = commit.leaves.iter().cloned().chain(attestation).collect();
+    put(link, Some(commit.round), &leaves).await
+}
+
+/// Leaves that no round of this operator wrote. One whose kind and subject wait, or have an index, is passed over.
+pub(crate) async fn enqueue_others(link: &mut Link, leaves: &[OutboxLeaf]) -> Result<()> {
+    let known = "SELECT 1 AS found FROM outbox WHERE kind = ?1 AND subject = ?2 \
+                 UNION ALL SELECT 1 FROM log_leaves WHERE kind = ?1 AND subject = ?2 LIMIT 1";
+    let mut new = Vec::new();
+    for leaf in leaves {
+        let query = sqlx::query(known).bind(leaf.kind.as_str()).bind(leaf.subject.as_str());
+        if link.row(query).await?.is_none() {
+            new.push(leaf.clone());
+        }
+    }
+    put(link, None, &new).await
+}
+
+async fn put(link: &mut Link, round: Option<u64>, leaves: &[OutboxLeaf]) -> Result<()> {
+    let round = opt_int(round)?;
+    let mut rows = Vec::with_capacity(leaves.len());
+    for leaf in leaves {
         let record = leaf.record.as_ref().map(json).transpose()?;
         rows.push((leaf, record));
     }
@@ -285,7 +312,7 @@ async fn write_leaves(link: &mut Link, leaves: &[LogLeaf]) -> Result<()> {
     let mut rows = Vec::with_capacity(leaves.len());
     for leaf in leaves {
         let record = leaf.record.as_ref().map(json).transpose()?;
-        rows.push((leaf, int(leaf.index)?, int(leaf.round)?, record));
+        rows.push((leaf, int(leaf.index)?, opt_int(leaf.round)?, record));
     }
     let head = "INSERT INTO log_leaves (leaf, round, kind, subject, envelope, hash, record) ";
     insert_many(link, head, "", &rows, |tuple, (leaf, index, round, record)| {
@@ -332,7 +359,7 @@ fn leaf_from(row: &SqliteRow, index: u64) -> Result<LogLeaf> {
     let envelope = row.blob("envelope")?;
     Ok(LogLeaf {
         index,
-        round: row.number("round")?,
+        round: row.opt_number("round")?,
         kind: row.text("kind")?,
         subject: row.text("subject")?,
         hash: leaf_hash(&envelope),

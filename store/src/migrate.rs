@@ -8,7 +8,11 @@ use sqlx::{AssertSqlSafe, Row as _, Sqlite, Transaction};
 use crate::error::{Result, StoreError};
 
 /// In order; `user_version` counts those applied.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_first.sql"),
+    include_str!("../migrations/0002_logs_between_members.sql"),
+    include_str!("../migrations/0003_second_judgement.sql"),
+];
 
 /// `RANP`, set by the first migration.
 const APPLICATION_ID: i64 = 1_380_011_600;
@@ -51,4 +55,60 @@ async fn check(writer: &SqlitePool, path: &Path) -> Result<i64> {
 
 async fn number(link: &mut Transaction<'static, Sqlite>, statement: &'static str) -> sqlx::Result<i64> {
     sqlx::query(statement).fetch_one(&mut **link).await?.try_get(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Digest;
+    use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+
+    use super::*;
+    use crate::{Store, StoreConfig};
+
+    /// A database as the version before second judgements left it, with a leaf and one that waits.
+    async fn before(path: &Path) {
+        let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+        for step in &MIGRATIONS[..2] {
+            sqlx::raw_sql(*step).execute(&pool).await.unwrap();
+        }
+        let hash = format!("x'{}'", anchor::tree::leaf_hash(b"leaf"));
+        let fill = format!(
+            "PRAGMA user_version = 2;
+             INSERT INTO rounds (round, origin, started_at, agreement, policy_set, inventory, profile, expected)
+                 VALUES (1, 'telecom', 0, zeroblob(32), zeroblob(32), zeroblob(32), zeroblob(32), 0);
+             INSERT INTO log_leaves (leaf, round, kind, subject, envelope, hash) VALUES
+                 (0, 1, 'violation', 'V-1', cast('leaf' AS BLOB), {hash});
+             INSERT INTO outbox (round, kind, subject, envelope) VALUES (1, 'violation', 'V-2', x'00');"
+        );
+        sqlx::raw_sql(AssertSqlSafe(fill)).execute(&pool).await.unwrap();
+        let columns = "round, kind, subject, envelope";
+        for (table, columns) in [
+            ("log_leaves", format!("leaf, {columns}, hash, record")),
+            ("outbox", format!("place, {columns}, record")),
+        ] {
+            let quoted: Vec<_> = columns.split(", ").map(|column| format!("quote({column})")).collect();
+            let query = format!("SELECT {} FROM {table}", quoted.join(" || ',' || "));
+            let content: String =
+                sqlx::query(AssertSqlSafe(query)).fetch_one(&pool).await.unwrap().try_get(0).unwrap();
+            let seal = Digest::of(content.as_bytes());
+            let update = format!("UPDATE {table} SET seal = x'{seal}'");
+            sqlx::raw_sql(AssertSqlSafe(update)).execute(&pool).await.unwrap();
+        }
+        pool.close().await;
+    }
+
+    #[tokio::test]
+    async fn leaves_keep_their_seals_and_places_when_their_round_becomes_optional() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ranproof.db");
+        before(&path).await;
+        let store = Store::open(StoreConfig::new(&path)).await.unwrap();
+        let leaf = store.leaf_of("violation", "V-1").await.unwrap().unwrap();
+        assert_eq!((leaf.index, leaf.round, leaf.envelope), (0, Some(1), b"leaf".to_vec()));
+        assert_eq!(store.log_state().await.unwrap().waiting, 1);
+        let faults = store.fsck().await.unwrap().faults;
+        let moved: Vec<_> = faults.iter().filter(|f| ["log_leaves", "outbox"].contains(&f.table.as_str())).collect();
+        assert!(moved.is_empty(), "{moved:?}");
+    }
 }

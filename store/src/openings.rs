@@ -36,7 +36,7 @@ pub struct StoredOpening {
     pub until: Option<u64>,
 }
 
-const OPENINGS: &str = "SELECT t.element, n.dn, o.* FROM openings o JOIN names n ON n.id = o.name \
+pub(crate) const OPENINGS: &str = "SELECT t.element, n.dn, o.* FROM openings o JOIN names n ON n.id = o.name \
     JOIN stations t ON t.id = n.station WHERE ";
 
 impl Store {

@@ -1,7 +1,7 @@
 //! Change requests: what the chain says of them, with their bodies and how far rounds saw them carried out.
 
 use anchor::Hash;
-use anchor::transaction::Decision;
+use anchor::transaction::{Decision, ProposalKind};
 use model::change::{Progress, Stated, Window};
 use model::{ChangeRequest, Dn, RequestView};
 use sqlx::{QueryBuilder, Sqlite};
@@ -10,7 +10,7 @@ use crate::Store;
 use crate::columns::{Columns as _, word};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
-use crate::subjects::{SUBJECTS, SubjectRow, subject_rows};
+use crate::subjects::{Moment, SUBJECTS, SubjectRow, subject_rows};
 
 /// Which change requests; empty fields ask for all.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,7 @@ pub struct RequestFilter {
     /// `proposed`, `approved`, `rejected` or `withdrawn`, as `Standing::name` gives it.
     pub standing: Option<String>,
     pub agreement: Option<String>,
+    pub kind: Option<ProposalKind>,
     /// Part of the id, the title, the ticket or the proposer, in any case.
     pub text: Option<String>,
 }
@@ -60,6 +61,30 @@ impl RequestRow {
     }
 }
 
+impl RequestRow {
+    /// As a judge saw it who knew the chain up to the block at `height`; `None` if it was not proposed by then, or
+    /// without the body.
+    pub fn view_at(&self, height: u64) -> Option<RequestView> {
+        let subject = &self.subject;
+        if subject.proposed.height > height {
+            return None;
+        }
+        let known = |at: Option<Moment>| at.filter(|at| at.height <= height);
+        let decisions = subject.decisions.iter().filter(|d| d.at.height <= height).cloned();
+        let then = RequestRow {
+            subject: SubjectRow {
+                finalized: known(subject.finalized),
+                rejected: known(subject.rejected),
+                withdrawn: known(subject.withdrawn),
+                decisions: decisions.collect(),
+                ..subject.clone()
+            },
+            ..self.clone()
+        };
+        then.view()
+    }
+}
+
 impl Store {
     /// Change requests, newest first, with their bodies where these are known.
     ///
@@ -79,6 +104,9 @@ impl Store {
         }
         if let Some(agreement) = &filter.agreement {
             query.push(" AND s.agreement = ").push_bind(agreement.clone());
+        }
+        if let Some(kind) = &filter.kind {
+            query.push(" AND s.request_kind = ").push_bind(word(kind));
         }
         query.push(" ORDER BY s.proposed_height DESC, s.id");
         let mut requests = Vec::new();

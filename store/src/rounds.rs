@@ -46,6 +46,8 @@ pub struct RoundStart {
 pub struct RoundCommit {
     pub round: u64,
     pub finished: Timestamp,
+    /// Chain height up to which requests and baselines counted when the round was judged.
+    pub height: u64,
     /// Every expected station once.
     pub stations: Vec<StationResult>,
     /// One for each collected station; none for failed and skipped ones. An unchanged one has a snapshot only where
@@ -132,36 +134,9 @@ impl Store {
     /// [`StoreError::Conflict`] if another round is open, or this one was begun with other pins, or committed.
     pub async fn begin_round(&self, start: &RoundStart) -> Result<Begun> {
         let mut link = self.writer().await?;
-        if let Some(open) = open(&mut link).await? {
-            let same = RoundStart { started: open.started, opened: open.opened, ..start.clone() } == open;
-            let compatible = open.opened == start.opened || open.opened.is_none();
-            if same && compatible {
-                return Ok(Begun::Again);
-            }
-            let why = format!("round {} is open and is not this one", open.round);
-            return Err(StoreError::conflict("round", start.round, why));
-        }
-        let insert = "INSERT INTO rounds (round, origin, opened_height, started_at, agreement, policy_set, inventory, \
-                      profile, expected) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 \
-                      WHERE NOT EXISTS (SELECT 1 FROM rounds WHERE round >= ?1 OR origin <> ?2)";
-        let pins = &start.pins;
-        let insert = sqlx::query(insert)
-            .bind(int(start.round)?)
-            .bind(start.origin.as_str())
-            .bind(opt_int(start.opened)?)
-            .bind(start.started.0)
-            .bind(pins.agreement.0.to_vec())
-            .bind(pins.policy_set.0.to_vec())
-            .bind(pins.inventory.0.to_vec())
-            .bind(pins.profile.0.to_vec())
-            .bind(int(start.expected)?);
-        if link.execute(insert).await? == 0 {
-            let why = "a later round, or one of another origin, stands already";
-            return Err(StoreError::conflict("round", start.round, why));
-        }
-        seal(&mut link, &["rounds"]).await?;
+        let begun = begin(&mut link, start).await?;
         link.commit().await?;
-        Ok(Begun::New)
+        Ok(begun)
     }
 
     /// The round that was begun and not committed.
@@ -177,27 +152,77 @@ impl Store {
     /// snapshots and outcomes do not fit; [`StoreError::Missing`] if the round was never begun.
     pub async fn commit_round(&self, commit: &RoundCommit) -> Result<Committed> {
         let mut link = self.writer().await?;
-        let query = sqlx::query("SELECT * FROM rounds WHERE round = ?").bind(int(commit.round)?);
-        let row = link.row(query).await?.ok_or_else(|| StoreError::missing("round", commit.round))?;
-        if row.opt_time("finished_at")?.is_some() {
+        if write(&mut link, commit, self.config().keep_raw).await? == Committed::AlreadyCommitted {
             return Ok(Committed::AlreadyCommitted);
         }
-        let start = start_row(&row)?;
-        let accounting = check_balance(&start, commit)?;
-        let stations = stations::write(&mut link, commit, opt_int(start.opened)?).await?;
-        write_snapshots(&mut link, commit, &stations, self.config().keep_raw).await?;
-        write_edits(&mut link, commit, &stations).await?;
-        approved::advance(&mut link, commit).await?;
-        let changed = violations::upsert(&mut link, commit).await?;
-        write_progress(&mut link, commit).await?;
-        openings::write(&mut link, commit, &stations).await?;
         log::enqueue(&mut link, commit).await?;
-        finish(&mut link, commit, &accounting, changed).await?;
-        let tables = ["rounds", "snapshots", "edits", "violations", "violation_actions", "outbox"];
-        seal(&mut link, &tables).await?;
+        seal(&mut link, &["outbox"]).await?;
         link.commit().await?;
         Ok(Committed::Now)
     }
+
+    /// Up to which chain height requests and baselines counted when a round was judged; `None` for a round that is
+    /// not committed.
+    pub async fn judged_height(&self, round: u64) -> Result<Option<u64>> {
+        let query = sqlx::query("SELECT height FROM round_heights WHERE round = ?").bind(int(round)?);
+        self.reader().await?.row(query).await?.map(|row| row.number("height")).transpose()
+    }
+}
+
+/// The row of a round under way.
+pub(crate) async fn begin(link: &mut Link, start: &RoundStart) -> Result<Begun> {
+    if let Some(open) = open(link).await? {
+        let same = RoundStart { started: open.started, opened: open.opened, ..start.clone() } == open;
+        let compatible = open.opened == start.opened || open.opened.is_none();
+        if same && compatible {
+            return Ok(Begun::Again);
+        }
+        let why = format!("round {} is open and is not this one", open.round);
+        return Err(StoreError::conflict("round", start.round, why));
+    }
+    let insert = "INSERT INTO rounds (round, origin, opened_height, started_at, agreement, policy_set, inventory, \
+                  profile, expected) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 \
+                  WHERE NOT EXISTS (SELECT 1 FROM rounds WHERE round >= ?1 OR origin <> ?2)";
+    let pins = &start.pins;
+    let insert = sqlx::query(insert)
+        .bind(int(start.round)?)
+        .bind(start.origin.as_str())
+        .bind(opt_int(start.opened)?)
+        .bind(start.started.0)
+        .bind(pins.agreement.0.to_vec())
+        .bind(pins.policy_set.0.to_vec())
+        .bind(pins.inventory.0.to_vec())
+        .bind(pins.profile.0.to_vec())
+        .bind(int(start.expected)?);
+    if link.execute(insert).await? == 0 {
+        let why = "a later round, or one of another origin, stands already";
+        return Err(StoreError::conflict("round", start.round, why));
+    }
+    seal(link, &["rounds"]).await?;
+    Ok(Begun::New)
+}
+
+/// All that a round found, but for what goes into the log. Nothing if it was committed before.
+pub(crate) async fn write(link: &mut Link, commit: &RoundCommit, keep_raw: u32) -> Result<Committed> {
+    let query = sqlx::query("SELECT * FROM rounds WHERE round = ?").bind(int(commit.round)?);
+    let row = link.row(query).await?.ok_or_else(|| StoreError::missing("round", commit.round))?;
+    if row.opt_time("finished_at")?.is_some() {
+        return Ok(Committed::AlreadyCommitted);
+    }
+    let start = start_row(&row)?;
+    let accounting = check_balance(&start, commit)?;
+    let stations = stations::write(link, commit, opt_int(start.opened)?).await?;
+    write_snapshots(link, commit, &stations, keep_raw).await?;
+    write_edits(link, commit, &stations).await?;
+    approved::advance(link, commit).await?;
+    let changed = violations::upsert(link, commit).await?;
+    write_progress(link, commit.round, &commit.requests).await?;
+    openings::write(link, commit, &stations).await?;
+    finish(link, commit, &accounting, changed).await?;
+    let height = sqlx::query("INSERT INTO round_heights (round, height) VALUES (?, ?)");
+    link.execute(height.bind(int(commit.round)?).bind(int(commit.height)?)).await?;
+    seal(link, &["rounds", "snapshots", "edits", "violations", "violation_actions"]).await?;
+    Ok(Committed::Now)
 }
 
 async fn open(link: &mut Link) -> Result<Option<RoundStart>> {
@@ -284,9 +309,10 @@ async fn write_edits(link: &mut Link, commit: &RoundCommit, stations: &BTreeMap<
     .map(drop)
 }
 
-async fn write_progress(link: &mut Link, commit: &RoundCommit) -> Result<()> {
-    let round = int(commit.round)?;
-    for request in &commit.requests {
+/// `round` is one of the operator in whose district the edits were seen.
+pub(crate) async fn write_progress(link: &mut Link, round: u64, requests: &[RequestProgress]) -> Result<()> {
+    let round = int(round)?;
+    for request in requests {
         let upsert = "INSERT INTO request_progress (request, progress, round) VALUES (?, ?, ?) \
                       ON CONFLICT (request) DO UPDATE SET progress = excluded.progress, round = excluded.round";
         let upsert =

@@ -30,6 +30,13 @@ pub(crate) const SEALED: &[&str] = &[
     "log_leaves",
     "checkpoints",
     "bundles",
+    "mirror_heads",
+    "cosigned",
+    "cosignatures",
+    "served_notes",
+    "forks",
+    "judgements",
+    "second_rounds",
 ];
 
 /// Seals the rows of `tables` that were written or changed in this transaction: whoever inserts leaves the seal at

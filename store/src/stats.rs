@@ -162,6 +162,21 @@ impl Store {
         Ok(coverage)
     }
 
+    /// Finished rounds that began without an opening on the chain.
+    pub async fn unopened_rounds(&self) -> Result<u64> {
+        let query =
+            "SELECT count(*) AS n FROM rounds WHERE opened_height IS NULL AND finished_at IS NOT NULL";
+        self.reader().await?.row(sqlx::query(query)).await?.map_or(Ok(0), |row| row.number("n"))
+    }
+
+    /// How many second judgements of violations there are, by judge and verdict.
+    pub async fn judgement_counts(&self) -> Result<BTreeMap<(String, String), u64>> {
+        let query = "SELECT judge, record ->> '$.verdict' AS verdict, count(*) AS n FROM judgements \
+                     WHERE violation <> '' GROUP BY judge, verdict";
+        let rows = self.reader().await?.rows(sqlx::query(query)).await?;
+        rows.iter().map(|row| Ok(((row.text("judge")?, row.text("verdict")?), row.number("n")?))).collect()
+    }
+
     /// Bytes of the database file without its write-ahead log.
     pub async fn size_bytes(&self) -> Result<u64> {
         let query = "SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size";

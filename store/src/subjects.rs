@@ -252,17 +252,26 @@ impl Store {
         let query = "SELECT a.*, b.time FROM chain_anchors a JOIN blocks b USING (height) WHERE origin = ? \
                      ORDER BY height DESC, size DESC LIMIT ?";
         let rows = self.reader().await?.rows(sqlx::query(query).bind(origin).bind(i64::from(limit))).await?;
-        let anchor = |row: &SqliteRow| {
-            Ok(AnchorRow {
-                origin: row.text("origin")?,
-                size: row.number("size")?,
-                root: row.hash("root")?,
-                at: Moment { height: row.number("height")?, time: row.time("time")? },
-                transaction: row.hash("tx")?,
-            })
-        };
-        rows.iter().map(anchor).collect()
+        rows.iter().map(anchor_row).collect()
     }
+
+    /// The checkpoint of this size of an origin, if the chain accepted one.
+    pub async fn chain_anchor_at(&self, origin: &str, size: u64) -> Result<Option<AnchorRow>> {
+        let query = "SELECT a.*, b.time FROM chain_anchors a JOIN blocks b USING (height) \
+                     WHERE origin = ? AND size = ?";
+        let query = sqlx::query(query).bind(origin).bind(int(size)?);
+        self.reader().await?.row(query).await?.as_ref().map(anchor_row).transpose()
+    }
+}
+
+fn anchor_row(row: &SqliteRow) -> Result<AnchorRow> {
+    Ok(AnchorRow {
+        origin: row.text("origin")?,
+        size: row.number("size")?,
+        root: row.hash("root")?,
+        at: Moment { height: row.number("height")?, time: row.time("time")? },
+        transaction: row.hash("tx")?,
+    })
 }
 
 fn transaction_row(row: &SqliteRow) -> Result<TransactionRow> {

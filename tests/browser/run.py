@@ -217,7 +217,7 @@ def check_download(file, story, program, faults):
     """What the page gave is a bundle that the small verifier accepts."""
     if file is None:
         return
-    if json.loads(file.read_bytes()).get("format") != "ranproof/bundle/1":
+    if json.loads(file.read_bytes()).get("format") != "ranproof/bundle/2":
         faults.add("download", "not a bundle")
     if story is None:
         return

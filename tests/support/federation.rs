@@ -1,26 +1,29 @@
-//! A federation on this machine for tests: the demo's files, and Telecom's agent as a process of its own.
+//! A federation on this machine for tests: the demo's files with Telecom as the only validator, and its agent as a
+//! process of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use agent::client::{AgentOptions, Client};
-use agent::demo::files::{self, text};
+use agent::demo::files::{self, Ports, text};
 use anyhow::{Context as _, Result, ensure};
+use model::Agreement;
 
-use crate::process::{PROGRAM, Process};
+use crate::process::{Process, ranproof};
 
 /// The folder with keys, genesis, agreement and configuration.
 pub struct Federation {
     pub dir: PathBuf,
+    pub agreement: Agreement,
 }
 
 impl Federation {
     /// Everything but the stations: Telecom's targets have yet to be written.
     pub fn found(dir: &Path) -> Federation {
-        files::federation(dir, |args| run(Command::new(PROGRAM).args(args))).unwrap();
-        files::agreement(&dir.join("agreement.yaml"), 12).unwrap();
-        files::agent(&dir.join("telecom/agent.yaml"), 0, 0).unwrap();
-        Federation { dir: dir.to_owned() }
+        files::federation(dir, files::ALONE, |args| run(&mut ranproof(args))).unwrap();
+        let agreement = files::agreement(&dir.join("agreement.yaml"), 12).unwrap();
+        files::lone_agent(dir, &files::ALONE[0], Ports::default()).unwrap();
+        Federation { dir: dir.to_owned(), agreement }
     }
 
     pub fn path(&self, name: &str) -> String {
@@ -39,7 +42,7 @@ impl Agent {
     /// Starts it and waits until it answers; `log` is the file's name for its words.
     pub fn start(federation: &Federation, log: &str) -> Agent {
         let config = federation.path("telecom/agent.yaml");
-        let mut process = Process::start(&["agent", "--config", &config], federation.dir.join(log));
+        let mut process = Process::start(ranproof(&["agent", "--config", &config]), federation.dir.join(log));
         let page = process.wait_for_words("Pages at ");
         let url = page.trim_end().trim_end_matches('/').to_owned();
         Agent { process, url, token_file: federation.dir.join("telecom/data/api.token") }

@@ -12,6 +12,13 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_ranproof");
 /// Longest wait for a state that a process is to reach.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The command `ranproof ARGS`.
+pub fn ranproof(args: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(args);
+    command
+}
+
 /// A running `ranproof`; killed and reaped when dropped.
 pub struct Process {
     child: Child,
@@ -19,12 +26,11 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `ranproof ARGS` with its words going to `log`. It is told to end when its standard input closes, so
-    /// that nothing outlives this test, whatever ends that.
-    pub fn start(args: &[&str], log: PathBuf) -> Process {
+    /// Starts `ranproof` with its words going to `log`. It is told to end when its standard input closes, so that
+    /// nothing outlives this test, whatever ends that.
+    pub fn start(mut command: Command, log: PathBuf) -> Process {
         let file = File::create(&log).unwrap();
-        let child = Command::new(PROGRAM)
-            .args(args)
+        let child = command
             .arg("--until-stdin-closes")
             .stdin(Stdio::piped())
             .stdout(file.try_clone().unwrap())

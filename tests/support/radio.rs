@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use agent::api::types::RoundSummary;
@@ -17,7 +16,7 @@ use store::{Store, StoreConfig};
 use tokio::runtime::Runtime;
 
 use crate::federation::{Agent, Federation, run};
-use crate::process::{PROGRAM, Process};
+use crate::process::{Process, ranproof};
 
 pub const STATIONS: usize = 4;
 const CELLS: usize = 3;
@@ -46,7 +45,8 @@ impl World {
         let federation = Federation::found(dir);
         files::policies(&dir.join("policies")).unwrap();
         let (inventory, targets) = (dir.join("inventory.yaml"), dir.join("telecom/targets.json"));
-        files::stations(&dir.join("stations"), &known, &inventory, &targets).unwrap();
+        let telecom = ("telecom", &federation.agreement);
+        files::stations(&dir.join("stations"), &known, telecom, &inventory, &targets).unwrap();
         let agent = Agent::start(&federation, "agent-0.log");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let world = World { federation, known, runtime, seed, starts: 0, stations, agent, _folder: folder };
@@ -77,9 +77,8 @@ impl World {
 
     /// Runs a command as somebody of `member`.
     fn command(&self, member: &str, args: &[&str]) -> String {
-        let mut command = Command::new(PROGRAM);
+        let mut command = ranproof(args);
         command
-            .args(args)
             .env("RANPROOF_AGENT", &self.agent.url)
             .env("RANPROOF_TOKEN_FILE", &self.agent.token_file)
             .env("RANPROOF_KEY", self.federation.path(&format!("people/{member}/approval.key")));
@@ -244,7 +243,7 @@ fn start_stations(dir: PathBuf, seed: u64, log: PathBuf) -> (Process, sim::Inven
     let (count, cells, number) = (STATIONS.to_string(), CELLS.to_string(), seed.to_string());
     let folder = files::text(&dir);
     let args = ["sim", "--stations", &count, "--cells", &cells, "--seed", &number, "--dir", &folder];
-    let mut process = Process::start(&args, log);
+    let mut process = Process::start(ranproof(&args), log);
     process.wait_for_words("\"ready\":true");
     (process, sim::Inventory::read(&dir).unwrap())
 }

@@ -1,40 +1,26 @@
 //! The chain through the API: what is registered, whose key is whose, and signed bytes relayed to it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anchor::transaction::{Decision, Subject, SubjectKind};
-use anchor::{Action, Hash, MemberRole, PublicKey, ReceiptOutcome};
+use anchor::{Action, Hash, PublicKey, ReceiptOutcome, SignedTransaction};
 use anyhow::Context as _;
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
 use contract::{Contract, Duty, Standing, Status};
-use model::Timestamp;
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
 
 use super::error::{ApiError, Asked};
-use super::types::{
-    ApprovalInfo, ChainInfo, KeyInfo, Refused, SubjectInfo, SubmitResult, SubmittedTransaction,
-};
+use super::types::{ApprovalInfo, KeyInfo, Refused, SubjectInfo, SubmitResult, SubmittedTransaction};
 use crate::app::App;
 use crate::clock;
+use crate::peer::bodies;
 
 type Answer<T> = Result<Json<T>, ApiError>;
-
-pub async fn info(State(app): State<Arc<App>>) -> Answer<ChainInfo> {
-    let tip = app.ledger.node().tip();
-    let contract = app.ledger.contract().read();
-    let operators = contract.members().into_iter().filter(|m| m.role == MemberRole::Operator).map(|m| m.id);
-    Ok(Json(ChainInfo {
-        chain_id: contract.chain_id(),
-        genesis: contract.genesis_hash(),
-        height: tip.height,
-        time: Timestamp::from_unsigned(tip.time).to_string(),
-        operators: operators.collect(),
-        validators: contract.validators().0.len(),
-        rules_version: contract.rules_version(),
-        header: tip.header,
-    }))
-}
 
 pub async fn key(State(app): State<Arc<App>>, Path(key): Path<String>) -> Answer<KeyInfo> {
     let key: PublicKey = key.parse().map_err(|e| ApiError::bad_request(format!("{e}")))?;
@@ -55,6 +41,9 @@ pub async fn submit(
 ) -> Answer<SubmitResult> {
     let bytes = hex::decode(&body.transaction)
         .map_err(|_| ApiError::bad_request("the transaction is not hexadecimal"))?;
+    if let Some(why) = unread(&app, &bytes).await? {
+        return Err(ApiError::new(StatusCode::CONFLICT, why).with_code("body-unread"));
+    }
     let id = anchor::transaction::transaction_id(&bytes);
     match app.ledger.submit(bytes).await {
         Ok(finality) => {
@@ -65,8 +54,40 @@ pub async fn submit(
             app.settle().await?;
             Ok(Json(SubmitResult { id, height: finality.height, index: finality.index, refused }))
         }
-        Err(error) => Err(ApiError::new(axum::http::StatusCode::CONFLICT, error.to_string())),
+        Err(error) => Err(ApiError::new(StatusCode::CONFLICT, error.to_string())),
     }
+}
+
+/// Why an approval is not relayed: its body is not here, or whoever approves has not read it through this agent.
+/// Rejecting needs no reading, and what the contract will refuse is the contract's to refuse.
+async fn unread(app: &App, transaction: &[u8]) -> Result<Option<String>, ApiError> {
+    let Ok(signed) = SignedTransaction::decode(transaction) else { return Ok(None) };
+    let Action::Approve(statement) = signed.transaction.action else { return Ok(None) };
+    if statement.decision != Decision::Approve {
+        return Ok(None);
+    }
+    let subject = statement.subject;
+    let (holder, body) = {
+        let contract = app.ledger.contract().read();
+        (contract.member_by_key(&signed.transaction.sender), bodies::body_of(&contract, &subject))
+    };
+    let Some(member) = holder.map(|holder| holder.member) else { return Ok(None) };
+    let Some(body) = body else {
+        // Other nodes may know it already and would take the approval.
+        return Ok(Some(format!(
+            "this agent knows no {subject}, so that nobody can have read its body here; hint: is the id right, and has its node caught up?"
+        )));
+    };
+    if !app.store.has_body(&body).await? {
+        return Ok(Some(format!(
+            "the body {body} of {subject} is not here, so that nobody can have read it; hint: it is pulled from its proposer's agent once that can be reached"
+        )));
+    }
+    Ok(app.store.read_at(&body, &member).await?.is_none().then(|| {
+        format!(
+            "{member} has not read the body of {subject} through this agent; hint: GET /api/v1/bodies/{body}?reader={member}"
+        )
+    }))
 }
 
 pub async fn put_body(State(app): State<Arc<App>>, body: Bytes) -> Answer<Hash> {
@@ -81,12 +102,56 @@ pub async fn put_body(State(app): State<Arc<App>>, body: Bytes) -> Answer<Hash> 
     Ok(Json(app.store.put_body(kind, &body, clock::now()).await?))
 }
 
-pub async fn body(State(app): State<Arc<App>>, Path(hash): Path<String>) -> Result<Vec<u8>, ApiError> {
-    let hash: Hash = hash.parse().map_err(|e| ApiError::bad_request(format!("{e}")))?;
-    match app.store.body(&hash).await? {
-        Some(body) => Ok(body.bytes),
-        None => Err(ApiError::not_found(format!("there is no body {hash} here"))),
+/// How long a reader waits for a body that is on its way.
+const ON_ITS_WAY: Duration = Duration::from_secs(5);
+
+/// Whoever is to approve often asks before the body has come from its proposer's agent.
+async fn await_body(app: &App, hash: &Hash) -> Result<(), ApiError> {
+    let mut arrivals = app.bodies.arrivals();
+    if app.peers.is_alone() || app.store.has_body(hash).await? {
+        return Ok(());
     }
+    let deadline = Instant::now() + ON_ITS_WAY;
+    while let Ok(Ok(())) = timeout_at(deadline, arrivals.changed()).await {
+        if app.store.has_body(hash).await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Who is shown a body, if that is to be remembered.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reading {
+    reader: Option<String>,
+}
+
+/// A body. With `reader` it is remembered that this member read it, which needs the token like everything that
+/// changes something.
+pub async fn body(
+    State(app): State<Arc<App>>,
+    Path(hash): Path<String>,
+    Query(reading): Query<Reading>,
+    headers: HeaderMap,
+) -> Result<Vec<u8>, ApiError> {
+    let hash: Hash = hash.parse().map_err(|e| ApiError::bad_request(format!("{e}")))?;
+    if reading.reader.is_some() {
+        super::check_token(&app, &headers)?;
+        await_body(&app, &hash).await?;
+    }
+    let Some(body) = app.store.body(&hash).await? else {
+        return Err(ApiError::not_found(format!(
+            "there is no body {hash} here; hint: it is pulled from its proposer's agent once that can be reached"
+        )));
+    };
+    if let Some(reader) = reading.reader {
+        if app.ledger.contract().read().member(&reader).is_none() {
+            return Err(ApiError::bad_request(format!("there is no member `{reader}`")));
+        }
+        app.store.mark_read(&hash, &reader, clock::now()).await?;
+    }
+    Ok(body.bytes)
 }
 
 pub async fn subject(
@@ -100,46 +165,42 @@ pub async fn subject(
         "change" => SubjectKind::Change,
         other => return Err(ApiError::not_found(format!("there is no kind of subject `{other}`"))),
     };
-    let (info, inventory_root) = {
+    let info = {
         let contract = app.ledger.contract().read();
         describe(&contract, kind, &id)
             .ok_or_else(|| ApiError::not_found(format!("{id} is not registered")))?
     };
-    let mut info = info;
-    if let Some(root) = inventory_root {
-        info.body = app.inventory_body(&root).await?;
-    }
     Ok(Json(info))
 }
 
-/// The newest registered version, final or not; and for an inventory its root, by which the body is found.
-fn describe(contract: &Contract, kind: SubjectKind, id: &str) -> Option<(SubjectInfo, Option<Hash>)> {
+/// The newest registered version, final or not.
+fn describe(contract: &Contract, kind: SubjectKind, id: &str) -> Option<SubjectInfo> {
     let version = if kind == SubjectKind::Change { 1 } else { contract.last_version(kind, id) };
-    let (action, body, root, standing) = match kind {
+    let (action, body, standing) = match kind {
         SubjectKind::Agreement => {
             let found = contract.agreement(id, version)?;
             let body = found.statement.body;
-            (Action::RegisterAgreement(found.statement), Some(body), None, found.standing)
+            (Action::RegisterAgreement(found.statement), body, found.standing)
         }
         SubjectKind::PolicySet => {
             let found = contract.policy_set(id, version)?;
             let body = found.statement.body;
-            (Action::RegisterPolicySet(found.statement), Some(body), None, found.standing)
+            (Action::RegisterPolicySet(found.statement), body, found.standing)
         }
         SubjectKind::Inventory => {
             let (agreement, origin) = id.split_once('/')?;
             let found = contract.inventory(agreement, origin, version)?;
-            let root = found.statement.root;
-            (Action::RegisterInventory(found.statement), None, Some(root), found.standing)
+            let body = found.statement.body;
+            (Action::RegisterInventory(found.statement), body, found.standing)
         }
         SubjectKind::Change => {
             let found = contract.change(id)?;
             let body = found.statement.body;
-            (Action::Propose(found.statement), Some(body), None, found.standing)
+            (Action::Propose(found.statement), body, found.standing)
         }
     };
     let subject = Subject { kind, id: id.to_owned(), version };
-    Some((subject_info(contract, &subject, &action, body, &standing), root))
+    Some(subject_info(contract, &subject, &action, Some(body), &standing))
 }
 
 fn subject_info(

@@ -3,6 +3,7 @@
 
 mod chain;
 pub mod error;
+mod judgements;
 pub mod read;
 pub mod types;
 mod work;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -20,20 +21,18 @@ use tower_http::limit::RequestBodyLimitLayer;
 pub use error::ApiError;
 
 use crate::app::App;
+use crate::peer::bodies::MAX_BODY;
 use crate::web::observe;
-
-/// Largest body taken, in bytes: a baseline of many stations.
-const MAX_BODY: usize = 256 << 20;
 
 /// All routes below `/api/v1`.
 pub fn router(app: Arc<App>) -> Router {
     let open = Router::new()
-        .route("/api/v1/chain", get(chain::info))
         .route("/api/v1/keys/{key}", get(chain::key))
         .route("/api/v1/subjects/{kind}/{id}", get(chain::subject))
         .route("/api/v1/bodies/{hash}", get(chain::body))
         .route("/api/v1/objects/{dn}", get(work::object))
-        .route("/api/v1/bundles/{id}", get(work::bundle));
+        .route("/api/v1/bundles/{id}", get(work::bundle))
+        .route("/api/v1/judgements/{origin}/{round}", get(judgements::of_round));
     let guarded = Router::new()
         .route("/api/v1/transactions", post(chain::submit))
         .route("/api/v1/bodies", post(chain::put_body))
@@ -47,16 +46,23 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(guarded)
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(middleware::map_response(error::as_json))
         .with_state(app);
     observe(router, metrics)
 }
 
-/// Refuses a request without the token. Compared in constant time, as every secret is.
+/// Refuses a request without the token.
 async fn need_token(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, ApiError> {
-    let header = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+    check_token(&app, request.headers())?;
+    Ok(next.run(request).await)
+}
+
+/// Compared in constant time, as every secret is.
+fn check_token(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+    let header = headers.get("authorization").and_then(|value| value.to_str().ok());
     let given = header.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
     if same(given.as_bytes(), app.token.as_bytes()) {
-        return Ok(next.run(request).await);
+        return Ok(());
     }
     Err(ApiError::new(
         StatusCode::UNAUTHORIZED,
@@ -64,7 +70,8 @@ async fn need_token(State(app): State<Arc<App>>, request: Request, next: Next) -
     ))
 }
 
-fn same(a: &[u8], b: &[u8]) -> bool {
+/// Whether two secrets are equal, in a time that does not tell where they differ.
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (x, y)| difference | (x ^ y)) == 0
 }
 

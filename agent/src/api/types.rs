@@ -4,6 +4,9 @@ use anchor::Hash;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::federation::Federation;
+use crate::web::view::LogView;
+
 /// `GET /api/v1/chain`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ChainInfo {
@@ -18,6 +21,13 @@ pub struct ChainInfo {
     pub rules_version: u32,
     /// Header hash of the last block.
     pub header: Hash,
+    /// Why the node has stopped.
+    pub stopped: Option<String>,
+    /// Transactions that wait at this node.
+    pub pending: usize,
+    #[serde(flatten)]
+    pub federation: Federation,
+    pub logs: Vec<LogView>,
 }
 
 /// `GET /api/v1/keys/{public key}`

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use model::{ChangeRequest, Dn};
@@ -29,9 +29,29 @@ pub struct RoundRequest {
 
 /// Runs a round and answers when it is done. It goes on if the caller gives up.
 pub async fn round(State(app): State<Arc<App>>, Asked(request): Asked<RoundRequest>) -> Answer<RoundSummary> {
+    if !app.is_operator() {
+        return Err(ApiError::new(StatusCode::CONFLICT, rounds::NO_ROUNDS).with_code("no-rounds"));
+    }
+    ready(&app)?;
     let running = tokio::spawn(async move { rounds::run(&app, &request.elements).await });
     let summary = running.await.map_err(|e| anyhow!("the round ended abnormally: {e}"))??;
     Ok(Json(summary))
+}
+
+/// A round needs something to be judged by; without it nothing is wrong here, people have not agreed yet.
+fn ready(app: &App) -> Result<(), ApiError> {
+    let (id, height) = (&app.config.agreement, app.ledger.next_height());
+    let contract = app.ledger.contract().read();
+    let lacking = if contract.agreement_in_force(id, height).is_none() {
+        format!("agreement `{id}` is not in force; hint: register it, and let every party approve it")
+    } else if contract.policy_sets_in_force(id, height).is_empty() {
+        format!("no policy set of agreement `{id}` is in force; hint: `ranproof policy register`")
+    } else if contract.inventory_in_force(id, app.origin(), height).is_none() {
+        format!("no inventory of `{}` is in force; hint: `ranproof inventory register`", app.origin())
+    } else {
+        return Ok(());
+    };
+    Err(ApiError::new(StatusCode::CONFLICT, lacking).with_code("not-agreed"))
 }
 
 #[derive(Debug, Deserialize)]
@@ -65,9 +85,16 @@ pub struct VerbRequest {
     to: Option<String>,
 }
 
+/// `?origin=`: a violation of another operator's stations, as it was judged here.
+#[derive(Debug, Deserialize)]
+pub struct VerbQuery {
+    origin: Option<String>,
+}
+
 pub async fn verb(
     State(app): State<Arc<App>>,
     Path((id, verb)): Path<(String, String)>,
+    Query(query): Query<VerbQuery>,
     Asked(request): Asked<VerbRequest>,
 ) -> Answer<JsonValue> {
     let verb = match (verb.as_str(), request.to) {
@@ -81,7 +108,13 @@ pub async fn verb(
         return Err(ApiError::bad_request("`by` is empty; hint: who says so?"));
     }
     let action = ViolationAction { by: request.by, at: clock::now(), reason: request.comment, verb };
-    match app.store.act_on_violation(&id, &action).await {
+    let store = match query.origin.filter(|origin| origin != app.origin()) {
+        None => &app.store,
+        Some(origin) => app.seconds.get(&origin).ok_or_else(|| {
+            ApiError::not_found(format!("nothing of `{origin}` is judged here; hint: a member id"))
+        })?,
+    };
+    match store.act_on_violation(&id, &action).await {
         Ok(row) => Ok(Json(json!({ "id": id, "state": row.violation.state, "assignee": row.assignee }))),
         Err(error @ StoreError::Missing { .. }) => Err(ApiError::not_found(error.to_string())),
         Err(error @ StoreError::Conflict { .. }) => {

@@ -11,7 +11,7 @@ use clap::Args;
 use model::change::{Stated, Window};
 use model::{Agreement, ChangeRequest, Inventory, Timestamp};
 
-use crate::api::types::{SubjectInfo, SubmitResult};
+use crate::api::types::{KeyInfo, SubjectInfo, SubmitResult};
 use crate::client::{AgentOptions, Client};
 use crate::{keys, statements};
 
@@ -45,16 +45,20 @@ pub struct Read {
     pub body: Vec<u8>,
 }
 
-/// Fetches the statement and the body behind it and checks that the one is about the other. Nobody approves a
-/// body that was not read.
+/// Fetches the statement and the body behind it and checks that the one is about the other.
 pub fn read_subject(client: &Client, kind: SubjectKind, id: &str) -> Result<Read> {
+    read_as(client, kind, id, None)
+}
+
+/// Nobody approves a body that was not read: the agent is told who reads it.
+fn read_as(client: &Client, kind: SubjectKind, id: &str, reader: Option<&str>) -> Result<Read> {
     let info = client.subject(kind, id)?;
     let bytes = hex::decode(&info.action).context("the agent's statement is not hexadecimal")?;
     let action: Action = borsh::from_slice(&bytes).context("the agent's statement is not of this version")?;
     let hash = info.body.with_context(|| {
         format!("the agent has no body for {kind:?} {id}; hint: nothing can be approved unread")
     })?;
-    let body = client.body(&hash)?;
+    let body = client.body(&hash, reader)?;
     check_body(client, kind, id, &action, &hash, &body)?;
     if let Action::Propose(statement) = &action {
         check_request(client, statement, &info.proposer, &body)?;
@@ -87,7 +91,7 @@ fn check_body(
                     s.root
                 );
             }
-            return Ok(());
+            s.body
         }
         (kind, action) => bail!("the agent sent a {} for {kind:?} {id}; nothing was signed", action.name()),
     };
@@ -143,7 +147,8 @@ pub fn agreement_of(client: &Client, id: &str) -> Result<Agreement> {
 pub fn decide(args: &ApproveArgs, kind: SubjectKind) -> Result<(Read, SubmitResult)> {
     let client = Client::new(&args.sign.agent)?;
     let key = keys::load(&args.sign.key)?;
-    let read = read_subject(&client, kind, &args.id)?;
+    let holder: KeyInfo = client.get(&format!("/api/v1/keys/{}", key.public()))?;
+    let read = read_as(&client, kind, &args.id, holder.member.as_deref())?;
     let decision = if args.reject { Decision::Reject } else { Decision::Approve };
     let statement = ApprovalStatement {
         subject: Subject { kind, id: args.id.clone(), version: read.info.version },

@@ -1,6 +1,8 @@
-//! `ranproof bench`: what the work on one station costs, beside what others would pay for it
+//! `ranproof bench`: what the work on one station costs, beside what others would pay for it; what the chain does
 
+mod chain;
 mod documents;
+mod folder;
 mod meter;
 mod ours;
 mod peer;
@@ -23,6 +25,11 @@ const ROUNDS: usize = 4;
 pub enum BenchCommand {
     /// CPU per station from the reply's bytes to the stored rows, beside a Python pipeline in the same run
     Station(StationArgs),
+    /// Four validators on this machine: signed approvals per second, their latency, a member down, catching up, idling
+    Chain(chain::ChainArgs),
+    /// One of the validators that `bench chain` starts
+    #[command(hide = true)]
+    Validator(chain::ValidatorArgs),
 }
 
 #[derive(Debug, Args)]
@@ -67,7 +74,11 @@ struct Report {
 }
 
 pub fn run(command: &BenchCommand, json: bool) -> Result<Exit> {
-    let BenchCommand::Station(args) = command;
+    let args = match command {
+        BenchCommand::Station(args) => args,
+        BenchCommand::Chain(args) => return chain::run(args, json),
+        BenchCommand::Validator(args) => return chain::validate(args),
+    };
     let report = station(args)?;
     if json {
         print_json(&report)?

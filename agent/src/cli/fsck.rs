@@ -1,11 +1,11 @@
 //! `ranproof fsck`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use serde_json::json;
-use store::{Store, StoreConfig};
+use store::{Fault, FsckReport, Store, StoreConfig};
 
 use super::output::{Exit, print, print_json, talk};
 
@@ -22,10 +22,17 @@ pub fn run(args: &FsckArgs, json: bool) -> Result<Exit> {
     ensure!(path.exists(), "{} does not exist; hint: --data names an agent's data folder", path.display());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let report = runtime.context("cannot start the runtime")?.block_on(async {
-        let store = Store::open(StoreConfig::new(&path)).await?;
-        let report = store.fsck().await;
-        store.close().await;
-        report
+        let mut report = check(&path).await?;
+        for second in seconds(&args.data)? {
+            let found = check(&second).await?;
+            for (table, rows) in found.checked {
+                *report.checked.entry(table).or_default() += rows;
+            }
+            let name = second.strip_prefix(&args.data).unwrap_or(&second).display().to_string();
+            let faults = found.faults.into_iter();
+            report.faults.extend(faults.map(|fault| Fault { table: format!("{name}: {}", fault.table), ..fault }));
+        }
+        anyhow::Ok(report)
     })?;
     let faults = report.faults.iter().map(|f| json!({ "table": f.table, "key": f.key, "why": f.why }));
     if json {
@@ -36,4 +43,25 @@ pub fn run(args: &FsckArgs, json: bool) -> Result<Exit> {
         report.faults.iter().for_each(|f| talk(&format!("{} {}: {}", f.table, f.key, f.why)));
     }
     Ok(if report.is_clean() { Exit::Clean } else { Exit::Found })
+}
+
+async fn check(path: &Path) -> Result<FsckReport> {
+    let store = Store::open(StoreConfig::new(path)).await?;
+    let report = store.fsck().await;
+    store.close().await;
+    Ok(report?)
+}
+
+/// What the agent keeps of other operators, by name.
+fn seconds(data: &Path) -> Result<Vec<PathBuf>> {
+    let folder = data.join("second");
+    if !folder.exists() {
+        return Ok(vec![]);
+    }
+    let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>();
+    let mut paths = paths.with_context(|| format!("cannot read {}", folder.display()))?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "db"));
+    paths.sort();
+    Ok(paths)
 }

@@ -13,6 +13,7 @@ mod inventory;
 pub mod node;
 pub mod output;
 mod policy;
+mod status;
 mod violation;
 
 use std::process::ExitCode;

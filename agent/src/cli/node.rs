@@ -1,10 +1,11 @@
 //! `ranproof node`: keys, genesis, trust, status
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anchor::certificate::Validator;
-use anchor::trust::TrustFile;
-use anchor::{Genesis, Member, MemberRole, PublicKey};
+use anchor::trust::{Requirements, Trust, TrustFile};
+use anchor::{Genesis, Hash, Member, MemberRole, PublicKey};
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use model::Timestamp;
@@ -15,10 +16,11 @@ use crate::api::types::ChainInfo;
 use crate::client::{AgentOptions, Client};
 use crate::config::read_yaml;
 use crate::keys;
+use crate::peer::Identity;
 
 #[derive(Debug, Subcommand)]
 pub enum NodeCommand {
-    /// Draw the keys that an agent holds (log, consensus, salts) into `<data>/keys`
+    /// Draw what an agent holds (log, cosigner and consensus key, TLS certificate, salts) into `<data>/keys`
     Init {
         #[arg(long)]
         data: PathBuf,
@@ -42,10 +44,16 @@ pub enum NodeCommand {
         /// The agreement you are a party of; without it every verification stays incomplete.
         #[arg(long)]
         agreement: Option<PathBuf>,
+        /// Members whose cosignature every claim needs, separated by commas. A claim's own origin is never asked.
+        #[arg(long, value_delimiter = ',', value_name = "MEMBERS")]
+        require: Vec<String>,
+        /// Members whose second judgement a violation needs.
+        #[arg(long, value_delimiter = ',', value_name = "MEMBERS")]
+        require_judgement: Vec<String>,
         #[arg(short, long)]
         output: PathBuf,
     },
-    /// Where the chain stands
+    /// Where the chain stands: height, who voted, who lags, cosignatures, disputes
     Status {
         #[command(flatten)]
         agent: AgentOptions,
@@ -67,6 +75,9 @@ struct MemberEntry {
     role: MemberRole,
     log_key: PublicKey,
     approval_key: PublicKey,
+    cosigner_key: PublicKey,
+    /// SHA-256 of the DER certificate of the member's agent.
+    tls: Hash,
     /// Absent for a member that runs no node.
     #[serde(default)]
     consensus_key: Option<PublicKey>,
@@ -80,44 +91,79 @@ pub fn run(command: &NodeCommand, json: bool) -> Result<Exit> {
         NodeCommand::Init { data } => init(data, json)?,
         NodeCommand::Key { file } => print(&keys::public_line(&keys::create(file)?.public()))?,
         NodeCommand::Genesis { members, chain_id, output } => genesis(members, chain_id, output)?,
-        NodeCommand::Trust { genesis, agreement, output } => {
-            let genesis = load_genesis(genesis)?;
-            let trust = match agreement {
-                Some(path) => crate::statements::trust(&genesis, &super::agreement::load(path)?)?,
-                None => TrustFile::from_genesis(&genesis),
-            };
-            let trust = trust.to_yaml();
-            std::fs::write(output, trust).with_context(|| format!("cannot write {}", output.display()))?;
-            talk(&format!("Wrote {}; add cosigners and requirements as you trust them", output.display()));
-            if agreement.is_none() {
-                talk(
-                    "It names no agreement, so that verification stays incomplete; hint: `--agreement <file>`",
-                );
-            }
+        NodeCommand::Trust { genesis, agreement, require, require_judgement, output } => {
+            let trust = trust(genesis, agreement.as_deref(), require, require_judgement)?;
+            write_trust(&trust, output)?;
         }
         NodeCommand::Status { agent } => {
             let info: ChainInfo = Client::new(agent)?.get("/api/v1/chain")?;
-            if json {
-                print_json(&info)?;
-            } else {
-                let (chain, height, time) = (info.chain_id, info.height, info.time);
-                print(&format!("{chain}: height {height} at {time}, {} validators", info.validators))?;
-            }
+            if json { print_json(&info)? } else { print(&super::status::text(&info))? }
         }
     }
     Ok(Exit::Clean)
 }
 
+/// Everything but approval keys, which are people's. What is printed goes into the members file, and the peer id to
+/// whoever lists this member's node.
 fn init(data: &Path, json: bool) -> Result<()> {
-    let key = |name: &str| keys::create(&data.join("keys").join(format!("{name}.key")));
-    let (log, consensus) = (key("log")?, key("consensus")?);
-    keys::create_secret(&data.join("keys/salt.key"))?;
-    let public = serde_json::json!({ "log_key": log.public(), "consensus_key": consensus.public() });
+    let folder = data.join("keys");
+    let key = |name: &str| keys::create(&folder.join(format!("{name}.key")));
+    let (log, cosigner, consensus) = (key("log")?, key("cosigner")?, key("consensus")?);
+    keys::create_secret(&folder.join("salt.key"))?;
+    let tls = Identity::create(&folder)?.fingerprint();
+    let peer_id = chain::peer_id(&data.join("node"))?;
     if json {
-        print_json(&public)
-    } else {
-        print(&format!("log {}\nconsensus {}", log.public(), consensus.public()))
+        return print_json(&serde_json::json!({
+            "log_key": log.public(),
+            "cosigner_key": cosigner.public(),
+            "consensus_key": consensus.public(),
+            "tls": tls,
+            "peer_id": peer_id,
+        }));
     }
+    let (log, cosigner, consensus) = (log.public(), cosigner.public(), consensus.public());
+    print(&format!("log {log}\ncosigner {cosigner}\nconsensus {consensus}\ntls {tls}\npeer {peer_id}"))
+}
+
+/// What somebody who has this genesis and asks for these members' word would trust.
+fn trust(
+    genesis: &Path,
+    agreement: Option<&Path>,
+    cosigners: &[String],
+    judges: &[String],
+) -> Result<TrustFile> {
+    let genesis = load_genesis(genesis)?;
+    let mut trust = match agreement {
+        Some(path) => crate::statements::trust(&genesis, &super::agreement::load(path)?)?,
+        None => TrustFile::from_genesis(&genesis),
+    };
+    let distinct =
+        |ids: &[String]| ids.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+    let cosigners = distinct(cosigners);
+    trust.require = Requirements {
+        change: cosigners.clone(),
+        violation: cosigners.clone(),
+        round: cosigners,
+        judgement: distinct(judges),
+    };
+    // Whoever is asked for must be a member.
+    Trust::new(trust.clone())?;
+    Ok(trust)
+}
+
+fn write_trust(trust: &TrustFile, output: &Path) -> Result<()> {
+    std::fs::write(output, trust.to_yaml()).with_context(|| format!("cannot write {}", output.display()))?;
+    let Requirements { change, judgement, .. } = &trust.require;
+    let asked = |ids: &[String]| if ids.is_empty() { "nobody".to_owned() } else { ids.join(", ") };
+    let (cosigners, judges) = (asked(change), asked(judgement));
+    let output = output.display();
+    talk(&format!(
+        "Wrote {output}; it asks for cosignatures of {cosigners} and second judgements of {judges}"
+    ));
+    if trust.agreements.is_empty() {
+        talk("It names no agreement, so that verification stays incomplete; hint: `--agreement <file>`");
+    }
+    Ok(())
 }
 
 /// Reads a genesis file.
@@ -156,6 +202,8 @@ fn genesis(members: &Path, chain_id: &str, output: &Path) -> Result<()> {
                 role: m.role,
                 log_key: m.log_key,
                 approval_key: m.approval_key,
+                cosigner_key: m.cosigner_key,
+                tls: m.tls,
             })
             .collect(),
         validators,
@@ -167,4 +215,45 @@ fn genesis(members: &Path, chain_id: &str, output: &Path) -> Result<()> {
     let at = Timestamp::from_unsigned(genesis.time);
     talk(&format!("Wrote {} at {at}; genesis hash {}", output.display(), genesis.hash()));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use anchor::SigningKey;
+
+    use super::*;
+
+    #[test]
+    fn a_trust_file_asks_for_whom_it_was_told_to_ask_and_knows_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let (genesis, output) = (folder.path().join("genesis.json"), folder.path().join("trust.yaml"));
+        let key = |n: u8| SigningKey::from_seed(&[n; 32]).public();
+        let member = |id: &str, n: u8| Member {
+            id: id.into(),
+            name: id.into(),
+            role: MemberRole::Operator,
+            log_key: key(n),
+            approval_key: key(n + 1),
+            cosigner_key: key(n + 2),
+            tls: Hash::of(&[n]),
+        };
+        let file = Genesis {
+            format: Genesis::FORMAT.into(),
+            chain_id: "net".into(),
+            time: 1,
+            rules_version: 1,
+            members: vec![member("telecom", 10), member("unicom", 20)],
+            validators: vec![Validator { key: key(1), power: 3, member: "telecom".into() }],
+        };
+        std::fs::write(&genesis, serde_json::to_string(&file).unwrap()).unwrap();
+        let ids = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
+        let asked = trust(&genesis, None, &ids("unicom,telecom,unicom"), &ids("unicom")).unwrap();
+        write_trust(&asked, &output).unwrap();
+        let read = Trust::parse(&std::fs::read(&output).unwrap()).unwrap();
+        assert_eq!(read.file().require.violation, ["telecom", "unicom"]);
+        assert_eq!(read.file().require.judgement, ["unicom"]);
+        assert_eq!(read.cosigners().len(), 2);
+        assert!(trust(&genesis, None, &ids("mobile"), &[]).unwrap_err().to_string().contains("mobile"));
+        assert!(trust(&genesis, None, &[], &ids("mobile")).unwrap_err().to_string().contains("mobile"));
+    }
 }

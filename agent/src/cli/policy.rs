@@ -66,6 +66,9 @@ pub fn run(command: &PolicyCommand, json: bool) -> Result<Exit> {
         PolicyCommand::Approve(args) => {
             let (_, result) = approve::decide(args, SubjectKind::PolicySet)?;
             talk(&approve::describe(args, &result));
+            if json {
+                print_json(&result)?;
+            }
             Ok(Exit::Clean)
         }
     }

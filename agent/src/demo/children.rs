@@ -2,11 +2,13 @@
 //! whatever ends it.
 
 use std::fs::File;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 /// This very program.
 pub fn program() -> Result<PathBuf> {
@@ -17,7 +19,7 @@ pub fn program() -> Result<PathBuf> {
 #[derive(Debug)]
 pub struct Running {
     name: String,
-    child: Child,
+    child: Mutex<Child>,
     log: PathBuf,
 }
 
@@ -35,35 +37,54 @@ impl Running {
             .stderr(file)
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
-        Ok(Running { name: name.to_owned(), child, log: log.to_owned() })
+        Ok(Running { name: name.to_owned(), child: Mutex::new(child), log: log.to_owned() })
+    }
+
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.child().id()
+    }
+
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Fails if the process has ended, with the last words of its log.
-    pub fn check_alive(&mut self) -> Result<()> {
-        let Some(status) = self.child.try_wait().with_context(|| format!("cannot ask for {}", self.name))?
-        else {
-            return Ok(());
-        };
+    pub fn check_alive(&self) -> Result<()> {
+        let status = self.child().try_wait().with_context(|| format!("cannot ask for {}", self.name))?;
+        let Some(status) = status else { return Ok(()) };
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let tail =
             log.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
         bail!("{} ended ({status}); the end of {}:\n{tail}", self.name, self.log.display())
     }
 
+    /// Ends it as `kill -9` does: at once, whatever it was doing.
+    pub fn kill(self) -> Result<()> {
+        let mut child = self.child();
+        child.kill().with_context(|| format!("cannot kill {}", self.name))?;
+        let status = child.wait().with_context(|| format!("cannot wait for {}", self.name))?;
+        ensure!(status.signal() == Some(9), "{} had ended already ({status})", self.name);
+        Ok(())
+    }
+
+    /// Tells it to end, by closing its standard input. Returns at once.
+    pub fn dismiss(&self) {
+        drop(self.child().stdin.take());
+    }
+
     /// Closes its standard input and waits for its end; a process that does not end is killed.
     pub fn stop(&mut self) -> Result<()> {
-        drop(self.child.stdin.take());
+        self.dismiss();
+        let mut child = self.child();
         let deadline = Instant::now() + GOODBYE;
         while Instant::now() < deadline {
-            if self.child.try_wait().with_context(|| format!("cannot wait for {}", self.name))?.is_some() {
+            if child.try_wait().with_context(|| format!("cannot wait for {}", self.name))?.is_some() {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        self.child
-            .kill()
-            .and_then(|()| self.child.wait())
-            .with_context(|| format!("cannot end {}", self.name))?;
+        child.kill().and_then(|()| child.wait()).with_context(|| format!("cannot end {}", self.name))?;
         Ok(())
     }
 }
@@ -76,17 +97,27 @@ impl Drop for Running {
     }
 }
 
-/// Waits until `ready` says so, looking at the processes meanwhile.
-pub fn wait_until(what: &str, processes: &mut [Running], mut ready: impl FnMut() -> bool) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !ready() {
-        for process in processes.iter_mut() {
-            process.check_alive()?;
+/// Longest wait for a state that the world is to reach.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Looks until there is something to see. `Ok(None)` is "not yet"; so is an error, and the last one is told if the
+/// time runs out.
+pub fn wait_for<T>(
+    what: &str,
+    alive: impl Fn() -> Result<()>,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let seen = look();
+        if let Ok(Some(found)) = seen {
+            return Ok(found);
         }
+        alive()?;
         if Instant::now() > deadline {
-            bail!("{what} did not happen within a minute");
+            let why = seen.err().map_or_else(String::new, |error| format!("; at last: {error:#}"));
+            bail!("{what} did not happen within {} seconds{why}", PATIENCE.as_secs());
         }
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(20));
     }
-    Ok(())
 }

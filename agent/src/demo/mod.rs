@@ -1,10 +1,16 @@
 //! `ranproof demo`: a seeded world on this machine, acting only through the command line, the API and management
 //! sessions, as people would.
 
-mod children;
+pub(crate) mod children;
 mod command;
 pub mod files;
+mod judged;
+mod liar;
+mod member;
+mod network;
+mod outage;
 mod report;
+mod requests;
 mod story;
 mod world;
 
@@ -23,7 +29,7 @@ pub struct DemoOptions {
     /// Ask nothing. The demo itself never asks; `./demo` does before it installs something.
     #[arg(long)]
     pub yes: bool,
-    /// Number of stations, at least 12; up to 64 each is a process of its own.
+    /// Number of stations, at least 12, the last quarter of them Unicom's; up to 64 each is a process of its own.
     #[arg(long, default_value_t = 12)]
     pub stations: usize,
     /// What the stations' configurations and keys follow from.
@@ -46,7 +52,7 @@ pub fn run(options: &DemoOptions, json: bool) -> Result<Exit> {
         print(&report.to_string())?;
     }
     if !options.once {
-        talk(&format!("The page is at {}. Ctrl-C stops everything.", world.page()));
+        talk(&format!("The pages are at {}. Ctrl-C stops everything.", world.pages().join(" ")));
         world.stay()?;
     }
     world.stop()?;

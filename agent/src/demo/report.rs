@@ -1,5 +1,6 @@
 //! What the demo says at its end: one JSON object, or the same for people.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::{Result, ensure};
@@ -7,9 +8,11 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::command;
+use super::judged::{self, Cosignatures, Judgements};
 use super::story::Told;
-use super::world::World;
-use crate::api::types::{ChainInfo, ChangeCounts, FailedStation};
+use super::world::{World, cosigners};
+use crate::api::types::{ChangeCounts, FailedStation};
+use crate::federation::DisputeView;
 
 /// The demo's result; the keys are a contract with whoever reads it.
 #[derive(Debug, Serialize)]
@@ -18,15 +21,23 @@ pub struct Report {
     pub operators: usize,
     pub validators: usize,
     pub stations: usize,
+    /// Of all operators.
     pub rounds: usize,
-    /// Of the last round; with `unchanged`, `skipped` and the length of `failed` they make up `stations`.
+    /// Of each operator's last round; with `unchanged`, `skipped` and the length of `failed` they make up `stations`.
     pub collected: u64,
     pub unchanged: u64,
     pub skipped: u64,
     pub failed: Vec<FailedStation>,
-    /// Differences previous → current seen after the first round.
+    /// Differences previous → current seen after the first rounds.
     pub changes: ChangeCounts,
+    /// What each operator found in its own district.
     pub violations: Vec<Json>,
+    /// What each operator's agent said of what the other found.
+    pub judgements: Judgements,
+    /// Up to which size others have cosigned each operator's log.
+    pub cosignatures: BTreeMap<&'static str, Cosignatures>,
+    /// What stands on the chain because a second judgement differed.
+    pub disputes: Vec<DisputeView>,
     pub height: u64,
     pub bundles: Vec<BundleResult>,
     pub pages: Vec<String>,
@@ -48,7 +59,7 @@ impl fmt::Display for Report {
         writeln!(f, "{} rounds over {} stations; height {}", self.rounds, self.stations, self.height)?;
         writeln!(
             f,
-            "last round: {} collected + {} unchanged + {} failed + {} skipped",
+            "last rounds: {} collected + {} unchanged + {} failed + {} skipped",
             self.collected,
             self.unchanged,
             self.failed.len(),
@@ -80,6 +91,12 @@ impl fmt::Display for Report {
                 text("message")
             )?;
         }
+        let Judgements { same, differs, unopened, .. } = self.judgements;
+        writeln!(
+            f,
+            "second judgements: {same} rounds the same, {differs} not ({unopened} commitments do not open); {} disputes",
+            self.disputes.len()
+        )?;
         if let Some(bundle) = self.bundles.first() {
             writeln!(f, "a bundle: {}", bundle.file)?;
             let verifier = super::children::program()
@@ -95,86 +112,129 @@ impl fmt::Display for Report {
 
 /// Collects the report and checks that the story went as told.
 pub fn collect(world: &World, told: &Told) -> Result<Report> {
-    let chain: ChainInfo = world.telecom.ask(&["node", "status"])?;
-    let mut violations = world.violations()?;
+    let chain = world.member("telecom")?.chain()?;
+    let mut violations = Vec::new();
+    for operator in OPERATORS {
+        violations.extend(world.violations(operator)?);
+    }
     // The API leaves out what is not there, such as the new value of a deleted object.
     for violation in violations.iter_mut().filter_map(Json::as_object_mut) {
         for key in ["old", "new", "authorisation"] {
             violation.entry(key).or_insert(Json::Null);
         }
     }
-    let last = told.rounds.last();
     let mut changes = ChangeCounts::default();
-    for round in told.rounds.iter().skip(1) {
+    for round in told.rounds().filter(|round| round.round > 1) {
         changes.observed += round.changes.observed;
         changes.authorised += round.changes.authorised;
         changes.unauthorised += round.changes.unauthorised;
     }
+    let last: Vec<_> = [told.telecom.last(), told.unicom.last()].into_iter().flatten().collect();
     let report = Report {
-        operators: world.people().len(),
+        operators: world.parties().len(),
         validators: chain.validators,
         stations: world.stations(),
-        rounds: told.rounds.len(),
-        collected: last.map_or(0, |r| r.collected),
-        unchanged: last.map_or(0, |r| r.unchanged),
-        skipped: last.map_or(0, |r| r.skipped),
-        failed: last.map_or(vec![], |r| r.failures.clone()),
+        rounds: told.rounds().count(),
+        collected: last.iter().map(|r| r.collected).sum(),
+        unchanged: last.iter().map(|r| r.unchanged).sum(),
+        skipped: last.iter().map(|r| r.skipped).sum(),
+        failed: last.iter().flat_map(|r| r.failures.clone()).collect(),
         changes,
-        bundles: bundles(world, told, &violations)?,
+        cosignatures: cosignatures(world)?,
+        bundles: bundles(world, told)?,
         violations,
+        judgements: judged::counts(world, told)?,
+        disputes: judged::disputes(world)?,
         height: chain.height,
-        pages: vec![world.page()],
+        pages: world.pages(),
     };
     check(world, told, &report)?;
     Ok(report)
 }
 
-/// Fetches a bundle of the executed change, of each open violation and of the last round, and verifies each
-/// with the trust file, as a peer would.
-fn bundles(world: &World, told: &Told, violations: &[Json]) -> Result<Vec<BundleResult>> {
-    let mut subjects = vec![told.exact_request.clone()];
-    subjects.extend(violations.iter().filter_map(|v| v.get("id")?.as_str().map(str::to_owned)));
-    subjects.push(format!("round-{}", told.rounds.len()));
+/// Members with stations.
+const OPERATORS: [&str; 2] = ["telecom", "unicom"];
+
+/// Each operator with the one that looks at its claims.
+const CLAIMS: [(&str, &str); 2] = [("telecom", "unicom"), ("unicom", "telecom")];
+
+/// Waits until each operator's log has the cosignatures that its claims need.
+fn cosignatures(world: &World) -> Result<BTreeMap<&'static str, Cosignatures>> {
+    let of =
+        |(operator, peer)| Ok((operator, judged::wait_for_cosignatures(world, operator, &cosigners(peer))?));
+    CLAIMS.into_iter().map(of).collect()
+}
+
+/// Fetches bundles of what each operator did and found, and verifies each with the other one's trust file, as a peer
+/// would: with its cosignature and the tower company's, and for a violation with its second judgement.
+fn bundles(world: &World, told: &Told) -> Result<Vec<BundleResult>> {
     let mut out = Vec::new();
-    for subject in subjects {
-        let file = world.path(&format!("bundles/{subject}.json"));
-        world.telecom.run(&["bundle", &subject, "--output", &file])?;
-        let trust = world.path("trust.yaml");
-        let (code, _) = command::exit_code(&["verify", &file, "--trust", &trust])?;
-        let result = match code {
-            0 => "verified",
-            1 => "refuted",
-            3 => "incomplete",
-            _ => "unreadable",
-        };
-        out.push(BundleResult { file, trust, subject, result });
+    for (operator, peer) in CLAIMS {
+        let trust = world.path(&format!("trust-{peer}.yaml"));
+        let exact = told.exact.iter().filter(|(proposer, _)| *proposer == operator);
+        let mut subjects: Vec<String> = exact.map(|(_, id)| (*id).to_owned()).collect();
+        let violations = world.violations(operator)?;
+        subjects.extend(violations.iter().filter_map(|v| v.get("id")?.as_str().map(str::to_owned)));
+        subjects.extend(told.of(operator).last().map(|round| format!("round-{}", round.round)));
+        for subject in subjects {
+            let file = world.path(&format!("bundles/{operator}-{subject}.json"));
+            world.member(operator)?.person.run(&["bundle", &subject, "--output", &file])?;
+            let (code, _) = command::exit_code(&["verify", &file, "--trust", &trust])?;
+            let result = match code {
+                0 => "verified",
+                1 => "refuted",
+                3 => "incomplete",
+                _ => "unreadable",
+            };
+            out.push(BundleResult { file, trust: trust.clone(), subject, result });
+        }
     }
     Ok(out)
 }
 
-/// Verdicts that the story must lead to, with the object's station.
-const EXPECTED: &[(&str, &str, &str)] = &[
-    ("gnb-0002", "configuredMaxTxPower", "unapproved"),
-    ("gnb-0003", "pLMNInfoList", "unapproved"),
-    ("gnb-0004", "administrativeState", "no-right"),
-    ("gnb-0005", "configuredMaxTxPower", "exceeded"),
-    ("gnb-0006", "ssbPeriodicity", "early"),
-    ("gnb-0007", "ssbPeriodicity", "late"),
-    ("gnb-0008", "@object", "unapproved"),
-    ("gnb-0009", "configuredMaxTxPower", "unapproved"),
+/// Verdicts that the story must lead to in Telecom's district, with the object's station.
+const EXPECTED: &[(usize, &str, &str)] = &[
+    (2, "configuredMaxTxPower", "unapproved"),
+    (3, "pLMNInfoList", "unapproved"),
+    (4, "administrativeState", "no-right"),
+    (5, "configuredMaxTxPower", "exceeded"),
+    (6, "ssbPeriodicity", "early"),
+    (7, "ssbPeriodicity", "late"),
+    (8, "@object", "unapproved"),
+    (9, "configuredMaxTxPower", "unapproved"),
 ];
 
-/// Stations in trouble and the reason each must be named with.
-const TROUBLES: &[(&str, &str)] =
-    &[("gnb-0010", "unreachable"), ("gnb-0011", "garbage"), ("gnb-0012", "host-key-mismatch")];
+/// Reasons that Unicom's first three stations must be named with.
+const TROUBLES: &[&str] = &["unreachable", "garbage", "host-key-mismatch"];
 
 fn check(world: &World, told: &Told, report: &Report) -> Result<()> {
+    check_violations(world, report)?;
+    for (station, reason) in (world.network.east + 1..).zip(TROUBLES) {
+        let name = sim::config::element_name(station);
+        let found = report.failed.iter().any(|f| f.element.ends_with(&name) && is_reason(&f.reason, reason));
+        ensure!(found, "{name} is not reported as {reason}: {:?}", report.failed);
+    }
+    let accounted = report.collected + report.unchanged + report.skipped + report.failed.len() as u64;
+    ensure!(accounted == report.stations as u64, "the last rounds account for {accounted} stations");
+    for (proposer, id) in &told.exact {
+        ensure!(world.progress(proposer, id)? == "complete", "{id} is not complete");
+    }
+    for bundle in &report.bundles {
+        ensure!(bundle.result == "verified", "the bundle of {} is {}", bundle.subject, bundle.result);
+    }
+    ensure!(report.judgements.differs > 0 && !report.disputes.is_empty(), "nobody found the lie");
+    Ok(())
+}
+
+fn check_violations(world: &World, report: &Report) -> Result<()> {
     let text = |v: &Json, name: &str| v.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
-    for (element, attribute, authorisation) in EXPECTED {
+    let ours = (world.network.east + 2, "configuredMaxTxPower", "unapproved");
+    for (station, attribute, authorisation) in EXPECTED.iter().copied().chain([ours]) {
+        let element = sim::config::element_name(station);
         let found = report.violations.iter().any(|v| {
-            text(v, "element").ends_with(element)
-                && text(v, "attribute") == *attribute
-                && text(v, "authorisation") == *authorisation
+            text(v, "element").ends_with(&element)
+                && text(v, "attribute") == attribute
+                && text(v, "authorisation") == authorisation
         });
         ensure!(found, "the story lacks the violation {authorisation} of {element} {attribute}");
     }
@@ -183,17 +243,6 @@ fn check(world: &World, told: &Told, report: &Report) -> Result<()> {
         restored.is_some_and(|v| text(v, "state") == "resolved"),
         "the restored value left its violation open"
     );
-    for (element, reason) in TROUBLES {
-        let found =
-            report.failed.iter().any(|f| f.element.ends_with(element) && is_reason(&f.reason, reason));
-        ensure!(found, "{element} is not reported as {reason}: {:?}", report.failed);
-    }
-    let accounted = report.collected + report.unchanged + report.skipped + report.failed.len() as u64;
-    ensure!(accounted == report.stations as u64, "the last round accounts for {accounted} stations");
-    ensure!(world.progress(&told.exact_request)? == "complete", "{} is not complete", told.exact_request);
-    for bundle in &report.bundles {
-        ensure!(bundle.result == "verified", "the bundle of {} is {}", bundle.subject, bundle.result);
-    }
     Ok(())
 }
 

@@ -1,84 +1,70 @@
-//! The demo's world: its folder, its processes, its people, and what they can do.
+//! The demo's world: its folder, its stations, its members with their agents, and what they can do.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use model::change::ExpectedEdit;
-use model::{Dn, Value};
+use model::{Agreement, Dn, Value};
 use serde_json::Value as Json;
-use sim::control::{self, ControlRequest};
-use sim::manager;
-
-pub use sim::Fault;
 
 use super::DemoOptions;
-use super::children::{Running, wait_until};
-use super::command::{self, Person};
-use super::files::{self, text};
+use super::children::wait_for;
+use super::command;
+use super::files::{self, Ports, Seat, text};
+use super::member::Member;
+use super::network::Network;
 use crate::api::types::RoundSummary;
 use crate::cli::output::talk;
-use crate::client::{AgentOptions, Client, percent};
-
-/// From how many stations on they share one process.
-const OWN_PROCESS: usize = 64;
+use crate::client::percent;
 
 /// A running world.
 #[derive(Debug)]
 pub struct World {
     dir: PathBuf,
-    known: sim::Inventory,
-    processes: Vec<Running>,
-    /// Whether each station is a process of its own.
-    apart: bool,
-    client: Client,
-    runtime: tokio::runtime::Runtime,
-    pub telecom: Person,
-    unicom: Person,
-    tower: Person,
+    pub network: Network,
+    agreement: Agreement,
+    members: Vec<Member>,
 }
 
 /// Marks a folder as a demo's, which a later demo may replace.
 const MARK: &str = "this-is-a-ranproof-demo";
 
+/// How long a round waits for the chain before it goes on unopened, in seconds. In the demo somebody looks on.
+const FINALITY_SECONDS: u64 = 5;
+
+/// What people type after `ranproof` for a kind of subject, and what the API calls it.
+const KINDS: &[(&str, &str)] =
+    &[("agreement", "agreement"), ("policy", "policy-set"), ("inventory", "inventory"), ("change", "change")];
+
 impl World {
-    /// Makes folder and keys, starts stations and agent, and waits until both answer.
+    /// Makes folder and keys, starts stations and agents, and waits until all answer.
     pub fn build(options: &DemoOptions) -> Result<World> {
         let dir = fresh(&options.dir)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        talk(&format!("Starting {} stations (NETCONF over SSH on 127.0.0.1)", options.stations));
-        let apart = options.stations <= OWN_PROCESS;
-        let mut processes = start_stations(&dir, options, apart)?;
         let stations = dir.join("stations");
-        wait_until("the stations' start", &mut processes, || sim::Inventory::read(&stations).is_ok())?;
-        let known = sim::Inventory::read(&stations)?;
-        wait_until("the stations' start", &mut processes, || {
-            known.stations.iter().all(|s| std::net::TcpStream::connect(s.address).is_ok())
-        })?;
-        talk("Drawing keys, writing agreement, inventory and policies");
-        files::federation(&dir, command::run)?;
+        talk(&format!("Starting {} stations (NETCONF over SSH on 127.0.0.1)", options.stations));
+        let network = Network::start(&stations, &dir.join("logs"), options)?;
+        talk("Drawing keys, writing agreement, inventories and policies");
+        let initialised = files::federation(&dir, files::FEDERATION, command::run)?;
         let agreement = files::agreement(&dir.join("agreement.yaml"), options.stations)?;
         files::policies(&dir.join("policies"))?;
-        files::stations(&stations, &known, &dir.join("inventory.yaml"), &dir.join("telecom/targets.json"))?;
-        files::trust(&dir.join("genesis.json"), &agreement, &dir.join("trust.yaml"))?;
-        let (page, node) = (files::free_port()?, files::free_port()?);
-        files::agent(&dir.join("telecom/agent.yaml"), page, node)?;
-        talk("Starting Telecom's agent with its chain node");
-        let config = text(&dir.join("telecom/agent.yaml"));
-        let args = ["agent", "--config", &config, "--until-stdin-closes"];
-        processes.push(Running::start("telecom's agent", &args, &dir.join("logs/telecom.log"))?);
-        let url = format!("http://127.0.0.1:{page}");
-        let token_file = dir.join("telecom/data/api.token");
-        let reader = AgentOptions { url: url.clone(), token_file: None };
-        let client = Client::new(&reader)?;
-        wait_until("the agent's start", &mut processes, || client.get_bytes("/api/v1/chain").is_ok())?;
-        let person = |member: &str| Person {
-            key: dir.join(format!("people/{member}/approval.key")),
-            agent: url.clone(),
-            token_file: token_file.clone(),
-        };
-        let (telecom, unicom, tower) = (person("telecom"), person("unicom"), person("tower"));
-        Ok(World { dir, known, processes, apart, client, runtime, telecom, unicom, tower })
+        for operator in agreement.operators().map(|party| party.id.as_str()) {
+            let inventory = dir.join(format!("inventory-{operator}.yaml"));
+            let targets = dir.join(operator).join("targets.json");
+            files::stations(&stations, &network.known, (operator, &agreement), &inventory, &targets)?;
+            write_trust(&dir, &agreement, operator)?;
+        }
+        let seats = seats(&agreement, |id| {
+            let peer_id = initialised.get(id).and_then(|public| public.get("peer_id")?.as_str());
+            peer_id.map(str::to_owned).with_context(|| format!("the node of {id} has no peer id"))
+        })?;
+        files::agents(&dir, &seats, FINALITY_SECONDS)?;
+        talk("Starting four agents, each with its chain node");
+        let members = seats.iter().map(|seat| Member::new(&dir, seat.founder, seat.ports));
+        let mut world = World { members: members.collect::<Result<_>>()?, dir, network, agreement };
+        world.members.iter_mut().try_for_each(Member::start)?;
+        world.members.iter().try_for_each(Member::wait_ready)?;
+        Ok(world)
     }
 
     pub fn say(&self, line: &str) {
@@ -90,48 +76,86 @@ impl World {
         text(&self.dir.join(name))
     }
 
-    pub fn people(&self) -> [&Person; 3] {
-        [&self.telecom, &self.unicom, &self.tower]
-    }
-
     pub fn stations(&self) -> usize {
-        self.known.stations.len()
+        self.network.known.stations.len()
     }
 
-    /// Address of the agent's page.
-    pub fn page(&self) -> String {
-        format!("{}/", self.telecom.agent)
+    pub fn member(&self, id: &str) -> Result<&Member> {
+        self.members.iter().find(|m| m.id() == id).with_context(|| format!("there is no member {id}"))
     }
 
-    /// Runs a round and waits for it.
-    pub fn round(&self) -> Result<RoundSummary> {
-        self.telecom.ask(&["collect", "--once"])
+    pub fn member_mut(&mut self, id: &str) -> Result<&mut Member> {
+        self.members.iter_mut().find(|m| m.id() == id).with_context(|| format!("there is no member {id}"))
     }
 
-    /// Both operators approve a request.
-    pub fn approve(&self, id: &str) -> Result<()> {
-        for person in [&self.telecom, &self.unicom] {
-            person.run(&["change", "approve", id])?;
+    /// Members who are parties of the agreement.
+    pub fn parties(&self) -> Vec<&'static str> {
+        let party = |m: &&Member| self.agreement.party(m.id()).is_some();
+        self.members.iter().filter(party).map(Member::id).collect()
+    }
+
+    /// Addresses of the agents' pages.
+    pub fn pages(&self) -> Vec<String> {
+        self.members.iter().map(Member::page).collect()
+    }
+
+    /// Looks until there is something to see, as long as nothing has ended that should run.
+    pub fn wait<T>(&self, what: &str, look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+        wait_for(what, || self.check_alive(), look)
+    }
+
+    fn check_alive(&self) -> Result<()> {
+        self.network.check_alive()?;
+        self.members.iter().try_for_each(Member::check_alive)
+    }
+
+    /// Waits until every agent that runs has the chain up to `height`.
+    pub fn follow(&self, height: u64) -> Result<()> {
+        for member in self.members.iter().filter(|member| member.is_up()) {
+            let what = format!("{}'s chain reaching height {height}", member.founder.name);
+            self.wait(&what, || Ok((member.chain()?.height >= height).then_some(())))?;
         }
         Ok(())
     }
 
-    /// The DN of an object of station `number`, given below its ManagedElement.
-    pub fn object(&self, number: usize, below: &str) -> Result<Dn> {
-        let station = self.station(number)?;
-        Ok(format!("{},{below}", station.element).parse()?)
+    /// Each of `who` approves at the own agent, once that has the body; all agents follow.
+    pub fn approve(&self, kind: &str, id: &str, who: &[&str]) -> Result<()> {
+        let (_, subject) = KINDS.iter().find(|(word, _)| *word == kind).context("no such kind")?;
+        let mut height = 0;
+        for member in who {
+            let member = self.member(member)?;
+            let what = format!("the body of {id} reaching {}", member.founder.name);
+            self.wait(&what, || member.readable(subject, id))?;
+            member.person.run(&[kind, "approve", id])?;
+            height = member.chain()?.height;
+        }
+        self.follow(height)
     }
 
-    fn station(&self, number: usize) -> Result<&sim::StationEntry> {
-        self.known
-            .stations
-            .iter()
-            .find(|s| s.station == number)
-            .with_context(|| format!("no station {number}"))
+    /// Runs a round of `member` and waits for it.
+    pub fn collect(&self, member: &str) -> Result<RoundSummary> {
+        self.member(member)?.person.ask(&["collect", "--once"])
     }
 
-    fn read(&self, object: &Dn) -> Result<Json> {
-        self.client.get(&format!("/api/v1/objects/{}", percent(object.as_str())))
+    /// Both operators collect, at the same time.
+    pub fn collect_both(&self) -> Result<(RoundSummary, RoundSummary)> {
+        std::thread::scope(|scope| {
+            let unicom = scope.spawn(|| self.collect("unicom"));
+            let telecom = self.collect("telecom")?;
+            let unicom = unicom.join().map_err(|_| anyhow::anyhow!("Unicom's round ended abnormally"))??;
+            Ok((telecom, unicom))
+        })
+    }
+
+    /// The operator that alone reaches an object's station.
+    fn master(&self, object: &Dn) -> Result<&Member> {
+        let master = self.agreement.master_operator(object);
+        self.member(master.with_context(|| format!("{object} is in nobody's district"))?)
+    }
+
+    /// An object as its operator read it last, and what is approved of it.
+    pub fn read(&self, object: &Dn) -> Result<Json> {
+        self.master(object)?.ask(&format!("objects/{}", percent(object.as_str())))
     }
 
     /// An edit from the value as last read to `new`.
@@ -146,107 +170,102 @@ impl World {
         })
     }
 
-    /// The approved value of an attribute.
+    /// The approved value of an attribute, as soon as there is one.
     pub fn approved(&self, object: &Dn, attribute: &str) -> Result<Value> {
-        let value = self.read(object)?.pointer(&format!("/approved/{attribute}/value")).cloned();
-        Ok(serde_json::from_value(value.with_context(|| format!("{object} has no approved {attribute}"))?)?)
+        let place = format!("/approved/{attribute}/value");
+        let value = self.wait(&format!("an approved {attribute} of {object}"), || {
+            Ok(self.read(object)?.pointer(&place).filter(|value| !value.is_null()).cloned())
+        })?;
+        Ok(serde_json::from_value(value)?)
     }
 
     /// The first relation of a station's first cell.
     pub fn first_relation(&self, number: usize) -> Result<Dn> {
-        let cell = self.object(number, "GNBCUCPFunction=1,NRCellCU=1")?;
+        let cell = self.network.object(number, "GNBCUCPFunction=1,NRCellCU=1")?;
         let contained =
             self.read(&cell)?.get("contains").and_then(Json::as_array).cloned().unwrap_or_default();
         let first = contained.first().and_then(Json::as_str).context("the cell has no relation")?;
         Ok(first.parse()?)
     }
 
-    /// Sets one attribute by a management session.
-    pub fn set(&self, object: &Dn, attribute: &str, value: &Value) -> Result<()> {
-        let value = value.as_text().context("only texts are set here")?;
-        self.edit(object, manager::Edit::set(object.as_str(), attribute, value))
-    }
-
-    /// Turns a list of structures round.
+    /// Turns a list of structures on a station round.
     pub fn reorder(&self, object: &Dn, attribute: &str) -> Result<()> {
         let value = self.read(object)?.pointer(&format!("/attributes/{attribute}")).cloned();
         let entries = value.as_ref().and_then(Json::as_array).context("the attribute is no list")?;
-        let entry = |entry: &Json| {
-            let fields = entry.as_object().into_iter().flatten();
-            fields.filter_map(|(name, v)| Some((name.clone(), v.as_str()?.to_owned()))).collect()
-        };
-        let turned = manager::Value::Entries(entries.iter().rev().map(entry).collect());
-        self.edit(object, manager::Edit::set(object.as_str(), attribute, turned))
+        self.network.reorder(object, attribute, entries)
     }
 
-    pub fn delete(&self, object: &Dn) -> Result<()> {
-        self.edit(object, manager::Edit::delete(object.as_str()))
-    }
-
-    fn edit(&self, object: &Dn, edit: manager::Edit) -> Result<()> {
-        let element = object.ancestor("ManagedElement").context("the object is of no station")?;
-        let station = self.known.stations.iter().find(|s| s.element == element.as_str());
-        let station = station.with_context(|| format!("no station {element}"))?;
-        let target = manager::target(&self.dir.join("stations"), station, &self.known.manager.user)?;
-        self.runtime
-            .block_on(manager::edit(&target, &[edit]))
-            .with_context(|| format!("cannot edit {object}"))
-    }
-
-    /// Makes a station misbehave.
-    pub fn fault(&self, number: usize, fault: Fault) -> Result<()> {
-        let path = control::socket_path(&self.dir.join("stations"), self.apart.then_some(number));
-        let request = ControlRequest::Set { station: number, fault };
-        let reply = self.runtime.block_on(control::request(&path, &request))?;
-        ensure!(reply.ok, "station {number} takes no fault: {}", reply.error.unwrap_or_default());
-        Ok(())
-    }
-
-    /// All violations, in whatever state.
-    pub fn violations(&self) -> Result<Vec<Json>> {
+    /// All violations that `member` found in its own district, in whatever state.
+    pub fn violations(&self, member: &str) -> Result<Vec<Json>> {
         let mut out = Vec::new();
         for state in ["open", "acknowledged", "waived", "resolved"] {
-            let page: Json = self.telecom.ask(&["violation", "list", "--state", state])?;
+            let page: Json = self.member(member)?.person.ask(&["violation", "list", "--state", state])?;
             let rows = page.get("violations").and_then(Json::as_array).cloned().unwrap_or_default();
-            out.extend(rows.into_iter().map(with_both_values));
+            out.extend(rows);
         }
         Ok(out)
     }
 
-    /// How far a request has been carried out.
-    pub fn progress(&self, id: &str) -> Result<String> {
-        let change: Json = self.telecom.ask(&["change", "show", id])?;
+    /// How far a request has been carried out, as `member` knows.
+    pub fn progress(&self, member: &str, id: &str) -> Result<String> {
+        let change: Json = self.member(member)?.person.ask(&["change", "show", id])?;
         Ok(change.get("progress").and_then(Json::as_str).unwrap_or_default().to_owned())
     }
 
     /// Waits for Ctrl-C, or for a process that ends by itself.
-    pub fn stay(&mut self) -> Result<()> {
-        let World { runtime, processes, .. } = self;
+    pub fn stay(&self) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let mut look = tokio::time::interval(Duration::from_secs(1));
             loop {
                 tokio::select! {
                     pressed = tokio::signal::ctrl_c() => return pressed.context("cannot wait for Ctrl-C"),
-                    _ = look.tick() => processes.iter_mut().try_for_each(Running::check_alive)?,
+                    _ = look.tick() => self.check_alive()?,
                 }
             }
         })
     }
 
-    /// Ends all processes, the agent first.
+    /// Ends all processes, the agents first.
     pub fn stop(&mut self) -> Result<()> {
-        self.processes.iter_mut().rev().try_for_each(Running::stop)
+        self.members.iter().for_each(Member::dismiss);
+        self.members.iter_mut().try_for_each(Member::stop)?;
+        self.network.stop()
     }
 }
 
-/// The API leaves a value out that is not there, as after a deletion; the report's keys are always the same.
-fn with_both_values(mut violation: Json) -> Json {
-    if let Some(fields) = violation.as_object_mut() {
-        for name in ["old", "new"] {
-            fields.entry(name).or_insert(Json::Null);
-        }
-    }
-    violation
+/// The agents of the demo's federation with ports of their own.
+fn seats(agreement: &Agreement, peer_id: impl Fn(&str) -> Result<String>) -> Result<Vec<Seat>> {
+    let ports = files::free_ports(3 * files::FEDERATION.len())?;
+    let founders = files::FEDERATION.iter().zip(ports.chunks_exact(3));
+    founders
+        .map(|(founder, ports)| {
+            let &[page, node, peer] = ports else { bail!("three ports are needed for {}", founder.id) };
+            Ok(Seat {
+                founder: *founder,
+                ports: Ports { page, node, peer },
+                peer_id: peer_id(founder.id)?,
+                collects: agreement.operators().any(|party| party.id == founder.id),
+            })
+        })
+        .collect()
+}
+
+/// Whose cosignatures an operator requires that looks at another one's claims.
+pub fn cosigners(operator: &str) -> [&str; 2] {
+    [operator, "tower"]
+}
+
+/// What an operator trusts that looks at another one's claims: its own and the tower company's cosignatures, and for a
+/// violation its own second judgement. Which signatures a claim's origin itself gave does not count.
+fn write_trust(dir: &Path, agreement: &Agreement, operator: &str) -> Result<()> {
+    let needed: Vec<String> = cosigners(operator).map(str::to_owned).into();
+    let path = dir.join(format!("trust-{operator}.yaml"));
+    let require = |require: &mut anchor::trust::Requirements| {
+        (require.change, require.violation, require.round) = (needed.clone(), needed.clone(), needed);
+        require.judgement = vec![operator.to_owned()];
+    };
+    files::trust(&dir.join("genesis.json"), agreement, require, &path)
 }
 
 /// An empty folder with the mark; an earlier demo in it is removed, anything else is left alone.
@@ -265,35 +284,4 @@ fn fresh(dir: &Path) -> Result<PathBuf> {
     }
     std::fs::write(dir.join(MARK), "").with_context(|| format!("cannot write to {}", dir.display()))?;
     Ok(dir.to_owned())
-}
-
-fn start_stations(dir: &Path, options: &DemoOptions, apart: bool) -> Result<Vec<Running>> {
-    let (count, seed, folder) =
-        (options.stations.to_string(), options.seed.to_string(), text(&dir.join("stations")));
-    let common = [
-        "sim",
-        "--stations",
-        &count,
-        "--cells",
-        "3",
-        "--seed",
-        &seed,
-        "--dir",
-        &folder,
-        "--until-stdin-closes",
-    ];
-    if !apart {
-        return Ok(vec![Running::start("the stations", &common, &dir.join("logs/stations.log"))?]);
-    }
-    (1..=options.stations)
-        .map(|number| {
-            let only = number.to_string();
-            let args = [&common[..], &["--only", &only]].concat();
-            Running::start(
-                &format!("station {number}"),
-                &args,
-                &dir.join(format!("logs/station-{number:04}.log")),
-            )
-        })
-        .collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anchor::bundle::{AttestedValue, Observation, OpenedValue};
 use anchor::map::Map;
 use anchor::record::{Attestation, Record};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use model::{Dn, Value};
 use store::{StoredOpening, log};
 
@@ -29,6 +29,7 @@ impl Builder<'_> {
         let kind = match record {
             Record::Change(_) => "change",
             Record::Violation(_) => "violation",
+            Record::Judgement(_) => bail!("a judgement opens no values"),
         };
         let records = leaves.into_iter().filter(|leaf| leaf.kind == kind).filter_map(|leaf| leaf.record);
         let records = records.map(serde_json::from_value::<Record>).collect::<Result<Vec<_>, _>>()?;
@@ -45,6 +46,7 @@ impl Builder<'_> {
         let claims_old = match record {
             Record::Change(_) => true,
             Record::Violation(violation) => violation.old.is_some(),
+            Record::Judgement(_) => false,
         };
         if !claims_old {
             return Ok(None);
@@ -124,5 +126,6 @@ fn told(record: &Record) -> Result<Vec<Told>> {
         Record::Violation(v) => {
             Ok(vec![Told { dn: v.dn.clone(), attribute: v.attribute.clone(), old: text(&v.old)? }])
         }
+        Record::Judgement(_) => bail!("a judgement opens no values"),
     }
 }

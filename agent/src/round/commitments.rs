@@ -45,7 +45,7 @@ pub fn recommit(
 }
 
 /// Key attributes, and each object that has some as a whole, with canonical JSON values.
-fn committed_values(snapshot: &Snapshot, agreement: &Agreement) -> Vec<(Dn, String, String)> {
+pub fn committed_values(snapshot: &Snapshot, agreement: &Agreement) -> Vec<(Dn, String, String)> {
     let mut out = Vec::new();
     for object in snapshot.objects() {
         let class = object.class();

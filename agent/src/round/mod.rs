@@ -2,11 +2,12 @@
 //!
 //! Beside each step stands what a crash there leaves. A failed station is an entry, never an error of the round.
 
+pub(crate) mod account;
 mod attestation;
 mod commitments;
-mod judging;
+pub(crate) mod judging;
 mod opening;
-mod records;
+pub(crate) mod records;
 mod stations;
 pub(crate) mod violations;
 
@@ -26,8 +27,13 @@ use crate::clock;
 use crate::evidence;
 
 pub(crate) use attestation::{attributes as attribute_map, records as record_map};
+pub(crate) use commitments::committed_values;
 
 use opening::Opening;
+
+/// What a member without stations is told.
+pub(crate) const NO_ROUNDS: &str =
+    "this member has no stations and runs no rounds; hint: rounds are for operators, ask one of their agents";
 
 /// Runs one round, or finishes the one that a crash left open. `only` restricts it to some stations; the others are
 /// skipped, and attested as such.
@@ -58,9 +64,12 @@ async fn in_turn(app: &App, only: &[Dn]) -> Result<RoundSummary> {
     let previous = previous_snapshots(app).await?;
     // A crash during the sweep leaves nothing of it: the round is swept again.
     let (results, reads) = collect(app, &opening, only, &previous).await;
-    let commit = judging::judge(app, &opening, &previous, results, reads).await?;
+    // Baselines that become final from here on count from the next round on: see `App::hold_baselines`.
+    let held = app.hold_baselines().await?;
+    let commit = account::judge(app, &opening, held.height, &previous, results, reads).await?;
     // One transaction: a crash before it leaves the round open, after it everything, with the outbox to be anchored.
     app.store.commit_round(&commit).await.context("the round cannot be stored")?;
+    drop(held);
     // A crash from here on leaves staged or anchored leaves: the same call continues.
     anchoring::advance_or_say(app).await;
     // A crash from here on leaves bundles unwritten: the next round, or the next start, writes them.

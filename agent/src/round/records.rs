@@ -15,7 +15,7 @@ use store::{Advance, OutboxLeaf, RequestRow};
 use crate::keys;
 
 /// The record of a violation first seen in this round.
-pub fn violation(violation: &Violation, origin: &str) -> Result<Record> {
+pub fn violation(violation: &Violation, origin: &str, nonce: Nonce) -> Result<Record> {
     let verdict = violation.verdict.as_ref();
     let considered = verdict.map(|v| v.considered.as_slice()).unwrap_or_default();
     let considered = considered.iter().map(|c| {
@@ -39,7 +39,7 @@ pub fn violation(violation: &Violation, origin: &str) -> Result<Record> {
         first_seen: Sighting { round: violation.first_seen.round, height: violation.first_seen.opened },
         state: "open".into(),
         considered: considered.collect::<Result<_>>()?,
-        nonce: nonce()?,
+        nonce,
     })))
 }
 
@@ -97,6 +97,7 @@ pub fn leaf(record: &Record, chain: &str) -> Result<OutboxLeaf> {
         kind: match record {
             Record::Change(_) => "change".into(),
             Record::Violation(_) => "violation".into(),
+            Record::Judgement(_) => "judgement".into(),
         },
         subject: record.id().to_owned(),
         envelope,
@@ -118,7 +119,7 @@ fn recorded_edit(edit: &Edit) -> Result<RecordedEdit> {
     })
 }
 
-fn recorded(authorisation: Authorisation) -> Result<RecordedAuthorisation> {
+pub(crate) fn recorded(authorisation: Authorisation) -> Result<RecordedAuthorisation> {
     RecordedAuthorisation::of_name(authorisation.as_str()).context("an authorisation without a recorded name")
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use model::violation::{AUTHORISATION_RULE, ActorClass, Responsibility, RuleOutcome, Sighting};
+use model::violation::{
+    AUTHORISATION_RULE, ActorClass, Responsibility, RuleOutcome, SECOND_JUDGEMENT_RULE, Sighting,
+};
 use model::{
     Agreement, ApprovedState, Authorisation, AuthorisationVerdict, Dn, Edit, OBJECT, Object, Severity,
     Snapshot, Text, Value, Violation, ViolationState,
@@ -57,7 +59,8 @@ pub fn update(context: &Context<'_>, open: Vec<Violation>, judgement: &Judgement
     }
     // What is left was not found again in a complete read: its cause is gone. Authorisation differences are left
     // only if the station has no baseline any more, and then nothing is claimed of them.
-    let rules = open.into_values().filter(|v| v.rule != AUTHORISATION_RULE);
+    // What a second judgement noted is no matter of this read.
+    let rules = open.into_values().filter(|v| ![AUTHORISATION_RULE, SECOND_JUDGEMENT_RULE].contains(&v.rule.as_str()));
     out.extend(rules.map(|violation| resolve(violation, context.sighting)));
     out
 }
@@ -204,7 +207,7 @@ fn lack(verdict: &AuthorisationVerdict) -> Text {
 }
 
 /// The object's own RDN and the station's id, in both languages.
-fn short(dn: &Dn) -> (String, String) {
+pub(crate) fn short(dn: &Dn) -> (String, String) {
     let own = dn.rdns().last().map(|(class, id)| format!("{class}={id}")).unwrap_or_default();
     match dn.ancestor("ManagedElement") {
         Some(station) if station != *dn => {

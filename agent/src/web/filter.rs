@@ -15,6 +15,7 @@ const MAX_TEXT: usize = 200;
 /// The query as it came; what is empty counts as absent, so that a form may send all its fields.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct FilterQuery {
+    pub origin: Option<String>,
     pub state: Option<String>,
     pub severity: Option<String>,
     pub authorisation: Option<String>,
@@ -29,6 +30,8 @@ pub struct FilterQuery {
 /// What a list of violations shows. Lists of names are joined by commas in the address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
+    /// Whose stations, unless this operator's own.
+    pub origin: Option<String>,
     /// Empty: all states.
     pub states: Vec<ViolationState>,
     /// Whether the states were asked for, or are the page's own choice.
@@ -101,6 +104,7 @@ impl Filter {
         };
         let authorisation = given(&query.authorisation).map(check_authorisation).transpose()?;
         Ok(Filter {
+            origin: given(&query.origin).map(short),
             states,
             states_given: state.is_some(),
             severities,
@@ -147,13 +151,22 @@ impl Filter {
             let chosen = if *f == facet { value.map(str::to_owned) } else { self.value(*f) };
             (f.as_str(), chosen)
         });
-        address(pairs.chain([("q", self.text.clone())]))
+        self.address_of(pairs.chain([("q", self.text.clone())]))
     }
 
     /// The page's address with this filter, from the row `before` on.
     pub fn address(&self, before: Option<&str>) -> String {
         let pairs = FACETS.iter().map(|f| (f.as_str(), self.value(*f)));
-        address(pairs.chain([("q", self.text.clone()), ("before", before.map(str::to_owned))]))
+        self.address_of(pairs.chain([("q", self.text.clone()), ("before", before.map(str::to_owned))]))
+    }
+
+    /// The list of the same origin with nothing narrowed.
+    pub fn whole(&self) -> String {
+        self.address_of([].into_iter())
+    }
+
+    fn address_of(&self, pairs: impl Iterator<Item = (&'static str, Option<String>)>) -> String {
+        address([("origin", self.origin.clone())].into_iter().chain(pairs))
     }
 
     /// Whether anything but the page's own choice narrows the list.
@@ -234,6 +247,18 @@ mod tests {
         let expected = "/violations?state=open%2Cwaived&severity=critical&element=SubNetwork%3Da%2CManagedElement%3Db%26c";
         assert_eq!(filter.address(None), expected);
         assert_eq!(filter.address_with(Facet::Element, None), expected.split("&element").next().unwrap());
+    }
+
+    #[test]
+    fn another_origin_stays_while_the_list_is_narrowed() {
+        let mut asked = query("open");
+        asked.origin = Some("unicom".into());
+        let filter = Filter::parse(&asked, true).unwrap();
+        assert_eq!(
+            filter.address_with(Facet::Rule, Some("r")),
+            "/violations?origin=unicom&state=open&rule=r"
+        );
+        assert_eq!(filter.whole(), "/violations?origin=unicom");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! What every page needs beside its data: language, navigation, and the small parts that all pages share.
 
+use std::borrow::Borrow;
 use std::fmt::Display;
+use std::sync::Arc;
 
+use anchor::judgement::JudgementCounts;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use model::change::{Progress, Standing, Window};
@@ -14,7 +17,9 @@ use super::compare::{Comparison, Line, Mark, compact};
 use super::filter::Facet;
 use super::shown::{SHORT, clock, cut, short_name, span, station_name, visible};
 use super::text::Language;
-use super::view::ChangeItem;
+use super::units::Units;
+use super::view::{ChangeItem, ForkView};
+use crate::federation::{Certificate, DisputeView, EvidenceView};
 
 /// Around every page.
 #[derive(Debug, Clone)]
@@ -29,6 +34,28 @@ pub struct Frame {
     /// Path and query of this page without `lang`, for the language switch.
     pub here: String,
     pub now: Timestamp,
+    /// Whose stations this page shows, and whose it could show; this operator first.
+    pub seats: Vec<Seat>,
+    /// Names of the members by id.
+    pub members: Vec<(String, String)>,
+    /// Whether this member has stations to collect: tower companies and witnesses have none.
+    pub collects: bool,
+    /// Whether there are other members' agents at all.
+    pub has_peers: bool,
+    pub units: Arc<Units>,
+    /// Whether people may act through these pages, and who logged in to do so.
+    pub may_act: bool,
+    pub person: Option<String>,
+}
+
+/// An operator whose stations are known here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seat {
+    pub id: String,
+    pub name: String,
+    /// Not this operator: known from what it disclosed.
+    pub is_foreign: bool,
+    pub is_current: bool,
 }
 
 impl Frame {
@@ -66,6 +93,58 @@ impl Frame {
         visible(text.get(self.language.code()))
     }
 
+    /// The operator whose disclosures this page shows, judged here; `None` for this operator's own stations.
+    pub fn foreign(&self) -> Option<&Seat> {
+        self.seats.iter().find(|seat| seat.is_current && seat.is_foreign)
+    }
+
+    /// What an address needs to stay with this page's origin: `?origin=unicom` or nothing.
+    pub fn stay(&self) -> String {
+        self.joined('?')
+    }
+
+    /// The same behind another query.
+    pub fn and_stay(&self) -> String {
+        self.joined('&')
+    }
+
+    fn joined(&self, joint: char) -> String {
+        let seat = self.foreign();
+        seat.map_or_else(String::new, |seat| format!("{joint}origin={}", crate::client::percent(&seat.id)))
+    }
+
+    /// The list `path` of a seat's stations.
+    pub fn seat_address(&self, path: &str, seat: &Seat) -> String {
+        if seat.is_foreign {
+            format!("{path}?origin={}", crate::client::percent(&seat.id))
+        } else {
+            path.to_owned()
+        }
+    }
+
+    /// This page as a form sends it along, to come back to.
+    pub fn back(&self) -> String {
+        crate::client::percent(&self.here)
+    }
+
+    /// Whether this agent has pages about an origin's stations.
+    pub fn knows(&self, origin: &str) -> bool {
+        origin == self.operator || self.seats.iter().any(|seat| seat.id == origin)
+    }
+
+    /// What leads an address to an origin's stations.
+    pub fn origin_query(&self, origin: &str) -> String {
+        if origin == self.operator {
+            return String::new();
+        }
+        format!("?origin={}", crate::client::percent(origin))
+    }
+
+    pub fn member_name(&self, id: &str) -> String {
+        let found = self.members.iter().find(|(member, _)| member == id);
+        visible(found.map_or(id, |(_, name)| name))
+    }
+
     /// How long ago.
     pub fn ago(&self, time: &Timestamp) -> String {
         self.n("time.ago", self.span(self.now.since(*time)))
@@ -82,8 +161,11 @@ impl Frame {
         }
     }
 
-    /// Tenths of seconds, for durations of reads and rounds.
+    /// Tenths of seconds, for durations of reads and rounds; what is shorter in milliseconds.
     pub fn seconds(&self, millis: &u64) -> String {
+        if *millis < 1000 {
+            return format!("{millis} ms");
+        }
         format!("{}.{} {}", millis / 1000, millis % 1000 / 100, self.t("unit.seconds"))
     }
 
@@ -118,8 +200,8 @@ impl Frame {
         PlaceTag { station: station.unwrap_or_default(), name: inside.then(|| self.dn(object)) }
     }
 
-    pub fn severity(&self, severity: &Severity) -> Badge {
-        let name = severity.as_str();
+    pub fn severity(&self, severity: impl Borrow<Severity>) -> Badge {
+        let name = severity.borrow().as_str();
         Badge::new(format!("sev sev-{name}"), self.label("severity", name))
     }
 
@@ -216,13 +298,18 @@ impl Frame {
         visible(text)
     }
 
+    /// A rule's name; of the built-in ones in words.
+    pub fn rule(&self, name: &str) -> String {
+        self.label("rulename", name)
+    }
+
     /// The attribute's name; a whole object in words.
     pub fn attribute(&self, name: &str) -> String {
         if name == OBJECT { self.t("object.whole").to_owned() } else { visible(name) }
     }
 
-    pub fn value(&self, value: &Value) -> ValueTag {
-        self.folded(compact(value))
+    pub fn value(&self, object: &Dn, attribute: &str, value: &Value) -> ValueTag {
+        ValueTag { unit: self.units.beside(object, attribute, value), ..self.folded(compact(value)) }
     }
 
     /// Long text with only its beginning shown.
@@ -230,18 +317,80 @@ impl Frame {
         let text = text.as_ref();
         let (head, whole) = cut(text, SHORT);
         let more = self.t("value.more").to_owned();
-        ValueTag { head: head.to_owned(), whole, more, text: text.to_owned() }
+        ValueTag { head: head.to_owned(), whole, more, text: text.to_owned(), unit: String::new() }
     }
 
     /// Old → new on one or a few lines, for lists.
-    pub fn difference(&self, attribute: &str, old: &Option<Value>, new: &Option<Value>) -> DifferenceTag {
-        DifferenceTag::new(self, attribute, old.as_ref(), new.as_ref())
+    pub fn difference(
+        &self,
+        object: &Dn,
+        attribute: &str,
+        old: &Option<Value>,
+        new: &Option<Value>,
+    ) -> DifferenceTag {
+        DifferenceTag::new(self, (object, attribute), old.as_ref(), new.as_ref())
     }
 
     /// All lines of a difference of structures or lists; nothing for plain values.
     pub fn comparison(&self, old: &Option<Value>, new: &Option<Value>) -> Option<Comparison> {
         let plain = |value: &Option<Value>| value.as_ref().is_none_or(|v| v.as_text().is_some());
         (!(plain(old) && plain(new))).then(|| Comparison::of(old.as_ref(), new.as_ref()))
+    }
+}
+
+/// The federation in words.
+impl Frame {
+    /// `5 of 10`
+    pub fn of(&self, part: impl Display, whole: impl Display) -> String {
+        self.t("figure.of").replace("{part}", &part.to_string()).replace("{whole}", &whole.to_string())
+    }
+
+    /// Another clock against ours: `+12 ms`, `−3.0 s`.
+    pub fn clock_difference(&self, millis: &i64) -> String {
+        let sign = if *millis < 0 { '−' } else { '+' };
+        let size = i64::try_from(millis.unsigned_abs()).unwrap_or(i64::MAX);
+        if size == 0 { "0 ms".to_owned() } else { format!("{sign}{}", self.span(size)) }
+    }
+
+    pub fn certificate(&self, certificate: &Certificate, power: impl Display) -> String {
+        let text = self.n("chain.certificate", certificate.height);
+        let proposer = certificate.proposer.as_deref().map_or("?".into(), |id| self.member_name(id));
+        text.replace("{power}", &self.of(certificate.power, power)).replace("{proposer}", &proposer)
+    }
+
+    /// Where a log told another story, and how strongly that is shown.
+    pub fn fork(&self, fork: &ForkView) -> String {
+        let strength = self.label("fork", &fork.kind);
+        self.n("chain.forked", fork.size).replace("{strength}", &strength)
+    }
+
+    pub fn split_log(&self, evidence: &EvidenceView) -> String {
+        self.n("chain.split", evidence.size).replace("{origin}", &self.member_name(&evidence.origin))
+    }
+
+    /// Foreign lines, each with nothing hidden in it.
+    pub fn lines(&self, text: &str) -> String {
+        text.lines().map(visible).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Who disputes whose round.
+    pub fn dispute_sides(&self, dispute: &DisputeView) -> String {
+        let (by, origin) = (self.member_name(&dispute.disputer), self.member_name(&dispute.origin));
+        self.n("dispute.sides", dispute.round).replace("{by}", &by).replace("{origin}", &origin)
+    }
+
+    /// A round's second judgement in figures.
+    pub fn counts(&self, counts: &JudgementCounts) -> String {
+        let text = self.t("second.counts");
+        let pairs = [
+            ("{changes}", counts.changes),
+            ("{opened}", counts.opened),
+            ("{unopened}", counts.unopened),
+            ("{undisclosed}", counts.undisclosed),
+            ("{same}", counts.same),
+            ("{differing}", counts.differing),
+        ];
+        pairs.iter().fold(text.to_owned(), |text, (place, n)| text.replace(place, &n.to_string()))
     }
 }
 
@@ -318,13 +467,14 @@ fn progress_name(progress: Progress) -> &'static str {
 #[derive(Debug, Template)]
 #[template(
     ext = "html",
-    source = r#"{% if whole %}<code class="value">{{ text }}</code>{% else %}<details class="value"><summary><code>{{ head }}…</code> <span class="more">{{ more }}</span></summary><code>{{ text }}</code></details>{% endif %}"#
+    source = r#"{% if whole %}<code class="value">{{ text }}</code>{% if !unit.is_empty() %} <span class="unit">{{ unit }}</span>{% endif %}{% else %}<details class="value"><summary><code>{{ head }}…</code> <span class="more">{{ more }}</span></summary><code>{{ text }}</code></details>{% endif %}"#
 )]
 pub struct ValueTag {
     head: String,
     whole: bool,
     more: String,
     text: String,
+    unit: String,
 }
 
 /// Old → new in a list's cell.
@@ -362,7 +512,12 @@ struct Words {
 const LIST_LINES: usize = 3;
 
 impl DifferenceTag {
-    fn new(frame: &Frame, attribute: &str, old: Option<&Value>, new: Option<&Value>) -> DifferenceTag {
+    fn new(
+        frame: &Frame,
+        (object, attribute): (&Dn, &str),
+        old: Option<&Value>,
+        new: Option<&Value>,
+    ) -> DifferenceTag {
         let words = Words {
             old: frame.t("value.old"),
             new: frame.t("value.new"),
@@ -382,6 +537,7 @@ impl DifferenceTag {
             _ => 0,
         };
         match (attribute == OBJECT, old, new) {
+            (_, None, None) => tag.shape = Shape::Object("–".to_owned()),
             (true, Some(_), None) => tag.shape = Shape::Object(frame.count("object.deleted", fields(old))),
             (true, None, Some(_)) => tag.shape = Shape::Object(frame.count("object.created", fields(new))),
             (_, Some(a), Some(b)) if a.as_text().is_none() || b.as_text().is_none() => {
@@ -389,8 +545,8 @@ impl DifferenceTag {
                 tag.take_lines(frame, Comparison::of(old, new));
             }
             _ => {
-                tag.old = old.map(|v| frame.value(v));
-                tag.new = new.map(|v| frame.value(v));
+                tag.old = old.map(|v| frame.value(object, attribute, v));
+                tag.new = new.map(|v| frame.value(object, attribute, v));
             }
         }
         tag

@@ -1,17 +1,18 @@
 //! From a request to a page.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::filter::{Filter, FilterQuery, PAGE_ROWS};
-use super::frame::Frame;
+use super::frame::{Frame, Seat};
 use super::guard::asked_language;
 use super::load::{self, LoadError};
 use super::pages::{
@@ -20,6 +21,7 @@ use super::pages::{
 };
 use super::site::Site;
 use super::text::Language;
+use super::view::{ChainStatus, MemberView};
 
 /// Rounds on one page.
 const ROUNDS: u32 = 50;
@@ -34,14 +36,74 @@ impl FromRequestParts<Site> for Frame {
             |name: HeaderName| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let query = parts.uri.query().unwrap_or_default();
         let asked = asked_language(query).map(Language::code);
+        let units = load::units(site).await.unwrap_or_else(|error| {
+            tracing::error!("Values are shown without their units: {error:#}");
+            Arc::default()
+        });
+        let now = (site.now)();
+        let ChainStatus { members, federation, .. } = (site.chain)();
+        let own = federation.nodes.iter().find(|node| node.own);
         Ok(Frame {
             language: Language::choose(asked, text(header::COOKIE), text(header::ACCEPT_LANGUAGE)),
             network: site.network.to_string(),
             operator: site.operator.to_string(),
             section: section(parts.uri.path()),
             here: here(parts.uri.path(), query),
-            now: (site.now)(),
+            now,
+            seats: seats(site, &members, asked_origin(&parts.uri).as_deref()),
+            collects: own.is_none_or(|own| own.role == "operator"),
+            has_peers: members.len() > 1,
+            members: members.into_iter().map(|member| (member.id, member.name)).collect(),
+            units,
+            may_act: site.sessions.may_act(),
+            person: site.sessions.person(&parts.headers, now),
         })
+    }
+}
+
+/// This operator, and whoever's disclosures are judged here.
+fn seats(site: &Site, members: &[MemberView], asked: Option<&str>) -> Vec<Seat> {
+    let others = (site.seconds)();
+    if others.is_empty() {
+        return vec![];
+    }
+    let current = asked.unwrap_or(&site.operator);
+    let seat = |id: &str| Seat {
+        id: id.to_owned(),
+        name: members.iter().find(|m| m.id == id).map_or_else(|| id.to_owned(), |m| m.name.clone()),
+        is_foreign: *id != *site.operator,
+        is_current: *id == *current,
+    };
+    std::iter::once(seat(&site.operator)).chain(others.keys().map(|id| seat(id))).collect()
+}
+
+/// `origin=` of a query.
+#[derive(Debug, Deserialize)]
+struct OriginQuery {
+    origin: Option<String>,
+}
+
+fn asked_origin(uri: &Uri) -> Option<String> {
+    let Query(query) = Query::<OriginQuery>::try_from_uri(uri).ok()?;
+    query.origin.filter(|origin| !origin.is_empty())
+}
+
+/// The site over the stations of the origin that the address names; of this operator where it names none.
+pub struct At(pub Site);
+
+impl FromRequestParts<Site> for At {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Self::Rejection> {
+        let Some(origin) = asked_origin(&parts.uri) else { return Ok(At(site.clone())) };
+        match site.at(&origin) {
+            Some(site) => Ok(At(site)),
+            None => {
+                let id = super::shown::cut(&origin, 80).0.to_owned();
+                let Ok(frame) = Frame::from_request_parts(parts, site).await;
+                Err(problem(&frame, &LoadError::Missing { what: "origin judged here", id }))
+            }
+        }
     }
 }
 
@@ -71,7 +133,7 @@ pub async fn home() -> Redirect {
 
 pub async fn violations(
     frame: Frame,
-    State(site): State<Site>,
+    At(site): At,
     query: Result<Query<FilterQuery>, QueryRejection>,
 ) -> Response {
     let view = list(&site, query).await;
@@ -85,12 +147,13 @@ async fn list(
     let Query(query) = query.map_err(|e| LoadError::Bad(e.body_text()))?;
     let filter = Filter::parse(&query, true).map_err(|e| LoadError::Bad(e.to_string()))?;
     let before = query.before.as_deref().filter(|b| !b.is_empty());
-    let mut view = load::violations(site, filter, before, PAGE_ROWS).await?;
+    let slice = load::Slice { before, limit: PAGE_ROWS, whole_reads: true };
+    let mut view = load::violations(site, filter, slice).await?;
     view.next = view.next.map(|cursor| view.filter.address(Some(&cursor)));
     Ok(view)
 }
 
-pub async fn violation(frame: Frame, State(site): State<Site>, Path(id): Path<String>) -> Response {
+pub async fn violation(frame: Frame, At(site): At, Path(id): Path<String>) -> Response {
     show(&frame, load::violation(&site, &id).await, |f, view| ViolationPage { f, view }.render())
 }
 
@@ -109,7 +172,7 @@ pub struct RoundsQuery {
 
 pub async fn rounds(
     frame: Frame,
-    State(site): State<Site>,
+    At(site): At,
     query: Result<Query<RoundsQuery>, QueryRejection>,
 ) -> Response {
     let before = match query {
@@ -121,7 +184,7 @@ pub async fn rounds(
     })
 }
 
-pub async fn round(frame: Frame, State(site): State<Site>, Path(round): Path<String>) -> Response {
+pub async fn round(frame: Frame, At(site): At, Path(round): Path<String>) -> Response {
     let view = match round.parse() {
         Ok(number) => load::round(&site, number).await,
         Err(_) => Err(LoadError::Missing { what: "round", id: super::shown::cut(&round, 40).0.to_owned() }),
@@ -133,12 +196,12 @@ pub async fn chain(frame: Frame, State(site): State<Site>) -> Response {
     show(&frame, load::chain(&site).await, |f, view| ChainPage { f, view }.render())
 }
 
-pub async fn rule(frame: Frame, State(site): State<Site>, Path(name): Path<String>) -> Response {
+pub async fn rule(frame: Frame, At(site): At, Path(name): Path<String>) -> Response {
     show(&frame, load::rule(&site, &name).await, |f, view| RulePage { f, view }.render())
 }
 
 /// Any other path.
-pub async fn nothing(frame: Frame, uri: axum::http::Uri) -> Response {
+pub async fn nothing(frame: Frame, uri: Uri) -> Response {
     if uri.path().starts_with("/api/") {
         return crate::api::ApiError::not_found("nothing is at this path; hint: see docs for the API")
             .into_response();
@@ -170,7 +233,7 @@ pub async fn bundle(frame: Frame, State(site): State<Site>, Path(id): Path<Strin
 
 /// 200 while database and chain node work, else 503; one line each.
 pub async fn health(State(site): State<Site>) -> Response {
-    let store = site.store.check_health().err().map(|e| e.to_string());
+    let store = site.main.check_health().err().map(|e| e.to_string());
     let chain = (site.chain)().stopped;
     let line = |name: &str, fault: &Option<String>| match fault {
         None => format!("{name}: ok\n"),
@@ -207,7 +270,7 @@ fn show<T>(
 }
 
 /// People get one sentence; causes inside go to the log.
-fn problem(frame: &Frame, error: &LoadError) -> Response {
+pub(super) fn problem(frame: &Frame, error: &LoadError) -> Response {
     let (status, title) = match error {
         LoadError::Bad(_) => (StatusCode::BAD_REQUEST, "problem.bad_request"),
         LoadError::Missing { .. } => (StatusCode::NOT_FOUND, "problem.not_found"),
@@ -221,7 +284,7 @@ fn problem(frame: &Frame, error: &LoadError) -> Response {
     rendered(status, page.render())
 }
 
-fn rendered(status: StatusCode, page: askama::Result<String>) -> Response {
+pub(super) fn rendered(status: StatusCode, page: askama::Result<String>) -> Response {
     match page {
         Ok(text) => (status, Html(text)).into_response(),
         Err(error) => {

@@ -1,8 +1,10 @@
 //! The page: server-rendered, readable without script, and the only thing of ranproof that most people see.
 //!
 //! [`router`] serves it. A page is a view ([`view`], plain data) that [`load`] took from the store, a frame
-//! ([`frame`]: language, navigation, small parts) and a template. It changes nothing: verbs are the API's.
+//! ([`frame`]: language, navigation, small parts) and a template. The only thing that people change through it is
+//! what they do about a violation ([`acting`]), after a login; every other verb is the API's.
 
+mod acting;
 mod assets;
 pub mod compare;
 pub mod filter;
@@ -11,17 +13,20 @@ mod guard;
 mod handlers;
 pub mod load;
 mod pages;
+mod session;
 mod shown;
 pub mod site;
 #[cfg(test)]
 mod tests;
 mod text;
+mod units;
 pub mod view;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
 
 pub use guard::{CONTENT_SECURITY_POLICY, observe};
 
@@ -36,7 +41,12 @@ pub fn router(app: Arc<App>) -> Router {
 /// The same over any store.
 pub fn routes(site: Site) -> Router {
     let metrics = site.metrics.clone();
-    let router = Router::new()
+    let forms = Router::new()
+        .route("/login", get(acting::login_page).post(acting::login))
+        .route("/logout", post(acting::logout))
+        .route("/violations/{id}/act", post(acting::act))
+        .layer(DefaultBodyLimit::max(acting::LONGEST_FORM));
+    let router = forms
         .route("/", get(handlers::home))
         .route("/violations", get(handlers::violations))
         .route("/violations/{id}", get(handlers::violation))

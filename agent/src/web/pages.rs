@@ -1,12 +1,16 @@
 //! The pages: a frame, what they show, and the template that says how.
 
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
+
 use askama::Template;
 
 use super::frame::Frame;
 use super::view::{
-    ApprovalView, ChainView, ChangeItem, ChangeView, Evidence, RoundItem, RoundView, RuleView, ViolationItem,
-    ViolationView, ViolationsView,
+    ApprovalView, ChainStatus, ChainView, ChangeItem, ChangeView, CosignedView, Evidence, JudgementView,
+    RoundItem, RoundView, RuleView, ViolationGroup, ViolationItem, ViolationView, ViolationsView,
 };
+use crate::federation::{DisputeView, Trouble};
 
 #[derive(Debug, Template)]
 #[template(path = "violations.html")]
@@ -66,6 +70,17 @@ pub struct RulePage<'a> {
     pub view: &'a RuleView,
 }
 
+/// Where a person says who they are.
+#[derive(Debug, Template)]
+#[template(path = "login.html")]
+pub struct LoginPage<'a> {
+    pub f: &'a Frame,
+    /// Where to go on afterwards.
+    pub back: &'a str,
+    /// Why the last attempt failed.
+    pub fault: Option<&'a str>,
+}
+
 /// Something is not there, or could not be done.
 #[derive(Debug, Template)]
 #[template(path = "problem.html")]
@@ -80,7 +95,8 @@ pub struct ProblemPage<'a> {
 #[template(path = "parts/violations.html")]
 pub struct ViolationTable<'a> {
     f: &'a Frame,
-    rows: &'a [ViolationItem],
+    groups: Vec<ViolationGroup<'a>>,
+    requests: &'a BTreeSet<String>,
     caption: &'a str,
     /// Without the columns that the page around it says.
     brief: bool,
@@ -94,6 +110,75 @@ pub struct ComparisonTable<'a> {
     comparison: &'a super::compare::Comparison,
     old_title: &'static str,
 }
+
+/// What a person may do about a violation.
+#[derive(Debug, Template)]
+#[template(path = "parts/acting.html")]
+pub struct Acting<'a> {
+    f: &'a Frame,
+    item: &'a ViolationItem,
+}
+
+/// Whose stations a list shows, and whose it could.
+#[derive(Debug, Template)]
+#[template(path = "parts/seats.html")]
+pub struct Switch<'a> {
+    f: &'a Frame,
+    path: &'static str,
+}
+
+/// Why people should look at the chain.
+#[derive(Debug, Template)]
+#[template(path = "parts/troubles.html")]
+pub struct Troubles<'a> {
+    f: &'a Frame,
+    status: &'a ChainStatus,
+}
+
+/// Who cosigned a log up to where; done are those that cover `size`.
+#[derive(Debug, Template)]
+#[template(path = "parts/cosigned.html")]
+pub struct Cosigned<'a> {
+    f: &'a Frame,
+    rows: &'a [CosignedView],
+    size: u64,
+}
+
+/// Disputes, with the violations they are about where these are known.
+#[derive(Debug, Template)]
+#[template(path = "parts/disputes.html")]
+pub struct Disputes<'a> {
+    f: &'a Frame,
+    rows: &'a [DisputeView],
+    violations: &'a BTreeMap<String, String>,
+}
+
+impl Disputes<'_> {
+    fn violation(&self, dispute: &DisputeView) -> Option<&String> {
+        self.violations.get(&dispute.id).filter(|_| self.f.knows(&dispute.origin))
+    }
+}
+
+/// What each member's agent found, side by side; nothing while there is but one.
+#[derive(Debug, Template)]
+#[template(path = "parts/judgements.html")]
+pub struct Judgements<'a> {
+    f: &'a Frame,
+    rows: &'a [JudgementView],
+    disputes: &'a [DisputeView],
+    /// The page around it is about the violation already.
+    none: &'static BTreeMap<String, String>,
+}
+
+impl Judgements<'_> {
+    /// Whether anybody but the origin is to judge.
+    fn has_seconds(&self) -> bool {
+        self.rows.iter().any(|row| !row.origin)
+    }
+}
+
+/// Disputes on the page of what they are about need no link to it.
+static NO_LINKS: BTreeMap<String, String> = BTreeMap::new();
 
 /// Where a record stands on its way to a peer, and how to check it.
 #[derive(Debug, Template)]
@@ -125,16 +210,65 @@ pub struct Approvals<'a> {
 impl askama::filters::HtmlSafe for ViolationTable<'_> {}
 impl askama::filters::HtmlSafe for ComparisonTable<'_> {}
 impl askama::filters::HtmlSafe for EvidencePanel<'_> {}
+impl askama::filters::HtmlSafe for Acting<'_> {}
+impl askama::filters::HtmlSafe for Troubles<'_> {}
+impl askama::filters::HtmlSafe for Cosigned<'_> {}
+impl askama::filters::HtmlSafe for Disputes<'_> {}
+impl askama::filters::HtmlSafe for Judgements<'_> {}
+impl askama::filters::HtmlSafe for Switch<'_> {}
 impl askama::filters::HtmlSafe for Balance<'_> {}
 impl askama::filters::HtmlSafe for Approvals<'_> {}
 
 impl Frame {
-    pub fn violations<'a>(&'a self, rows: &'a [ViolationItem], caption: &'a str) -> ViolationTable<'a> {
-        ViolationTable { f: self, rows, caption, brief: false }
+    /// `requests`: which of the names nearest to the rows are requests with a page.
+    pub fn violations<'a>(
+        &'a self,
+        rows: &'a [ViolationItem],
+        requests: &'a BTreeSet<String>,
+        caption: &'a str,
+    ) -> ViolationTable<'a> {
+        ViolationTable { f: self, groups: ViolationGroup::of(rows), requests, caption, brief: false }
     }
 
-    pub fn brief<'a>(&'a self, rows: &'a [ViolationItem], caption: &'a str) -> ViolationTable<'a> {
-        ViolationTable { f: self, rows, caption, brief: true }
+    pub fn brief<'a>(
+        &'a self,
+        rows: &'a [ViolationItem],
+        requests: &'a BTreeSet<String>,
+        caption: &'a str,
+    ) -> ViolationTable<'a> {
+        ViolationTable { brief: true, ..self.violations(rows, requests, caption) }
+    }
+
+    pub fn acting<'a>(&'a self, item: &'a ViolationItem) -> Acting<'a> {
+        Acting { f: self, item }
+    }
+
+    pub fn troubles<'a>(&'a self, status: &'a ChainStatus) -> Troubles<'a> {
+        Troubles { f: self, status }
+    }
+
+    pub fn cosigned<'a>(&'a self, rows: &'a [CosignedView], size: impl Borrow<u64>) -> Cosigned<'a> {
+        Cosigned { f: self, rows, size: *size.borrow() }
+    }
+
+    pub fn disputes<'a>(
+        &'a self,
+        rows: &'a [DisputeView],
+        violations: &'a BTreeMap<String, String>,
+    ) -> Disputes<'a> {
+        Disputes { f: self, rows, violations }
+    }
+
+    pub fn judgements<'a>(
+        &'a self,
+        rows: &'a [JudgementView],
+        disputes: &'a [DisputeView],
+    ) -> Judgements<'a> {
+        Judgements { f: self, rows, disputes, none: &NO_LINKS }
+    }
+
+    pub fn switch(&self, path: &'static str) -> Switch<'_> {
+        Switch { f: self, path }
     }
 
     pub fn evidence<'a>(&'a self, evidence: &'a Evidence) -> EvidencePanel<'a> {

@@ -161,9 +161,12 @@ mod tests {
         "mark.",
         "problem.",
         "unit.",
-        "mark.",
-        "problem.",
-        "unit.",
+        "rulename.",
+        "fork.",
+        "nodestanding.",
+        "disputestate.",
+        "secondverdict.",
+        "dispute.",
     ];
 
     fn collect_keys(folder: &std::path::Path, used: &mut BTreeSet<String>) {
@@ -181,6 +184,9 @@ mod tests {
                 let keys = source.split(call).skip(1).filter_map(|rest| rest.split('"').next());
                 used.extend(keys.map(str::to_owned));
             }
+            // A refused form names its key: `Err("act.…")`.
+            let refusals = source.split("Err(\"").skip(1).filter_map(|rest| rest.split('"').next());
+            used.extend(refusals.filter(|key| key.starts_with("act.")).map(str::to_owned));
             for rest in source.split(".count(\"").skip(1) {
                 let key = rest.split('"').next().unwrap();
                 used.extend([format!("{key}.one"), format!("{key}.many")]);

@@ -1,21 +1,17 @@
 //! What the pages show and the API answers: plain data, without a word of either language.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use anchor::judgement::JudgementCounts;
 use model::change::{Progress, Standing, Window};
-use model::verdict::Text;
-use model::violation::{RuleOutcome, Violation, ViolationState};
+use model::verdict::{Severity, Text};
+use model::violation::{SECOND_JUDGEMENT_RULE, RuleOutcome, Violation, ViolationState};
 use model::{Accounting, Dn, Operation, Outcome, Timestamp, Value};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::filter::{FACETS, Facet, Filter};
-
-/// The block in which something happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct At {
-    pub height: u64,
-    pub time: Timestamp,
-}
+pub use crate::federation::At;
+use crate::federation::{DisputeView, Federation};
 
 /// One violation in a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,12 +21,18 @@ pub struct ViolationItem {
     /// Null for rules written in CEL.
     pub authorisation: Option<&'static str>,
     pub assignee: Option<String>,
+    /// The request or standing permission that came nearest.
+    pub nearest: Option<String>,
 }
 
 impl ViolationItem {
     pub fn new(violation: Violation, assignee: Option<String>) -> ViolationItem {
         let authorisation = violation.verdict.as_ref().map(|v| v.authorisation.as_str());
-        ViolationItem { violation, authorisation, assignee }
+        let nearest = violation.verdict.as_ref().and_then(|verdict| {
+            let first = verdict.considered.first().map(|considered| &considered.request);
+            verdict.request.as_ref().or(first).cloned()
+        });
+        ViolationItem { violation, authorisation, assignee, nearest }
     }
 
     pub fn is_open(&self) -> bool {
@@ -44,6 +46,59 @@ impl ViolationItem {
     /// Its rule could not be evaluated.
     pub fn is_indeterminate(&self) -> bool {
         self.violation.outcome == RuleOutcome::Indeterminate
+    }
+}
+
+/// What the judge and the rules say of one attribute of one object: one line of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ViolationGroup<'a> {
+    /// The difference from what was approved, else the first rule's violation.
+    pub head: &'a ViolationItem,
+    /// Rules that the same value breaks.
+    pub rules: Vec<&'a ViolationItem>,
+}
+
+impl<'a> ViolationGroup<'a> {
+    /// In the order of `rows`, each group where its first member stands.
+    pub fn of(rows: &'a [ViolationItem]) -> Vec<ViolationGroup<'a>> {
+        let mut groups: Vec<ViolationGroup<'a>> = Vec::new();
+        let mut places: BTreeMap<(&Dn, &str), Vec<usize>> = BTreeMap::new();
+        for item in rows {
+            let v = &item.violation;
+            let open = places.entry((&v.object, &v.attribute)).or_default();
+            // Two differences of one attribute, an old one and a new one, are two lines.
+            let fits = open.iter().copied().find(|n| groups[*n].takes(item));
+            match fits {
+                Some(n) => groups[n].add(item),
+                None => {
+                    open.push(groups.len());
+                    groups.push(ViolationGroup { head: item, rules: vec![] });
+                }
+            }
+        }
+        groups
+    }
+
+    fn takes(&self, item: &ViolationItem) -> bool {
+        let members = || std::iter::once(self.head).chain(self.rules.iter().copied());
+        let (v, head) = (&item.violation, &self.head.violation);
+        let both_over = item.is_resolved() == self.head.is_resolved();
+        both_over && v.new == head.new && members().all(|member| member.violation.rule != v.rule)
+    }
+
+    fn add(&mut self, item: &'a ViolationItem) {
+        if item.authorisation.is_some() {
+            let rule = std::mem::replace(&mut self.head, item);
+            self.rules.insert(0, rule);
+        } else {
+            self.rules.push(item);
+        }
+    }
+
+    /// The gravest of its members'.
+    pub fn severity(&self) -> Severity {
+        let others = self.rules.iter().map(|item| item.violation.severity);
+        others.fold(self.head.violation.severity, Ord::max)
     }
 }
 
@@ -76,12 +131,16 @@ pub struct ViolationsView {
     pub is_later_page: bool,
     /// What the last finished round looked at, so that an empty list can say what it means.
     pub last_round: Option<RoundItem>,
+    /// Which of the nearest names are requests with a page.
+    pub requests: BTreeSet<String>,
 }
 
 impl ViolationsView {
     /// What the search form must carry along so that searching keeps the filter.
     pub fn hidden(&self) -> Vec<(&'static str, String)> {
-        FACETS.iter().filter_map(|f| Some((f.as_str(), self.filter.value(*f)?))).collect()
+        let origin = self.filter.origin.clone().map(|origin| ("origin", origin));
+        let facets = FACETS.iter().filter_map(|f| Some((f.as_str(), self.filter.value(*f)?)));
+        origin.into_iter().chain(facets).collect()
     }
 
     /// What narrows the list: name, value, and the address without it.
@@ -106,6 +165,10 @@ pub struct ViolationView {
     /// What the rule says, as far as the policy set in force knows it.
     pub rule_description: Option<Text>,
     pub evidence: Evidence,
+    /// What this agent and each peer found of it, the origin first.
+    pub judgements: Vec<JudgementView>,
+    /// Disputes that rest on one of these judgements.
+    pub disputes: Vec<DisputeView>,
     /// What became of it, oldest first.
     pub history: Vec<HistoryEntry>,
     /// Other violations on the same object.
@@ -113,6 +176,33 @@ pub struct ViolationView {
     /// Which of the names considered are requests with a page; the others are standing permissions.
     #[serde(skip)]
     pub requests: BTreeSet<String>,
+}
+
+/// One member's word on a violation or on a round.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JudgementView {
+    pub judge: String,
+    /// It collected the values and judged first.
+    pub origin: bool,
+    /// Whether it is this agent.
+    pub own: bool,
+    /// `same`, `differs`, `missing`, `extra`, `unjudged`; null for the origin, and for a judge that is not done.
+    pub verdict: Option<String>,
+    /// The authorisation it found; null where it found none to judge, and for a rule written in CEL.
+    pub authorisation: Option<String>,
+    pub why: String,
+    /// Leaf of its judgement in its own log.
+    pub leaf: Option<u64>,
+    /// In a round's summary: values changed, opened to the judge, not opened, not disclosed; verdicts that are the
+    /// same, and those that are not.
+    pub counts: Option<JudgementCounts>,
+}
+
+impl JudgementView {
+    /// Whether it followed the origin; nothing while it is not done.
+    pub fn agrees(&self) -> Option<bool> {
+        self.verdict.as_deref().map(|verdict| verdict == "same")
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -137,6 +227,18 @@ pub struct Evidence {
     pub anchored: Option<At>,
     /// Name under which the bundle is asked for, once its leaf is anchored.
     pub bundle: Option<String>,
+    /// Whoever cosigned a checkpoint that covers the leaf, with the newest one's size.
+    pub cosigned: Vec<CosignedView>,
+    /// What is in this operator's log is its judgement of what another one disclosed, not the record itself.
+    pub of_judgement: bool,
+}
+
+/// A member's newest cosignature over a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CosignedView {
+    pub member: String,
+    pub size: u64,
+    pub time: Timestamp,
 }
 
 impl Evidence {
@@ -185,6 +287,9 @@ pub struct ChangeView {
     pub evidence: Evidence,
     /// Violations whose verdict names this request.
     pub violations: Vec<ViolationItem>,
+    /// Which of the names nearest to them are requests with a page.
+    #[serde(skip)]
+    pub requests: BTreeSet<String>,
 }
 
 /// One required member.
@@ -267,6 +372,9 @@ pub struct RoundView {
     pub resolved_violations: Vec<ViolationItem>,
     pub pins: Vec<PinView>,
     pub evidence: Evidence,
+    /// What each judge found in the whole round.
+    pub judgements: Vec<JudgementView>,
+    pub disputes: Vec<DisputeView>,
     /// Whether there is a round after this one.
     pub next: bool,
     /// Which of the names that differences rest on are requests with a page.
@@ -334,6 +442,10 @@ pub struct StationView {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ChainView {
     pub status: ChainStatus,
+    /// All members' logs, this operator's first.
+    pub logs: Vec<LogView>,
+    /// For each dispute the violation that it is about, where the judgement is known here.
+    pub disputed: BTreeMap<String, String>,
     /// Newest first.
     pub blocks: Vec<BlockView>,
     /// Leaves in this operator's anchored log, and those that wait.
@@ -356,26 +468,48 @@ pub struct ChainStatus {
     pub time: Timestamp,
     pub header: String,
     /// Whether this node votes; one that lost its history abstains at first.
-    pub votes: bool,
     /// Why the node has stopped.
     pub stopped: Option<String>,
     pub pending: usize,
-    pub validators: Vec<ValidatorView>,
     pub members: Vec<MemberView>,
+    #[serde(flatten)]
+    pub federation: Federation,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ValidatorView {
-    pub key: String,
-    pub power: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberView {
     pub id: String,
     pub name: String,
-    /// `operator`, `tower`, `witness`.
-    pub role: &'static str,
+}
+
+/// One member's log, as the chain and this agent know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogView {
+    pub origin: String,
+    /// Leaves of the newest checkpoint on the chain.
+    pub size: u64,
+    pub anchored: Option<At>,
+    /// Leaves that this agent holds and checked; null for its own log.
+    pub mirrored: Option<u64>,
+    /// By member, newest cosignature known here.
+    pub cosigned: Vec<CosignedView>,
+    /// Where it told another story than the anchored one, newest first.
+    pub forks: Vec<ForkView>,
+}
+
+impl LogView {
+    /// Anchored leaves that are not mirrored here yet.
+    pub fn lag(&self) -> u64 {
+        self.mirrored.map_or(0, |mirrored| self.size.saturating_sub(mirrored))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForkView {
+    pub size: u64,
+    /// `notes`, `prefix`, `leaves`.
+    pub kind: String,
+    pub seen: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -415,6 +549,11 @@ pub struct RuleView {
 }
 
 impl RuleView {
+    /// The built-in rule for what a second judgement could not follow.
+    pub fn is_second(&self) -> bool {
+        self.name == SECOND_JUDGEMENT_RULE
+    }
+
     /// All judgements in the order in which they are tried.
     pub fn authorisations(&self) -> &'static [&'static str] {
         crate::metrics::AUTHORISATIONS

@@ -37,6 +37,8 @@ pub(super) struct Rounds<'a> {
     pub after: Option<Round<'a>>,
     /// The agreement's longest time from opening to attestation, in milliseconds.
     pub attest_within: Option<u64>,
+    /// The agreement's parties; `None` if its registration is missing.
+    pub parties: Option<Vec<MemberId>>,
 }
 
 pub(super) fn check<'a>(
@@ -62,7 +64,7 @@ pub(super) fn check<'a>(
     };
     let Some((attestation, index)) = after else {
         gaps.add("the attestation of the round that first saw it is missing");
-        let rounds = Rounds { before, after: None, attest_within: None };
+        let rounds = Rounds { before, after: None, attest_within: None, parties: None };
         return Ok((rounds, gaps.finding(String::new)));
     };
     let after = context.round(attestation, index, [Role::Open, Role::Attest], &mut gaps)?;
@@ -75,7 +77,8 @@ pub(super) fn check<'a>(
         ));
     }
     let attest_within = agreement.as_ref().map(|a| a.attest_within);
-    let rounds = Rounds { before, after: Some(after), attest_within };
+    let parties = agreement.as_ref().map(|a| a.parties.clone());
+    let rounds = Rounds { before, after: Some(after), attest_within, parties };
     let finding = gaps.finding(|| {
         let (id, set) = (&attestation.agreement, &attestation.policy_set);
         let parties = agreement.as_ref().map(|a| a.parties.join(", ")).unwrap_or_default();

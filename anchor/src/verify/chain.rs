@@ -131,7 +131,7 @@ fn check_receipt(encoded: &[u8], transaction: Hash) -> Result<(), Refuted> {
 fn is_action_of(role: Role, action: &Action) -> bool {
     matches!(
         (role, action),
-        (Role::Anchor, Action::AnchorCheckpoint(_))
+        (Role::Anchor | Role::AnchorJudgement, Action::AnchorCheckpoint(_))
             | (Role::Open | Role::OpenBefore, Action::OpenRound(_))
             | (Role::Attest | Role::AttestBefore, Action::AttestRound(_))
             | (Role::Propose, Action::Propose(_))
@@ -144,7 +144,7 @@ fn is_action_of(role: Role, action: &Action) -> bool {
 
 fn check_roles(transactions: &[Proven]) -> Result<(), Refuted> {
     let twice = transactions.windows(2).find(|pair| match pair {
-        [a, b] => a.role == b.role && a.role != Role::Approve,
+        [a, b] => a.role == b.role && !matches!(a.role, Role::Approve | Role::AnchorJudgement),
         _ => false,
     });
     match twice {
@@ -154,7 +154,7 @@ fn check_roles(transactions: &[Proven]) -> Result<(), Refuted> {
 }
 
 /// The chain holds exactly this checkpoint, put there by the log's own key.
-fn check_anchor(
+pub(super) fn check_anchor(
     anchor: &Proven,
     checkpoint: &Checkpoint,
     origin: &str,

@@ -39,6 +39,14 @@ pub(super) fn inclusion(bundle: &Bundle) -> StepResult<TlogProof> {
 
 /// The log's own signature, under the key that the verifier has for the origin.
 pub(super) fn checkpoint(proof: &TlogProof, trust: &Trust) -> StepResult<Checkpoint> {
+    let (checkpoint, _) = signed(proof, trust)?;
+    let head = checkpoint.head();
+    let sentence = format!("size {} signed by the log key of `{}`", head.size, head.origin);
+    Ok((checkpoint, Finding::Pass(sentence)))
+}
+
+/// The proof's checkpoint, signed by the log that it names, and whose log that is.
+pub(super) fn signed<'t>(proof: &TlogProof, trust: &'t Trust) -> Result<(Checkpoint, &'t MemberId), Refuted> {
     let unverified = proof.checkpoint.clone();
     let origin = unverified.claimed().origin.clone();
     let Some(trusted) = trust.origin(&origin) else {
@@ -46,8 +54,7 @@ pub(super) fn checkpoint(proof: &TlogProof, trust: &Trust) -> StepResult<Checkpo
     };
     let checkpoint =
         unverified.verify(&trusted.origin, trusted.log_key).map_err(|e| Refuted(e.to_string()))?;
-    let sentence = format!("size {} signed by the log key of `{origin}`", checkpoint.head().size);
-    Ok((checkpoint, Finding::Pass(sentence)))
+    Ok((checkpoint, &trusted.member))
 }
 
 /// Whose log it is: leaf and attestations are of that member, on the trusted chain.
@@ -70,12 +77,14 @@ pub(super) fn origin(bundle: &Bundle, checkpoint: &Checkpoint, trust: &Trust) ->
     Ok((member.clone(), Finding::Pass(format!("the log of member `{member}` on `{}`", trust.chain_id()))))
 }
 
-/// Every cosignature verifies, and whoever the trust file requires is among them.
-pub(super) fn cosignatures(checkpoint: &Checkpoint, kind: SubjectKind, trust: &Trust) -> StepResult<()> {
-    let known: Vec<NoteKey> = trust.cosigners().iter().map(|(_, key)| key.clone()).collect();
-    let verified = checkpoint.cosignatures(&known).map_err(|e| Refuted(e.to_string()))?;
-    let member_of = |name: &str| trust.cosigners().iter().find(|(_, k)| k.name() == name).map(|(m, _)| m);
-    let members: BTreeSet<&MemberId> = verified.iter().filter_map(|c| member_of(&c.name)).collect();
+/// Every cosignature verifies, and whoever the trust file requires is among them. The log's own member is not asked.
+pub(super) fn cosignatures(
+    checkpoint: &Checkpoint,
+    kind: SubjectKind,
+    origin: &str,
+    trust: &Trust,
+) -> StepResult<()> {
+    let members = cosigners(checkpoint, trust)?;
     let require = &trust.file().require;
     let required = match kind {
         SubjectKind::Change => &require.change,
@@ -83,10 +92,11 @@ pub(super) fn cosignatures(checkpoint: &Checkpoint, kind: SubjectKind, trust: &T
         SubjectKind::Round => &require.round,
     };
     let mut gaps = Gaps::default();
-    for member in required.iter().filter(|m| !members.contains(m)) {
+    let required = trust.required(required, origin);
+    for member in required.iter().filter(|m| !members.contains(**m)) {
         gaps.add(format!("the cosignature of `{member}` is required and missing"));
     }
-    let finding = gaps.finding(|| match verified.len() {
+    let finding = gaps.finding(|| match members.len() {
         0 => format!("none; none is required for a {}", kind.as_str()),
         count => {
             let names: Vec<_> = members.iter().map(|m| m.as_str()).collect();
@@ -94,4 +104,15 @@ pub(super) fn cosignatures(checkpoint: &Checkpoint, kind: SubjectKind, trust: &T
         }
     });
     Ok(((), finding))
+}
+
+/// The members whose cosignatures the checkpoint carries, each verified. A line of an unknown key refutes.
+pub(super) fn cosigners<'t>(
+    checkpoint: &Checkpoint,
+    trust: &'t Trust,
+) -> Result<BTreeSet<&'t MemberId>, Refuted> {
+    let known: Vec<NoteKey> = trust.cosigners().iter().map(|(_, key)| key.clone()).collect();
+    let verified = checkpoint.cosignatures(&known).map_err(|e| Refuted(e.to_string()))?;
+    let member_of = |name: &str| trust.cosigners().iter().find(|(_, k)| k.name() == name).map(|(m, _)| m);
+    Ok(verified.iter().filter_map(|c| member_of(&c.name)).collect())
 }

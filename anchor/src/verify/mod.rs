@@ -7,6 +7,7 @@ mod agreement;
 mod approvals;
 mod chain;
 mod finality;
+mod judgements;
 mod log;
 mod observations;
 mod order;
@@ -38,7 +39,7 @@ fn steps(bundle: &Bundle, trust: &Trust, run: &mut Run) -> Result<(), Stopped> {
     let proof = run.step("inclusion", log::inclusion(bundle))?;
     let checkpoint = run.step("checkpoint", log::checkpoint(&proof, trust))?;
     let origin = run.step("origin", log::origin(bundle, &checkpoint, trust))?;
-    run.step("cosignatures", log::cosignatures(&checkpoint, bundle.subject.kind, trust))?;
+    run.step("cosignatures", log::cosignatures(&checkpoint, bundle.subject.kind, &origin, trust))?;
     let chain = run.step("receipts", chain::receipts(bundle, &checkpoint, &origin, trust))?;
     run.step("headers", finality::headers(bundle, &chain, trust))?;
     run.step("certificates", finality::certificates(bundle, &chain, trust))?;
@@ -46,5 +47,6 @@ fn steps(bundle: &Bundle, trust: &Trust, run: &mut Run) -> Result<(), Stopped> {
     let request = run.step("approvals", approvals::request(bundle, &claim, &chain, trust))?;
     let rounds = run.step("agreement", agreement::check(bundle, &claim, &chain, &request, &origin, trust))?;
     run.step("openings", observations::openings(bundle, &claim, trust))?;
+    run.step("judgements", judgements::check(bundle, &claim, &chain, &rounds, &origin, trust))?;
     run.step("order", order::check(&claim, &request, &rounds))
 }

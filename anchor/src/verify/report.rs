@@ -9,7 +9,7 @@ use crate::hash::Hash;
 use crate::trust::Trust;
 
 /// The steps of a verification in their order.
-pub const STEPS: [&str; 14] = [
+pub const STEPS: [&str; 15] = [
     "format",
     "record",
     "inclusion",
@@ -23,6 +23,7 @@ pub const STEPS: [&str; 14] = [
     "approvals",
     "agreement",
     "openings",
+    "judgements",
     "order",
 ];
 
@@ -208,7 +209,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(trust: &Trust, subject: &Subject, bytes: usize) -> Run {
-        let sentence = format!("canonical `ranproof/bundle/1` of {bytes} bytes");
+        let sentence = format!("canonical `ranproof/bundle/2` of {bytes} bytes");
         let step = Step { name: STEPS[0], status: Status::Pass, sentence };
         let report = Report {
             outcome: Outcome::Verified,

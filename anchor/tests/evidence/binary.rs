@@ -48,7 +48,7 @@ fn exit_codes_tell_verified_refuted_unreadable_and_incomplete() {
     let output = run(&good, &trust, &["--json"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["outcome"], "verified");
-    assert_eq!(report["steps"].as_array().unwrap().len(), 14);
+    assert_eq!(report["steps"].as_array().unwrap().len(), 15);
 
     let late = World::play(Story { late: true, ..Story::default() });
     let late = folder.write("late", &encode(late.change_parts()));

@@ -5,6 +5,7 @@
 
 mod binary;
 mod corpus;
+mod judgements;
 mod parts;
 mod vectors;
 mod verify;

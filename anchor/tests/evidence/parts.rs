@@ -9,23 +9,15 @@ use ranproof_anchor::proof::TlogProof;
 use ranproof_anchor::record::{Envelope, Record};
 use ranproof_anchor::standing::change_key;
 use ranproof_anchor::transaction::SubjectKind as ChainSubjectKind;
-use ranproof_anchor::trust::{TrustFile, TrustedAgreement, TrustedCosigner, TrustedMapSecret};
+use ranproof_anchor::trust::{TrustFile, TrustedAgreement, TrustedMapSecret};
 use ranproof_anchor::{Action, Checkpoint, SignedTransaction, Trust};
 
 use crate::world::{CHAIN, START, World, map_secret};
 
 impl World {
-    /// The verifier's own file: made from genesis, with cosigners, map secret, and Unicom required for changes.
+    /// The verifier's own file: made from genesis, with map secret, and Unicom required for changes.
     pub fn trust_file(&self) -> TrustFile {
         let mut file = TrustFile::from_genesis(&self.genesis);
-        file.cosigners = ["unicom", "witness"]
-            .iter()
-            .map(|member| TrustedCosigner {
-                name: format!("{CHAIN}/{member}"),
-                member: member.to_string(),
-                key: self.cosigner_keys[member].public(),
-            })
-            .collect();
         let parties = vec!["telecom".to_owned(), "unicom".to_owned()];
         file.agreements = vec![TrustedAgreement { id: "bj".into(), parties }];
         file.map_secrets =
@@ -78,6 +70,7 @@ impl World {
         let concerned: Vec<(String, String)> = match record {
             Record::Change(r) => r.edits.iter().map(|e| (e.dn.clone(), e.attribute.clone())).collect(),
             Record::Violation(r) => vec![(r.dn.clone(), r.attribute.clone())],
+            Record::Judgement(_) => unreachable!("a judgement opens no values"),
         };
         let values = concerned.into_iter().map(|(dn, attribute)| {
             let key = map_secret().attribute_key(&dn, &attribute);
@@ -135,6 +128,7 @@ impl World {
             request: None,
             before: Some(self.observation(1, record, false)),
             after: Some(self.observation(self.rounds.len(), record, true)),
+            judgements: vec![],
             blocks: vec![],
             transactions: vec![],
             standing: None,
@@ -154,6 +148,7 @@ impl World {
             request: None,
             before: None,
             after: None,
+            judgements: vec![],
             blocks,
             transactions,
             standing: None,

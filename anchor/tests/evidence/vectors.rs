@@ -6,13 +6,16 @@
 use std::fs;
 use std::path::Path;
 
-use ranproof_anchor::bundle::Role;
+use ranproof_anchor::bundle::{BundleParts, Role};
 use ranproof_anchor::certificate::{VoteKind, vote_bytes};
 use ranproof_anchor::commitment::{EpochSecret, MapSecret, Opening, outcome_hash};
 use ranproof_anchor::note::{NoteKey, NoteKeyKind};
 use ranproof_anchor::proof::TlogProof;
-use ranproof_anchor::record::Envelope;
-use ranproof_anchor::transaction::{Action, statement_hash};
+use ranproof_anchor::record::{Envelope, Record};
+use ranproof_anchor::transaction::{
+    Action, DisputeKind, DisputeOutcome, DisputeStatement, EvidenceStatement, ResolveStatement,
+    RespondStatement, statement_hash,
+};
 use ranproof_anchor::verify::{Outcome, verify};
 use ranproof_anchor::{Checkpoint, Hash, Map, SignedTransaction, SigningKey, Tree, Trust, json, tree};
 use serde_json::{Value, json};
@@ -155,15 +158,17 @@ fn commitment_vectors() {
 #[test]
 fn record_vectors() {
     let world = World::play(Story::default());
-    let records = [world.change.as_ref().unwrap(), world.violation.as_ref().unwrap()].map(|record| {
-        let leaf = record.envelope(CHAIN).unwrap();
-        json!({
-            "canonical": String::from_utf8(json::encode(record).unwrap()).unwrap(),
-            "commitment": record.commitment().unwrap(),
-            "leaf": String::from_utf8(leaf.encode().unwrap()).unwrap(),
-            "leaf_hash": leaf.leaf_hash().unwrap(),
-        })
-    });
+    let judgement = Record::Judgement(Box::new(world.judgement()));
+    let records =
+        [world.change.as_ref().unwrap(), world.violation.as_ref().unwrap(), &judgement].map(|record| {
+            let leaf = record.envelope(CHAIN).unwrap();
+            json!({
+                "canonical": String::from_utf8(json::encode(record).unwrap()).unwrap(),
+                "commitment": record.commitment().unwrap(),
+                "leaf": String::from_utf8(leaf.encode().unwrap()).unwrap(),
+                "leaf_hash": leaf.leaf_hash().unwrap(),
+            })
+        });
     let Envelope::Round(attestation) = &world.leaves[0] else { panic!("the first leaf is an attestation") };
     let leaf = String::from_utf8(attestation.encode().unwrap()).unwrap();
     let attestation = json!({"leaf": leaf, "hash": attestation.hash().unwrap(), "leaf_hash": world.leaves[0].leaf_hash().unwrap()});
@@ -192,6 +197,9 @@ fn chain_vectors() {
                 "sender": signed.transaction.sender, "signature": signed.signature,
                 "statement_hash": statement_hash(action),
             },
+            "disputes": disputes(&world).iter().map(|action| {
+                json!({"name": action.name(), "action": hex::encode(borsh::to_vec(action).unwrap()), "statement_hash": statement_hash(action)})
+            }).collect::<Vec<_>>(),
             "header": {
                 "chain_id": header.chain_id, "height": header.height, "time": header.time,
                 "encoded": hex::encode(header.encode()), "hash": header.hash(),
@@ -205,6 +213,33 @@ fn chain_vectors() {
     );
 }
 
+/// What Unicom says of Telecom's round, what Telecom answers, how it ends, and a log that forked.
+fn disputes(world: &World) -> [Action; 4] {
+    let judgement = world.judgement();
+    let note = |root: &[u8]| {
+        let origin = world.genesis.origin("telecom");
+        Checkpoint::sign(&origin, 7, Hash::of(root), &world.log_keys["telecom"]).unwrap().to_string()
+    };
+    let id = "D-0001".to_owned();
+    [
+        Action::Dispute(DisputeStatement {
+            id: id.clone(),
+            origin: judgement.origin.clone(),
+            round: judgement.round,
+            attestation: judgement.attestation,
+            kind: DisputeKind::Verdict,
+            judgement: Record::Judgement(Box::new(judgement)).commitment().unwrap(),
+        }),
+        Action::Respond(RespondStatement { id: id.clone(), body: Hash::of(b"answer") }),
+        Action::Resolve(ResolveStatement { id, outcome: DisputeOutcome::Upheld }),
+        Action::Evidence(EvidenceStatement {
+            origin: "telecom".into(),
+            first: note(b"one story"),
+            second: note(b"another"),
+        }),
+    ]
+}
+
 #[test]
 fn bundle_vectors_verify_with_their_trust_file() {
     let world = World::play(Story::default());
@@ -216,7 +251,10 @@ fn bundle_vectors_verify_with_their_trust_file() {
         ("violation.bundle.json", world.violation_parts()),
         ("round.bundle.json", world.round_parts()),
     ];
-    for (name, parts) in bundles {
+    let mut judged = World::play(Story::default());
+    let judgements = vec![judged.judge(judged.judgement())];
+    let judged = BundleParts { judgements, ..judged.violation_parts() };
+    for (name, parts) in bundles.into_iter().chain([("judged.bundle.json", judged)]) {
         let bundle = encode(parts);
         same_as_file(name, std::str::from_utf8(&bundle).unwrap());
         assert_eq!(verify(&bundle, &trust).outcome, Outcome::Verified);

@@ -1,6 +1,7 @@
 //! Verification of whole bundles over a synthetic chain and log: what holds, and what does not.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use ranproof_anchor::bundle::{Bundle, BundleParts, Role};
 use ranproof_anchor::json;
@@ -26,7 +27,7 @@ fn changed(world: &World, change: impl FnOnce(&mut BundleParts)) -> Report {
 
 /// Outcome, decisive step, and its sentence must hold `part`.
 #[track_caller]
-fn assert_at(report: &Report, outcome: Outcome, step: &str, part: &str) {
+pub fn assert_at(report: &Report, outcome: Outcome, step: &str, part: &str) {
     let decisive = report.decisive_step().unwrap_or_else(|| panic!("nothing decisive in\n{report}"));
     assert_eq!((report.outcome, decisive.name), (outcome, step), "{report}");
     assert!(decisive.sentence.contains(part), "`{part}` not in\n{report}");
@@ -47,9 +48,13 @@ fn bundles_of_all_three_kinds_verify() {
 }
 
 /// The whole point: no byte of a bundle is idle.
-fn every_byte_matters(bundle: &[u8], trust: &Trust) -> BTreeMap<&'static str, usize> {
+pub fn every_byte_matters(bundle: &[u8], trust: &Trust) -> BTreeMap<&'static str, usize> {
+    bytes_matter(bundle, 0..bundle.len(), trust)
+}
+
+pub fn bytes_matter(bundle: &[u8], range: Range<usize>, trust: &Trust) -> BTreeMap<&'static str, usize> {
     let mut steps = BTreeMap::new();
-    for index in 0..bundle.len() {
+    for index in range {
         let mut changed = bundle.to_vec();
         changed[index] ^= 1;
         let report = verify(&changed, trust);
@@ -153,14 +158,18 @@ fn nothing_can_be_left_out() {
     let world = World::play(Story::default());
     let trust = world.trust();
     for parts in [world.change_parts(), world.violation_parts(), world.round_parts()] {
-        let value = json::parse(&encode(parts)).unwrap();
-        let mut paths = vec![];
-        removals(&value, &mut vec![], &mut paths);
-        assert!(paths.len() > 100);
-        for path in paths {
-            let report = verify(&json::to_canonical(&without(&value, &path)).unwrap(), &trust);
-            assert_ne!(report.outcome, Outcome::Verified, "without {}\n{report}", path.join("."));
-        }
+        nothing_can_be_left_out_of(&encode(parts), &trust);
+    }
+}
+
+pub fn nothing_can_be_left_out_of(bundle: &[u8], trust: &Trust) {
+    let value = json::parse(bundle).unwrap();
+    let mut paths = vec![];
+    removals(&value, &mut vec![], &mut paths);
+    assert!(paths.len() > 100);
+    for path in paths {
+        let report = verify(&json::to_canonical(&without(&value, &path)).unwrap(), trust);
+        assert_ne!(report.outcome, Outcome::Verified, "without {}\n{report}", path.join("."));
     }
 }
 
@@ -482,7 +491,7 @@ fn idle_evidence_is_refuted() {
 fn what_is_no_bundle_is_malformed() {
     let world = World::play(Story::default());
     let bundle = String::from_utf8(encode(world.change_parts())).unwrap();
-    for text in ["", "{}", "null", "not json", &bundle[1..], &bundle.replace("bundle/1", "bundle/2")] {
+    for text in ["", "{}", "null", "not json", &bundle[1..], &bundle.replace("bundle/2", "bundle/3")] {
         let report = verify(text.as_bytes(), &world.trust());
         assert_eq!((report.outcome, report.outcome.exit_code()), (Outcome::Malformed, 2), "{report}");
         assert_eq!(report.steps.len(), ranproof_anchor::verify::STEPS.len());

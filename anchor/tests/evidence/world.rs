@@ -66,6 +66,8 @@ pub struct Story {
     pub other_standing: bool,
     /// Whether the change record names CR-1.
     pub named: bool,
+    /// A second judgement that its judge anchors before the last round is attested on chain.
+    pub judged_early: Option<JudgementRecord>,
 }
 
 impl Default for Story {
@@ -86,6 +88,7 @@ impl Default for Story {
             forged_previous: false,
             other_standing: false,
             named: true,
+            judged_early: None,
         }
     }
 }
@@ -171,13 +174,15 @@ impl World {
         let validators = validator_keys.iter().zip(powers).zip(names);
         let validators =
             validators.map(|((k, power), m)| Validator { key: k.public(), power, member: m.into() });
-        let (log_keys, approval_keys) = (keys(20), keys(30));
+        let (log_keys, approval_keys, cosigner_keys) = (keys(20), keys(30), keys(40));
         let members = MEMBERS.iter().map(|id| Member {
             id: id.to_string(),
             name: id.to_uppercase(),
             role: if *id == "witness" { MemberRole::Witness } else { MemberRole::Operator },
             log_key: log_keys[id].public(),
             approval_key: approval_keys[id].public(),
+            cosigner_key: cosigner_keys[id].public(),
+            tls: Hash::of(format!("certificate of {id}").as_bytes()),
         });
         let genesis = Genesis {
             format: Genesis::FORMAT.into(),
@@ -201,7 +206,7 @@ impl World {
             validator_keys,
             log_keys,
             approval_keys,
-            cosigner_keys: keys(40),
+            cosigner_keys,
             blocks: vec![],
             sequences: BTreeMap::new(),
             roles: vec![],
@@ -243,6 +248,7 @@ impl World {
             version: 1,
             root: Hash::of(b"inventory"),
             count: 2,
+            body: Hash::of(b"inventory body"),
         };
         let actions = [
             (
@@ -467,6 +473,9 @@ impl World {
         };
         let index = self.append(Envelope::Round(Box::new(attestation.clone())));
         self.anchor();
+        if let Some(record) = self.story.judged_early.clone().filter(|_| role == Role::Attest) {
+            self.judge(record);
+        }
         if opened.is_some() {
             let counts = attestation.counts;
             let statement = AttestRoundStatement {
@@ -512,7 +521,7 @@ impl World {
     }
 
     /// Appends a final block with these transactions and one more, and returns its height.
-    fn block(&mut self, actions: Vec<(Role, SigningKey, Action)>) -> u64 {
+    pub fn block(&mut self, actions: Vec<(Role, SigningKey, Action)>) -> u64 {
         let height = self.blocks.len() as u64 + 1;
         let filler = Action::Withdraw(WithdrawStatement {
             subject: ChainSubject { kind: ChainSubjectKind::Change, id: format!("CR-X{height}"), version: 1 },

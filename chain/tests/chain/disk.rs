@@ -111,12 +111,12 @@ async fn survives(fault: Fault) {
     let stopped = node.stopped().await;
     assert!(stopped.why.contains("chain store"), "{stopped}");
     assert!(matches!(node.submit(b"later".to_vec()).await, Err(SubmitError::Stopped(_))));
-    assert!(node.status(&acknowledged[0].0).await.is_err());
+    assert!(node.status_of(&acknowledged[0].0).await.is_err());
     node.shutdown().await;
 
     let node = Node::start_on(config.clone(), toy(&config), disk.survivor()).await.unwrap();
     for (id, height) in acknowledged {
-        let status = node.status(&id).await.unwrap();
+        let status = node.status_of(&id).await.unwrap();
         assert!(matches!(status, Status::Final(f) if f.height == height));
     }
     let id = node.submit(b"onwards".to_vec()).await.unwrap();

@@ -98,7 +98,7 @@ async fn kill_at_any_instant_loses_and_doubles_nothing() {
                 blocks.iter().filter(|b| b.block.transactions.contains(&transaction)).collect();
             assert_eq!(holders.len(), 1);
             assert_eq!(holders[0].block.header.height, *height);
-            let status = node.status(&Hash::of(&transaction)).await.unwrap();
+            let status = node.status_of(&Hash::of(&transaction)).await.unwrap();
             assert!(matches!(status, Status::Final(f) if f.height == *height));
         }
         node.shutdown().await;

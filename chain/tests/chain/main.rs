@@ -2,11 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod amnesia;
+mod byzantine;
 mod disk;
 mod federation;
+mod flood;
 mod folder;
+mod idle;
 mod kill;
+mod late;
+mod mallory;
+mod members;
+mod outage;
 mod restart;
 mod single;
+mod throughput;
 mod toy;
 mod world;

@@ -15,7 +15,7 @@ async fn restart_continues_and_remembers() {
         let node = start(&config).await;
         let tip = node.tip().height;
         for (transaction, height) in &known {
-            let status = node.status(&Hash::of(transaction)).await.unwrap();
+            let status = node.status_of(&Hash::of(transaction)).await.unwrap();
             assert!(matches!(status, Status::Final(f) if f.height == *height));
         }
         for n in 0..3u8 {
@@ -44,7 +44,7 @@ async fn dropping_the_last_handle_stops_the_node() {
             Err(other) => panic!("{other}"),
         }
     };
-    assert!(matches!(node.status(&Hash::of(b"a")).await.unwrap(), Status::Final(_)));
+    assert!(matches!(node.status_of(&Hash::of(b"a")).await.unwrap(), Status::Final(_)));
     node.shutdown().await;
 }
 

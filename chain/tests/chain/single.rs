@@ -96,7 +96,7 @@ async fn idle_chain_makes_one_empty_block_per_heartbeat() {
 async fn every_submission_gets_its_honest_answer() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = alone(folder.path());
-    config.mempool = MempoolLimits { transactions: 10, bytes: MAX_TRANSACTION_BYTES };
+    config.mempool = MempoolLimits { transactions: 10, bytes: MAX_TRANSACTION_BYTES, ..Default::default() };
     let node = start(&config).await;
 
     let refused = node.submit(b"bad".to_vec()).await.unwrap_err();
@@ -104,7 +104,7 @@ async fn every_submission_gets_its_honest_answer() {
     let large = vec![0; MAX_TRANSACTION_BYTES + 1];
     assert_eq!(node.submit(large).await, Err(SubmitError::TooLarge { bytes: MAX_TRANSACTION_BYTES + 1 }));
     let unknown = Hash::of(b"never");
-    assert_eq!(node.status(&unknown).await.unwrap(), Status::Unknown);
+    assert_eq!(node.status_of(&unknown).await.unwrap(), Status::Unknown);
     let within = Duration::from_millis(50);
     assert_eq!(node.wait_final(&unknown, within).await, Err(WaitError::Deadline { id: unknown, within }));
 
@@ -112,7 +112,7 @@ async fn every_submission_gets_its_honest_answer() {
     assert_eq!(node.submit(b"once".to_vec()).await.unwrap(), id);
     let finality = node.wait_final(&id, PATIENCE).await.unwrap();
     assert_eq!(node.submit(b"once".to_vec()).await.unwrap(), id);
-    assert_eq!(node.status(&id).await.unwrap(), Status::Final(finality.clone()));
+    assert_eq!(node.status_of(&id).await.unwrap(), Status::Final(finality.clone()));
     assert!(finality.receipt.is_accepted());
 
     let odd = node.submit(b"odd".to_vec()).await.unwrap();
@@ -122,7 +122,7 @@ async fn every_submission_gets_its_honest_answer() {
     // No block can hold this one: it is dropped, and the others go on.
     let poison = node.submit(b"poison".to_vec()).await.unwrap();
     finalize(&node, b"after the poison").await;
-    assert_eq!(node.status(&poison).await.unwrap(), Status::Unknown);
+    assert_eq!(node.status_of(&poison).await.unwrap(), Status::Unknown);
     check_chain(&node, &config.genesis).await;
     node.shutdown().await;
 }
@@ -131,7 +131,7 @@ async fn every_submission_gets_its_honest_answer() {
 async fn full_mempool_refuses_and_later_takes() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = alone(folder.path());
-    config.mempool = MempoolLimits { transactions: 10, bytes: 8 };
+    config.mempool = MempoolLimits { transactions: 10, bytes: 8, ..Default::default() };
     let node = start(&config).await;
     assert_eq!(node.submit(b"nine byte".to_vec()).await, Err(SubmitError::MempoolFull));
     finalize(&node, b"8 bytes!").await;
@@ -170,7 +170,7 @@ async fn nothing_is_answered_after_the_end() {
     let waiting = tokio::spawn(async move { subscription.next().await });
     let stopped = node.shutdown().await;
     assert_eq!(node.submit(b"b".to_vec()).await, Err(SubmitError::Stopped(stopped.clone())));
-    assert_eq!(node.status(&id).await, Err(stopped.clone()));
+    assert_eq!(node.status_of(&id).await, Err(stopped.clone()));
     assert_eq!(node.final_block(1).await, Err(stopped.clone()));
     assert_eq!(waiting.await.unwrap().unwrap_err(), stopped);
     assert_eq!(node.shutdown().await, stopped);

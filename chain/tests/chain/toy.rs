@@ -1,5 +1,6 @@
 //! A contract that counts how often it applied each transaction. `bad…` is refused at the door, `odd…` by a
-//! receipt, `poison…` passes the door and then makes every block with it impossible, `panic…` is a bug.
+//! receipt, `poison…` passes the door and then makes every block with it impossible, `panic…` is a bug. `@x…` is sent
+//! by `x`, all others by nobody.
 
 use std::collections::BTreeMap;
 
@@ -43,6 +44,10 @@ impl StateMachine for Toy {
             return Err(Refusal { code: "bad".into(), reason: "it says so itself".into() });
         }
         Ok(())
+    }
+
+    fn sender(&self, transaction: &[u8]) -> Option<[u8; 32]> {
+        transaction.strip_prefix(b"@")?.first().map(|sender| [*sender; 32])
     }
 
     fn execute(&self, input: &BlockInput<'_>) -> Result<Outcome, InvalidBlock> {

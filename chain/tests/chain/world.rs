@@ -43,7 +43,8 @@ pub fn toy(config: &NodeConfig) -> Box<Toy> {
 
 /// `RUST_LOG=info` shows what the nodes of a test say.
 pub fn show_logs() {
-    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let quiet = format!("error,{}", ranproof_chain::ENGINE_LOG_FILTER);
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| quiet.into());
     // Another test of this process may have done it.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
 }

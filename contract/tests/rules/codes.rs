@@ -6,6 +6,7 @@ use anchor::Hash;
 use anchor::transaction::*;
 use contract::{Duty, code};
 
+use crate::disputes::{attested, dispute, disputed, fork, resolve, respond};
 use crate::envelope::SHOWN;
 use crate::world::*;
 
@@ -120,9 +121,21 @@ fn window_over() -> World {
     world
 }
 
-fn attested() -> World {
-    let mut world = World::sweeping();
-    world.accept("telecom", Action::AttestRound(attestation(1)));
+fn answered() -> World {
+    let mut world = disputed();
+    world.accept("telecom", respond(b"answer"));
+    world
+}
+
+fn resolved() -> World {
+    let mut world = disputed();
+    world.accept("unicom", resolve(DisputeOutcome::Upheld));
+    world
+}
+
+fn forked() -> World {
+    let mut world = World::ready();
+    world.accept("watch", fork(&world.clone(), |_| ()));
     world
 }
 
@@ -252,6 +265,43 @@ const CASES: &[Case] = &[
     case(code::INCONSISTENT, "no proof", World::ready, "telecom", |w| anchoring(w, |s| s.consistency.clear())),
     case(code::NO_PROGRESS, "nothing new", World::ready, "telecom", |w| Action::AnchorCheckpoint(w.anchoring("telecom"))),
     case(code::NO_PROGRESS, "same again after it was anchored", World::ready, "telecom", |w| { let mut s = w.anchoring("telecom"); s.old_size = 0; Action::AnchorCheckpoint(s) }),
+
+    // Disputes
+    case(code::FORM, "nameless dispute", attested, "unicom", |_| dispute(|s| s.id = "".into())),
+    case(code::FORM, "dispute of a nameless origin", attested, "unicom", |_| dispute(|s| s.origin = "a/b".into())),
+    case(code::FORM, "answer to a nameless dispute", disputed, "telecom", |_| Action::Respond(RespondStatement { id: "".into(), body: Hash::ZERO })),
+    case(code::FORM, "end of a nameless dispute", disputed, "unicom", |_| Action::Resolve(ResolveStatement { id: "".into(), outcome: DisputeOutcome::Upheld })),
+    case(code::DUPLICATE, "same dispute", disputed, "unicom", |_| dispute(|_| ())),
+    case(code::CONFLICT, "same dispute by another", disputed, "telecom", |_| dispute(|_| ())),
+    case(code::CONFLICT, "another dispute of this id", disputed, "unicom", |_| dispute(|s| s.kind = DisputeKind::Opening)),
+    case(code::OWN_ROUND, "own round", attested, "telecom", |_| dispute(|_| ())),
+    case(code::ROLE, "tower company disputes", attested, "tower", |_| dispute(|_| ())),
+    case(code::ROLE, "witness disputes", attested, "watch", |_| dispute(|_| ())),
+    case(code::NOT_A_PARTY, "outsider disputes", attested, "mobile", |_| dispute(|_| ())),
+    case(code::UNKNOWN_MEMBER, "dispute of a stranger", attested, "unicom", |_| dispute(|s| s.origin = "vodacom".into())),
+    case(code::UNKNOWN_ROUND, "dispute of a round never opened", attested, "unicom", |_| dispute(|s| s.round = 2)),
+    case(code::ATTESTATION, "dispute before the attestation", World::sweeping, "unicom", |_| dispute(|_| ())),
+    case(code::ATTESTATION, "dispute of another attestation", attested, "unicom", |_| dispute(|s| s.attestation = Hash::ZERO)),
+    case(code::UNKNOWN_DISPUTE, "answer to nothing", attested, "telecom", |_| respond(b"answer")),
+    case(code::NOT_CONCERNED, "answer by the disputer", disputed, "unicom", |_| respond(b"answer")),
+    case(code::NOT_CONCERNED, "answer by the witness", disputed, "watch", |_| respond(b"answer")),
+    case(code::DUPLICATE, "same answer", answered, "telecom", |_| respond(b"answer")),
+    case(code::DECIDED, "another answer", answered, "telecom", |_| respond(b"other")),
+    case(code::UNKNOWN_DISPUTE, "end of nothing", attested, "unicom", |_| resolve(DisputeOutcome::Withdrawn)),
+    case(code::NOT_CONCERNED, "end by the accused", disputed, "telecom", |_| resolve(DisputeOutcome::Withdrawn)),
+    case(code::DUPLICATE, "same end", resolved, "unicom", |_| resolve(DisputeOutcome::Upheld)),
+    case(code::DECIDED, "another end", resolved, "unicom", |_| resolve(DisputeOutcome::Withdrawn)),
+
+    // Evidence
+    case(code::FORM, "evidence against nobody", World::ready, "watch", |w| fork(w, |s| s.origin = "".into())),
+    case(code::FORM, "endless note", World::ready, "watch", |w| fork(w, |s| s.second = "x".repeat(8193))),
+    case(code::UNKNOWN_MEMBER, "evidence against a stranger", World::ready, "watch", |w| fork(w, |s| s.origin = "vodacom".into())),
+    case(code::CHECKPOINT, "evidence against another", World::ready, "watch", |w| fork(w, |s| s.origin = "unicom".into())),
+    case(code::CHECKPOINT, "forged note", World::ready, "watch", |w| fork(w, |s| s.second = s.second.replace("\n5\n", "\n6\n"))),
+    case(code::CHECKPOINT, "cosigned note", World::ready, "watch", |w| fork(w, |s| { let line = s.first.lines().last().unwrap().to_owned(); s.first += &line; s.first += "\n" })),
+    case(code::NO_FORK, "one story twice", World::ready, "watch", |w| fork(w, |s| s.second = s.first.clone())),
+    case(code::NO_FORK, "two sizes", World::ready, "watch", |w| fork(w, |s| s.second = w.checkpoint("telecom", 6, Hash::of(b"another")))),
+    case(code::DUPLICATE, "evidence twice", forked, "unicom", |w| fork(w, |_| ())),
 ];
 
 #[test]
@@ -278,6 +328,10 @@ fn a_key_of_the_wrong_duty_is_refused() {
         (Duty::Approval, Action::OpenRound(opening(1))),
         (Duty::Approval, Action::AttestRound(attestation(1))),
         (Duty::Approval, Action::AnchorCheckpoint(world.anchoring("telecom"))),
+        (Duty::Approval, dispute(|_| ())),
+        (Duty::Approval, fork(&world, |_| ())),
+        (Duty::Log, respond(b"answer")),
+        (Duty::Log, resolve(DisputeOutcome::Upheld)),
     ] {
         let signed = world.sign_with(&key("telecom", duty), action);
         assert_eq!(world.contract.check(&signed.encode()).unwrap_err().code, code::DUTY);

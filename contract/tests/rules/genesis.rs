@@ -16,6 +16,8 @@ fn a_good_genesis_is_what_its_file_says() {
     assert_eq!(contract.genesis_hash(), genesis().hash());
     assert_eq!(contract.validators(), genesis().validator_set());
     assert_eq!(contract.members().len(), MEMBERS.len());
+    let cosigner = contract.member("tower").unwrap().cosigner_key;
+    assert_eq!(contract.member_by_key(&cosigner), None, "a cosigner's key signs no transactions");
     let holder = contract.member_by_key(&key("tower", Duty::Log).public()).unwrap();
     assert_eq!((holder.member.as_str(), holder.duty), ("tower", Duty::Log));
     assert_eq!(contract.member_by_key(&SigningKey::from_seed(&[9; 32]).public()), None);
@@ -29,7 +31,7 @@ fn a_bad_genesis_is_refused_by_what_is_wrong_with_it() {
         let found = Contract::from_genesis(&genesis).unwrap_err();
         assert!(error(&found), "{found}");
     };
-    expect(|g| g.format = "ranproof/genesis/2".into(), |e| matches!(e, GenesisError::Format(_)));
+    expect(|g| g.format = "ranproof/genesis/1".into(), |e| matches!(e, GenesisError::Format(_)));
     expect(|g| g.rules_version = 2, |e| matches!(e, GenesisError::Rules(2)));
     expect(|g| g.chain_id = "a b".into(), |e| matches!(e, GenesisError::ChainId(_)));
     expect(|g| g.members.clear(), |e| matches!(e, GenesisError::MemberCount(0)));
@@ -45,7 +47,12 @@ fn a_bad_genesis_is_refused_by_what_is_wrong_with_it() {
     expect(|g| g.members[0].name = "\n".into(), |e| matches!(e, GenesisError::MemberName(_)));
     expect(|g| g.members[0].log_key = g.members[0].approval_key, is_duplicate_key);
     expect(|g| g.members[0].log_key = g.members[1].approval_key, is_duplicate_key);
+    expect(|g| g.members[0].cosigner_key = g.members[0].log_key, is_duplicate_key);
+    expect(|g| g.members[0].cosigner_key = g.members[1].cosigner_key, is_duplicate_key);
+    expect(|g| g.members[0].cosigner_key = g.members[1].approval_key, is_duplicate_key);
+    expect(|g| g.validators[0].key = g.members[1].cosigner_key, is_duplicate_key);
     expect(|g| g.validators[0].key = g.members[1].log_key, is_duplicate_key);
+    expect(|g| g.members[0].tls = g.members[1].tls, |e| matches!(e, GenesisError::DuplicateCertificate(_)));
     expect(|g| g.validators.push(g.validators[0].clone()), is_duplicate_key);
     expect(|g| g.validators.clear(), |e| matches!(e, GenesisError::ValidatorCount(0)));
     expect(|g| g.validators[0].power = 0, |e| matches!(e, GenesisError::Powerless(_)));
@@ -59,17 +66,21 @@ fn is_duplicate_key(error: &GenesisError) -> bool {
 
 #[test]
 fn restored_entries_are_the_same_state() {
-    let world = World::sweeping();
+    let mut world = crate::disputes::disputed();
+    world.accept("watch", crate::disputes::fork(&world.clone(), |_| ()));
     let mut entries = stored(&world.contract);
     entries.reverse();
     let restored = Contract::restore(&world.genesis, entries).unwrap();
     assert_eq!(restored.state_root(), world.contract.state_root());
+    assert_eq!(restored.disputes(), world.contract.disputes());
+    assert_eq!(restored.evidence(), world.contract.evidence());
     assert_eq!(restored.round("telecom", 1), world.contract.round("telecom", 1));
 }
 
 #[test]
 fn entries_that_are_not_this_chains_state_are_refused() {
-    let world = World::sweeping();
+    let mut world = crate::disputes::disputed();
+    world.accept("watch", crate::disputes::fork(&world.clone(), |_| ()));
     let good = stored(&world.contract);
     let mut other = world.genesis.clone();
     other.time += 1;

@@ -7,6 +7,7 @@ extern crate ranproof_contract as contract;
 mod anchoring;
 mod changes;
 mod codes;
+mod disputes;
 mod envelope;
 mod genesis;
 mod properties;

@@ -7,6 +7,7 @@ use anchor::{Hash, PublicKey};
 use contract::{BlockContext, Contract, duty_of};
 use proptest::prelude::*;
 
+use crate::disputes::{dispute, fork, resolve, respond};
 use crate::world::*;
 
 /// Something a member may try, good or bad.
@@ -24,7 +25,7 @@ enum Attempt {
 fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
     // Mostly the right member for the kind of action, so that much of it is accepted.
     let people = prop_oneof![9 => prop::sample::select(vec![0, 1, 3]), 1 => 0..MEMBERS.len()];
-    let nodes = prop_oneof![9 => Just(0), 1 => 0..MEMBERS.len()];
+    let nodes = prop_oneof![6 => Just(0), 3 => Just(1), 1 => 0..MEMBERS.len()];
     let act = prop_oneof![
         3 => (people, approval_action()),
         1 => (nodes, log_action()),
@@ -66,6 +67,10 @@ fn approval_action() -> impl Strategy<Value = Action> {
             decide(&proposal, if yes { Decision::Approve } else { Decision::Reject })
         }),
         1 => proposals().prop_map(|proposal| withdraw(&proposal)),
+        1 => any::<bool>().prop_map(|other| respond(if other { b"other" } else { b"answer" })),
+        1 => any::<bool>().prop_map(|upheld| {
+            resolve(if upheld { DisputeOutcome::Upheld } else { DisputeOutcome::Withdrawn })
+        }),
     ]
 }
 
@@ -86,11 +91,22 @@ fn log_action() -> impl Strategy<Value = Action> {
             statement.consistency = tree.consistency(old, old + more).unwrap();
             Action::AnchorCheckpoint(statement)
         }),
+        (1..3u64, 1..3u32).prop_map(|(round, id)| {
+            dispute(|statement| (statement.round, statement.id) = (round, format!("D-{id}")))
+        }),
+        any::<bool>().prop_map(|turned| {
+            fork(&World::empty(), |statement| {
+                if turned {
+                    std::mem::swap(&mut statement.first, &mut statement.second);
+                }
+            })
+        }),
     ]
 }
 
 fn start() -> impl Strategy<Value = World> {
-    prop_oneof![1 => Just(World::agreed()), 1 => Just(World::ready()), 3 => Just(busy())]
+    let disputed = Just(crate::disputes::disputed());
+    prop_oneof![1 => Just(World::agreed()), 1 => Just(World::ready()), 1 => disputed, 3 => Just(busy())]
 }
 
 /// Something of each kind waits for approvals.
@@ -133,6 +149,10 @@ fn effect(bytes: &[u8]) -> String {
         Action::OpenRound(s) => format!("open {}", s.round),
         Action::AttestRound(s) => format!("attest {}", s.round),
         Action::AnchorCheckpoint(s) => format!("anchor {}", s.checkpoint),
+        Action::Dispute(s) => format!("dispute {}", s.id),
+        Action::Respond(s) => format!("respond {}", s.id),
+        Action::Resolve(s) => format!("resolve {}", s.id),
+        Action::Evidence(s) => format!("evidence {}", s.first.lines().nth(1).unwrap()),
         proposal => subject_of(proposal).to_string(),
     }
 }
@@ -261,15 +281,27 @@ fn the_rules_of_version_1_give_these_roots() {
     let mut world = World::sweeping();
     let refused = world.sign("unicom", Action::OpenRound(opening(1))).encode();
     let attested = world.sign("telecom", Action::AttestRound(attestation(1))).encode();
-    let execution = world.block(&[refused, attested, b"garbage".to_vec()]);
-    let receipts: Vec<_> = execution.receipts.iter().map(|receipt| receipt.encode()).collect();
+    let first = world.block(&[refused, attested, b"garbage".to_vec()]);
+    let disputed = world.sign("unicom", dispute(|_| ())).encode();
+    let forked = world.sign("watch", fork(&world, |_| ())).encode();
+    let second = world.block(&[disputed, forked]);
     assert_eq!(contract::RULES_VERSION, 1);
+    let roots = [&first, &second].map(|execution| {
+        let receipts: Vec<_> = execution.receipts.iter().map(|receipt| receipt.encode()).collect();
+        (anchor::tree::root(&receipts).to_string(), execution.state_root.to_string())
+    });
+    let text = |root: &str| root.to_owned();
     assert_eq!(
-        anchor::tree::root(&receipts).to_string(),
-        "ef1407b4fca6695ad8a0e10b3e504c5fbd61ed568e81836ffbf98a681dab99b9"
-    );
-    assert_eq!(
-        execution.state_root.to_string(),
-        "7b8cc4d8b3cdf096d224f208f13e546a96511c4699096ed9109b46001d7a6494"
+        roots,
+        [
+            (
+                text("ef1407b4fca6695ad8a0e10b3e504c5fbd61ed568e81836ffbf98a681dab99b9"),
+                text("41c533361bfa7503cc76759a2e40af0b7203cbea0010240dec9d2005efcb5204")
+            ),
+            (
+                text("d216973bb832a4047df44ec9e6fac2885fc9af870283a56acc12bd6cf96a60a1"),
+                text("e8f09ed68d98e318d1ac50584ba2eb634d5fa72cfa7b795657db460f32918ebf")
+            ),
+        ]
     );
 }

@@ -47,6 +47,8 @@ pub fn genesis() -> Genesis {
         role,
         log_key: key(id, Duty::Log).public(),
         approval_key: key(id, Duty::Approval).public(),
+        cosigner_key: SigningKey::from_seed(&Hash::of(format!("cosigner {id}").as_bytes()).0).public(),
+        tls: Hash::of(format!("certificate of {id}").as_bytes()),
     });
     let validator = SigningKey::from_seed(&[9; 32]).public();
     Genesis {
@@ -222,6 +224,7 @@ pub fn inventory(version: u32) -> InventoryStatement {
         version,
         root: Hash::of(b"inventory"),
         count: STATIONS,
+        body: Hash::of(b"inventory body"),
     }
 }
 

@@ -5,10 +5,13 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, SqliteConnection};
 use std::collections::BTreeSet;
 
 use anchor::transaction::{Subject, SubjectKind, WithdrawStatement, statement_hash};
-use anchor::{Action, Hash, PublicKey, Tree};
+use anchor::commitment::Nonce;
+use anchor::record::{JudgementCounts, JudgementRecord, JudgementRecordFormat, JudgementVerdict};
+use anchor::{Action, Hash, Map, PublicKey, Tree};
 use model::Timestamp;
 use store::{
-    BundleRow, Event, ProjectedBlock, ProjectedTransaction, Registration, Store, Verb, ViolationAction,
+    BundleRow, CosignatureRow, Event, HeadCheck, MapUpdate, MirrorHead, ProjectedBlock, ProjectedTransaction,
+    Registration, SecondRound, ServedNote, Store, Verb, ViolationAction,
 };
 
 use crate::world::*;
@@ -56,6 +59,87 @@ async fn fill(store: &Store) {
     };
     store.add_bundle(&bundle).await.unwrap();
     project(store, body).await;
+    mirror(store).await;
+    judge(store).await;
+}
+
+/// A round that was judged twice, with the map that it attested.
+async fn judge(store: &Store) {
+    let record = JudgementRecord {
+        format: JudgementRecordFormat,
+        id: "J-telecom-4".into(),
+        judge: "unicom".into(),
+        origin: "telecom".into(),
+        round: 4,
+        attestation: Hash::of(b"a"),
+        violation: None,
+        verdict: JudgementVerdict::Same,
+        theirs: None,
+        own: None,
+        why: "the same".into(),
+        counts: Some(JudgementCounts::default()),
+        nonce: Nonce([4; 32]),
+    };
+    store.add_judgements(&[(record, 7)], Timestamp(6)).await.unwrap();
+    let entries = vec![(Hash::of(b"k"), Hash::of(b"v"))];
+    let map = Map::from_pairs(entries.iter().map(|(key, value)| (key.0, value.0)));
+    let (zero, document) = (Hash::ZERO, serde_json::json!({ "id": "x", "version": 1, "body": Hash::ZERO }));
+    let attestation = serde_json::json!({
+        "format": "ranproof/attestation/1", "chain": "net", "origin": "telecom", "round": 4, "opened": null,
+        "agreement": document, "policy_set": document, "inventory": { "version": 1, "root": zero, "count": 0 },
+        "profile": zero, "started": 1, "finished": 2,
+        "counts": { "expected": 0, "collected": 0, "unchanged": 0, "failed": 0, "skipped": 0 },
+        "outcomes_root": zero, "outcomes_count": 0, "attributes_root": map.root(), "violations_root": zero,
+        "violations_count": 0, "changes_root": zero, "changes_count": 0, "previous": null,
+    });
+    let mut found = commit(4);
+    found.attestation = Some(anchor::json::encode(&attestation).unwrap());
+    let second = SecondRound {
+        round: 4,
+        attestation: Hash::of(b"a"),
+        began: false,
+        mirrored: true,
+        delivery: Some(serde_json::json!({})),
+        disputes: Some(serde_json::json!([])),
+    };
+    store.commit_second(&start(4, 0), &found, &second, &MapUpdate::Whole(entries)).await.unwrap();
+}
+
+/// Another member's log, mirrored and vouched for, and what it served beside.
+async fn mirror(store: &Store) {
+    let leaves = [b"a".to_vec(), b"b".to_vec()];
+    store.append_mirror("unicom", 0, &leaves).await.unwrap();
+    let root = Tree::of(&leaves).root();
+    let head = MirrorHead {
+        origin: "unicom".into(),
+        size: 2,
+        root,
+        note: "note".into(),
+        transaction: Hash::of(b"t"),
+        checked: Timestamp(3),
+    };
+    assert_eq!(store.check_mirror(&head).await.unwrap(), HeadCheck::Fits);
+    store.vouch("unicom", 2, &root, Timestamp(4)).await.unwrap();
+    let line = CosignatureRow {
+        origin: "unicom".into(),
+        size: 2,
+        root,
+        member: "telecom".into(),
+        line: "line".into(),
+        time: Timestamp(4),
+    };
+    store.add_cosignature(&line).await.unwrap();
+    let served = ServedNote {
+        origin: "unicom".into(),
+        size: 9,
+        root: Hash::of(b"served"),
+        note: "served".into(),
+        served: Timestamp(5),
+    };
+    store.keep_served_note(&served).await.unwrap();
+    store.append_mirror("unicom", 2, &[b"c".to_vec()]).await.unwrap();
+    let other = MirrorHead { size: 3, ..head };
+    assert!(matches!(store.check_mirror(&other).await.unwrap(), HeadCheck::Forked { .. }));
 }
 
 async fn anchor(store: &Store) {

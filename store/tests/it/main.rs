@@ -11,7 +11,9 @@ mod chain;
 mod damage;
 mod faults;
 mod kill;
+mod mirrors;
 mod rounds;
+mod seconds;
 mod violations;
 mod world;
 
@@ -25,6 +27,8 @@ fn futures_can_move_between_threads() {
         check(&store.stage_growth());
         check(&store.newest_snapshots());
         check(&store.fsck());
+        check(&store.append_mirror("unicom", 0, &[]));
+        check(&store.vouch("unicom", 1, &anchor::Hash([0; 32]), model::Timestamp(0)));
         check(&store.stage_transaction(&anchor::PublicKey([0; 32]), "x", model::Timestamp(0), |_| vec![]));
     }
     let _ = all;

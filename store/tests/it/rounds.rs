@@ -207,6 +207,20 @@ async fn openings_stand_until_another_version_or_the_end_of_the_attribute() {
 }
 
 #[tokio::test]
+async fn a_forged_opening_is_stored_like_any_other_and_does_not_open() {
+    let (store, _folder) = scratch().await;
+    full_round(&store, 1, 2).await;
+    store.forge_opening(&cell(1, 1), "nRPCI", "\"7\"").await.unwrap();
+    let now = store.openings_at(1).await.unwrap();
+    assert_eq!(now[0].opening.value, "\"7\"");
+    assert_ne!(now[0].commitment, now[0].opening.commitment());
+    assert_eq!(now[1].commitment, now[1].opening.commitment());
+    assert!(store.forge_opening(&cell(1, 1), "nRPCI", "\"7\"").await.is_err(), "it is no other value");
+    assert!(store.forge_opening(&cell(9, 1), "nRPCI", "\"7\"").await.is_err(), "there is no such object");
+    assert!(!store.fsck().await.unwrap().is_clean());
+}
+
+#[tokio::test]
 async fn progress_and_advances_are_remembered() {
     let (store, _folder) = scratch().await;
     store.begin_round(&start(1, 1)).await.unwrap();

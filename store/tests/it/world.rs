@@ -79,6 +79,7 @@ pub fn commit(round: u64) -> RoundCommit {
     RoundCommit {
         round,
         finished: Timestamp(1_000 * round as i64 + 900),
+        height: 101 + round,
         stations: vec![],
         snapshots: vec![],
         edits: vec![],

@@ -41,7 +41,13 @@ impl Meter {
 
 /// User and system time of this process so far, all threads.
 fn cpu_ms() -> Result<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat").context("cannot read this process's times")?;
+    cpu_ms_of("self")
+}
+
+/// The same of a process by its number.
+pub fn cpu_ms_of(process: &str) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"));
+    let stat = stat.with_context(|| format!("cannot read the times of process {process}"))?;
     // The name in parentheses may hold blanks; utime and stime are the 14th and 15th field (proc(5)).
     let (_, rest) = stat.rsplit_once(')').context("no times in /proc/self/stat")?;
     let ticks: Vec<f64> = rest.split_whitespace().skip(11).take(2).filter_map(|t| t.parse().ok()).collect();

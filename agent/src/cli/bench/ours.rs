@@ -3,11 +3,10 @@
 //! Not in it: the session with the station, the salted commitments, and the chain.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anchor::Hash;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use collector::reader::{ReadContext, read_xml};
 use collector::sweep::raw_document;
 use collector::wire::{Reply, parse_reply};
@@ -22,6 +21,7 @@ use store::{
 
 use super::Measured;
 use super::documents::{Documents, MESSAGE_ID};
+use super::folder::Folder;
 use super::meter::Meter;
 use crate::config::parse_yaml;
 use crate::round::violations;
@@ -61,7 +61,7 @@ impl<'a> Ours<'a> {
     /// Stores the first round, outside every figure.
     pub async fn prepare(documents: &'a Documents) -> Result<Ours<'a>> {
         let folder = Folder::create()?;
-        let store = Store::open(StoreConfig::new(folder.0.join("bench.db"))).await?;
+        let store = Store::open(StoreConfig::new(folder.path().join("bench.db"))).await?;
         let rules: Vec<_> =
             policies::packs::NR.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
         let policies = match PolicySet::load(&rules) {
@@ -183,6 +183,7 @@ impl<'a> Ours<'a> {
         Ok(RoundCommit {
             round,
             finished: minute(round + 1),
+            height: 0,
             stations: vec![],
             snapshots: vec![],
             edits: vec![],
@@ -242,23 +243,4 @@ fn approve(snapshot: &Snapshot) -> ApprovedState {
 
 fn minute(n: u64) -> Timestamp {
     Timestamp::from_unsigned(n * 60_000)
-}
-
-/// A folder of this process's own that vanishes with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn create() -> Result<Folder> {
-        let mark = hex::encode(crate::keys::random_bytes::<6>()?);
-        let path = std::env::temp_dir().join(format!("ranproof-bench-{mark}"));
-        std::fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Folder(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed is left to whoever cleans the temporary folder.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

@@ -2,23 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use anchor::record::JudgementVerdict;
 use anchor::transaction::SubjectKind;
-use store::{BlockRow, SubjectRow, ViolationFilter};
+use store::{BlockRow, ForkKind, ForkRow, JudgementRow, SubjectRow, ViolationFilter};
 
 use super::{LoadError, approvals, at};
+use crate::federation::DisputeView;
 use crate::metrics::Readings;
 use crate::web::filter::STATES;
 use crate::web::site::Site;
-use crate::web::view::{BlockView, ChainView, RegisteredView, StationView};
+use crate::web::view::{BlockView, ChainView, ForkView, LogView, MemberView, RegisteredView, StationView};
 
 /// Blocks on the page.
 const BLOCKS: u32 = 15;
+/// Disputes whose violation is looked for.
+const DISPUTES: usize = 50;
 
 pub async fn chain(site: &Site) -> Result<ChainView, LoadError> {
-    let log = site.store.log_state().await?;
-    let anchored = site.store.chain_anchor(&site.operator).await?;
+    let log = site.main.log_state().await?;
+    let anchored = site.main.chain_anchor(&site.operator).await?;
     let mut blocks = Vec::new();
-    for block in site.store.blocks(None, BLOCKS).await? {
+    for block in site.main.blocks(None, BLOCKS).await? {
         blocks.push(block_view(site, &block).await?);
     }
     let mut registered = Vec::new();
@@ -27,10 +31,13 @@ pub async fn chain(site: &Site) -> Result<ChainView, LoadError> {
         (SubjectKind::PolicySet, "policy-set"),
         (SubjectKind::Inventory, "inventory"),
     ] {
-        registered.extend(versions(name, &site.store.subjects(kind).await?));
+        registered.extend(versions(name, &site.main.subjects(kind).await?));
     }
+    let status = (site.chain)();
     Ok(ChainView {
-        status: (site.chain)(),
+        logs: logs(site, &status.members).await?,
+        disputed: disputed(site, &status.federation.disputes).await?,
+        status,
         blocks,
         log_size: log.size,
         log_waiting: log.waiting + log.staged.map_or(0, |staged| staged.saturating_sub(log.size)),
@@ -40,10 +47,60 @@ pub async fn chain(site: &Site) -> Result<ChainView, LoadError> {
     })
 }
 
+/// Every member's log that has a checkpoint on the chain, this operator's first.
+pub async fn logs(site: &Site, members: &[MemberView]) -> Result<Vec<LogView>, LoadError> {
+    let mut logs = Vec::new();
+    for member in members {
+        let own = member.id == *site.operator;
+        let anchor = site.main.chain_anchor(&member.id).await?;
+        let mirror = if own { None } else { Some(site.main.mirror(&member.id).await?) };
+        let held = mirror.map(|mirror| mirror.head.map_or(0, |head| head.size));
+        let forks = site.main.forks_of(&member.id).await?;
+        if anchor.is_none() && forks.is_empty() {
+            continue;
+        }
+        logs.push(LogView {
+            size: anchor.as_ref().map_or(0, |anchor| anchor.size),
+            anchored: anchor.map(|anchor| at(anchor.at)),
+            mirrored: held,
+            cosigned: super::cosigned(site, &member.id, 0).await?,
+            forks: forks.into_iter().map(fork).collect(),
+            origin: member.id.clone(),
+        });
+    }
+    logs.sort_by_key(|log| log.mirrored.is_some());
+    Ok(logs)
+}
+
+fn fork(row: ForkRow) -> ForkView {
+    let kind = match row.kind {
+        ForkKind::Notes => "notes",
+        ForkKind::Prefix => "prefix",
+        ForkKind::Leaves => "leaves",
+    };
+    ForkView { size: row.size, kind: kind.to_owned(), seen: row.seen }
+}
+
+/// Which violation each dispute is about, as far as its judgement is known here.
+async fn disputed(site: &Site, disputes: &[DisputeView]) -> Result<BTreeMap<String, String>, LoadError> {
+    let mut known = BTreeMap::new();
+    for dispute in disputes.iter().take(DISPUTES) {
+        let rows = site.main.round_judgements(&dispute.origin, dispute.round).await?;
+        let found = rows.into_iter().find(|row| row.commitment.to_string() == dispute.judgement);
+        // What only another judge found has no page here.
+        let here = |row: &JudgementRow| {
+            row.verdict != JudgementVerdict::Extra || *row.judge == *site.operator
+        };
+        let found = found.filter(here);
+        known.extend(found.and_then(|row| row.violation).map(|violation| (dispute.id.clone(), violation)));
+    }
+    Ok(known)
+}
+
 async fn block_view(site: &Site, block: &BlockRow) -> Result<BlockView, LoadError> {
     let mut actions: Vec<(String, u64)> = Vec::new();
     if block.transactions > 0 {
-        for transaction in site.store.transactions_at(block.height).await? {
+        for transaction in site.main.transactions_at(block.height).await? {
             match actions.iter_mut().find(|(name, _)| *name == transaction.action) {
                 Some((_, n)) => *n += 1,
                 None => actions.push((transaction.action, 1)),
@@ -102,7 +159,7 @@ pub async fn stations(site: &Site) -> Result<Vec<StationView>, LoadError> {
 /// What `/metrics` reads at each scrape.
 pub async fn readings(site: &Site) -> Result<Readings, LoadError> {
     let status = (site.chain)();
-    let log = site.store.log_state().await?;
+    let log = site.main.log_state().await?;
     let last = site.store.last_round().await?;
     let mut violations = BTreeMap::new();
     for state in STATES {
@@ -112,6 +169,9 @@ pub async fn readings(site: &Site) -> Result<Readings, LoadError> {
         }
     }
     Ok(Readings {
+        logs: logs(site, &status.members).await?,
+        second_judgements: site.main.judgement_counts().await?,
+        unopened_rounds: site.main.unopened_rounds().await?,
         accounting: last.and_then(|row| row.finished.map(|finished| (row.accounting, finished))),
         violations,
         height: status.height,
@@ -120,7 +180,8 @@ pub async fn readings(site: &Site) -> Result<Readings, LoadError> {
         node_running: status.stopped.is_none(),
         log_size: log.size,
         log_waiting: log.waiting + log.staged.map_or(0, |staged| staged.saturating_sub(log.size)),
-        anchored: site.store.chain_anchor(&site.operator).await?.map(|anchor| anchor.at.time),
-        outbox: site.store.pending_transactions().await?.len(),
+        anchored: site.main.chain_anchor(&site.operator).await?.map(|anchor| anchor.at.time),
+        outbox: site.main.pending_transactions().await?.len(),
+        federation: Some(status.federation),
     })
 }

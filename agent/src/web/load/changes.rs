@@ -12,14 +12,14 @@ use crate::web::view::{ChangeItem, ChangeView, ExpectedEditView, ViolationItem};
 const WEIGHED: u32 = 100;
 
 pub async fn changes(site: &Site) -> Result<Vec<ChangeItem>, LoadError> {
-    let rows = site.store.requests(&RequestFilter::default()).await?;
+    let rows = site.main.requests(&RequestFilter::default()).await?;
     Ok(rows.iter().map(change_item).collect())
 }
 
 pub async fn change(site: &Site, id: &str) -> Result<ChangeView, LoadError> {
     let only = RequestFilter { ids: vec![id.to_owned()], ..RequestFilter::default() };
     let missing = || LoadError::Missing { what: "change request", id: id.to_owned() };
-    let row = site.store.requests(&only).await?.into_iter().next().ok_or_else(missing)?;
+    let row = site.main.requests(&only).await?.into_iter().next().ok_or_else(missing)?;
     let item = change_item(&row);
     let (subject, request) = (&row.subject, row.request.as_ref());
     let observed = |object: &model::Dn, attribute: &str| {
@@ -32,6 +32,7 @@ pub async fn change(site: &Site, id: &str) -> Result<ChangeView, LoadError> {
         new: edit.new.clone(),
         observed: observed(&edit.object, &edit.attribute),
     });
+    let violations = weighed(site, id).await?;
     Ok(ChangeView {
         agreement: subject.agreement.clone(),
         agreement_version: subject.agreement_version,
@@ -45,7 +46,8 @@ pub async fn change(site: &Site, id: &str) -> Result<ChangeView, LoadError> {
         body: subject.body.map(|hash| hash.to_string()),
         transaction: subject.transaction.to_string(),
         evidence: evidence(site, "change", id, id.to_owned()).await?,
-        violations: weighed(site, id).await?,
+        requests: super::nearest_requests(site, &violations).await?,
+        violations,
         item,
     })
 }

@@ -1,10 +1,11 @@
 //! Rounds: the account of every expected station, and what was seen.
 
 use anchor::Hash;
+use anchor::record::JudgementRecord;
 use model::Outcome;
 use store::{EditRow, RoundRow, StationResult, ViolationFilter, log};
 
-use super::{LoadError, at, evidence, item};
+use super::{LoadError, at, evidence, item, judgement_evidence, judgements};
 use crate::web::site::Site;
 use crate::web::view::{
     Changes, DifferenceView, FailureView, PinView, RoundItem, RoundView, StationResultView, ViolationItem,
@@ -40,6 +41,10 @@ pub async fn last_round(site: &Site) -> Result<Option<RoundItem>, LoadError> {
 
 async fn with_failures(site: &Site, row: RoundRow) -> Result<RoundItem, LoadError> {
     let mut item = round_item(&row);
+    if site.is_foreign() {
+        let chain = site.main.chain_round(&site.origin, item.round).await?;
+        item.attested = chain.and_then(|chain| chain.attested).map(|moment| moment.height);
+    }
     if item.accounting.failed + item.accounting.skipped > 0 {
         let failed = site.store.failures(item.round).await?;
         item.failures = failed.into_iter().map(|f| failure(f.element, &f.outcome)).collect();
@@ -78,14 +83,18 @@ fn round_item(row: &RoundRow) -> RoundItem {
 pub async fn round(site: &Site, number: u64) -> Result<RoundView, LoadError> {
     let missing = || LoadError::Missing { what: "round", id: number.to_string() };
     let row = site.store.round(number).await?.ok_or_else(missing)?;
-    let chain = site.store.chain_round(&site.operator, number).await?;
+    let chain = site.main.chain_round(&site.origin, number).await?;
     let first = ViolationFilter { first_round: Some(number), ..ViolationFilter::default() };
     let resolved = ViolationFilter { resolved_round: Some(number), ..ViolationFilter::default() };
     let pins = &row.start.pins;
+    let (judgements, disputes) = judgements::of_round(site, number).await?;
     let mut stations = site.store.station_results(number).await?;
     stations.sort_by_key(|s| (rank(&s.outcome), s.element.clone()));
     let differences: Vec<_> = site.store.edits(number).await?.into_iter().map(difference).collect();
-    let named = differences.iter().filter_map(|d| d.request.clone()).collect();
+    let opened_violations = listed(site, &first, row.violations_opened).await?;
+    let resolved_violations = listed(site, &resolved, row.violations_resolved).await?;
+    let nearest = opened_violations.iter().chain(&resolved_violations).filter_map(|v| v.nearest.clone());
+    let named = differences.iter().filter_map(|d| d.request.clone()).chain(nearest).collect();
     Ok(RoundView {
         opening: chain.as_ref().map(|c| at(c.opened)),
         attestation: chain.as_ref().and_then(|c| c.attested).map(at),
@@ -95,16 +104,23 @@ pub async fn round(site: &Site, number: u64) -> Result<RoundView, LoadError> {
         stations: stations.into_iter().map(station).collect(),
         requests: super::requests_among(site, named).await?,
         differences,
-        opened_violations: listed(site, &first, row.violations_opened).await?,
-        resolved_violations: listed(site, &resolved, row.violations_resolved).await?,
+        opened_violations,
+        resolved_violations,
         pins: vec![
             pin("agreement", &pins.agreement),
             pin("policy-set", &pins.policy_set),
             pin("inventory", &pins.inventory),
             pin("profile", &pins.profile),
         ],
-        evidence: evidence(site, log::ATTESTATION, &format!("round/{number}"), format!("round-{number}"))
-            .await?,
+        evidence: match site.is_foreign() {
+            true => judgement_evidence(site, &JudgementRecord::summary_id(&site.origin, number)).await?,
+            false => {
+                evidence(site, log::ATTESTATION, &format!("round/{number}"), format!("round-{number}"))
+                    .await?
+            }
+        },
+        judgements,
+        disputes,
         next: site.store.round(number.saturating_add(1)).await?.is_some(),
         item: with_failures(site, row).await?,
     })

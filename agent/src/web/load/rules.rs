@@ -2,7 +2,7 @@
 
 use anchor::transaction::SubjectKind;
 use model::Text;
-use model::violation::{AUTHORISATION_RULE, ViolationState};
+use model::violation::{AUTHORISATION_RULE, SECOND_JUDGEMENT_RULE, ViolationState};
 use serde_json::Value as Json;
 use store::ViolationFilter;
 
@@ -19,7 +19,7 @@ pub async fn rule(site: &Site, name: &str) -> Result<RuleView, LoadError> {
     let unresolved = site.store.violation_counts(&filter).await?.total;
     let is_authorisation = name == AUTHORISATION_RULE;
     let found = find(site, name).await?;
-    if found.is_none() && ever == 0 && !is_authorisation {
+    if found.is_none() && ever == 0 && !is_authorisation && name != SECOND_JUDGEMENT_RULE {
         return Err(LoadError::Missing { what: "rule", id: name.to_owned() });
     }
     let found = found.unwrap_or_else(|| RuleView {
@@ -36,12 +36,12 @@ pub async fn rule(site: &Site, name: &str) -> Result<RuleView, LoadError> {
 
 /// The rule `name` of the policy set in force.
 pub(super) async fn find(site: &Site, name: &str) -> Result<Option<RuleView>, LoadError> {
-    let sets = site.store.subjects(SubjectKind::PolicySet).await?;
+    let sets = site.main.subjects(SubjectKind::PolicySet).await?;
     let in_force = sets.iter().filter(|set| set.agreement == *site.agreement);
     let in_force = in_force.filter(|set| set.finalized.is_some() && set.withdrawn.is_none());
     let Some(newest) = in_force.max_by_key(|set| set.subject.version) else { return Ok(None) };
     let Some(hash) = newest.body else { return Ok(None) };
-    let Some(body) = site.store.body(&hash).await? else { return Ok(None) };
+    let Some(body) = site.main.body(&hash).await? else { return Ok(None) };
     let body: PolicyBody = serde_json::from_slice(&body.bytes)
         .map_err(|e| LoadError::Failed(anyhow::anyhow!("policy body {hash} is not understood: {e}")))?;
     Ok(body.files.iter().find_map(|file| in_file(&file.text, name)))

@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use anchor::record::JudgementRecord;
 use model::verdict::Severity;
-use model::violation::ViolationState;
-use store::{Cursor, Verb, ViolationCounts, ViolationFilter};
+use model::violation::{SECOND_JUDGEMENT_RULE, ViolationState};
+use store::{Cursor, Page, Verb, ViolationCounts, ViolationFilter, ViolationRow};
 
-use super::{LoadError, evidence, item, last_round, rules};
+use super::{LoadError, evidence, item, judgement_evidence, judgements, last_round, rules};
 use crate::web::filter::{FACETS, Facet, Filter, SEVERITIES, STATES};
 use crate::web::shown::clock;
 use crate::web::site::Site;
-use crate::web::view::{FacetOption, FacetView, HistoryEntry, ViolationView, ViolationsView};
+use crate::web::view::{FacetOption, FacetView, HistoryEntry, ViolationItem, ViolationView, ViolationsView};
 
 /// Values of a facet that are offered; whoever needs another one searches.
 const OPTIONS: usize = 12;
+/// Rows that a page may have more than asked for, so that what one read found of one attribute stays together.
+const TAIL: u32 = 200;
 /// Violations on the same object that are shown beside one.
 const BESIDE: u32 = 10;
 
@@ -30,27 +33,51 @@ fn filter_of(filter: &Filter) -> ViolationFilter {
     }
 }
 
-/// One page of the list. `before` is the cursor that the page before gave.
-pub async fn violations(
-    site: &Site,
-    filter: Filter,
-    before: Option<&str>,
-    limit: u32,
-) -> Result<ViolationsView, LoadError> {
+/// Which part of the list.
+#[derive(Debug, Clone, Copy)]
+pub struct Slice<'a> {
+    /// The cursor that the page before gave.
+    pub before: Option<&'a str>,
+    pub limit: u32,
+    /// Go on to the end of the read that the last row comes from.
+    pub whole_reads: bool,
+}
+
+/// One page of the list.
+pub async fn violations(site: &Site, filter: Filter, slice: Slice<'_>) -> Result<ViolationsView, LoadError> {
     let bad_cursor =
         |_| LoadError::Bad("before: not the place of a page; hint: take it from the page before".into());
-    let cursor: Option<Cursor> = before.map(str::parse).transpose().map_err(bad_cursor)?;
-    let page = site.store.violations(&filter_of(&filter), cursor.as_ref(), limit).await?;
+    let cursor: Option<Cursor> = slice.before.map(str::parse).transpose().map_err(bad_cursor)?;
+    let mut page = site.store.violations(&filter_of(&filter), cursor.as_ref(), slice.limit).await?;
+    if slice.whole_reads {
+        complete(site, &filter, &mut page).await?;
+    }
     let (facets, total) = facets(site, &filter).await?;
+    let rows: Vec<ViolationItem> = page.rows.into_iter().map(item).collect();
     Ok(ViolationsView {
         facets,
         total,
-        rows: page.rows.into_iter().map(item).collect(),
+        requests: super::nearest_requests(site, &rows).await?,
+        rows,
         next: page.next.map(|cursor| cursor.to_string()),
-        is_later_page: before.is_some(),
+        is_later_page: slice.before.is_some(),
         last_round: last_round(site).await?,
         filter,
     })
+}
+
+/// Adds what the last row's read found besides.
+async fn complete(site: &Site, filter: &Filter, page: &mut Page) -> Result<(), LoadError> {
+    let Some(cursor) = &page.next else { return Ok(()) };
+    let more = site.store.violations(&filter_of(filter), Some(cursor), TAIL).await?;
+    let whole = more.rows.len();
+    let same = |row: &ViolationRow| row.violation.first_seen.read == cursor.first_seen;
+    let tail: Vec<_> = more.rows.into_iter().take_while(same).collect();
+    let Some(last) = tail.last() else { return Ok(()) };
+    let end = Cursor { first_seen: last.violation.first_seen.read, id: last.violation.id.clone() };
+    page.next = if tail.len() == whole { more.next } else { Some(end) };
+    page.rows.extend(tail);
+    Ok(())
 }
 
 /// Each facet counts what the others leave, so that its values can be compared; with the number of all matches.
@@ -118,14 +145,27 @@ pub async fn violation(site: &Site, id: &str) -> Result<ViolationView, LoadError
     let beside = site.store.violations(&same_object, None, BESIDE + 1).await?.rows;
     let beside = beside.into_iter().filter(|other| other.violation.id != id).map(item);
     let rule = rules::find(site, &row.violation.rule).await?;
+    let beside: Vec<ViolationItem> = beside.collect();
+    let mut requests = super::nearest_requests(site, &beside).await?;
     let considered =
         row.violation.verdict.iter().flat_map(|v| v.considered.iter().map(|c| c.request.clone()));
-    let requests = super::requests_among(site, considered.collect()).await?;
+    requests.extend(super::requests_among(site, considered.collect()).await?);
+    let (judgements, disputes) = judgements::of_violation(site, &row.violation).await?;
+    let evidence = match site.is_foreign() {
+        true if row.violation.rule == SECOND_JUDGEMENT_RULE => {
+            let round = row.violation.first_seen.round;
+            judgement_evidence(site, &JudgementRecord::summary_id(&site.origin, round)).await?
+        }
+        true => judgement_evidence(site, &JudgementRecord::violation_id(id)).await?,
+        false => evidence(site, "violation", id, id.to_owned()).await?,
+    };
     Ok(ViolationView {
         rule_description: rule.and_then(|rule| rule.description),
-        evidence: evidence(site, "violation", id, id.to_owned()).await?,
+        evidence,
+        judgements,
+        disputes,
         history: history(site, &row.violation).await?,
-        beside: beside.collect(),
+        beside,
         requests,
         item: item(row),
     })

@@ -31,6 +31,40 @@ async fn ask(router: &Router, path: &str, headers: &[(&str, &str)]) -> Answer {
     Answer { status: parts.status, headers: parts.headers, text }
 }
 
+/// A form as a browser sends it from a page of this agent, unless `headers` say otherwise.
+async fn send(router: &Router, path: &str, form: &str, headers: &[(&str, &str)]) -> Answer {
+    let own = [
+        ("host", "127.0.0.1:8420"),
+        ("origin", "http://127.0.0.1:8420"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    let mut request = Request::post(path);
+    for (name, value) in own.iter().filter(|(name, _)| !headers.iter().any(|(other, _)| other == name)) {
+        request = request.header(*name, *value);
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = router.clone().oneshot(request.body(Body::from(form.to_owned())).unwrap()).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let text = String::from_utf8(to_bytes(body, 16 << 20).await.unwrap().to_vec()).unwrap();
+    Answer { status: parts.status, headers: parts.headers, text }
+}
+
+fn led_to(answer: &Answer) -> &str {
+    answer.headers.get(header::LOCATION).map(|to| to.to_str().unwrap()).unwrap_or_default()
+}
+
+/// Logs a person in; gives the cookie to send along.
+async fn log_in(router: &Router) -> String {
+    let form = format!("person=Li+Wei&token={}&back=%2Fchain", story::TOKEN);
+    let answer = send(router, "/login", &form, &[]).await;
+    assert_eq!((answer.status, led_to(&answer)), (StatusCode::SEE_OTHER, "/chain"), "{}", answer.text);
+    let cookie = answer.headers[header::SET_COOKIE].to_str().unwrap();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    cookie.split(';').next().unwrap().to_owned()
+}
+
 async fn get(router: &Router, path: &str) -> Answer {
     ask(router, path, &[]).await
 }
@@ -65,6 +99,7 @@ fn paths() -> Vec<String> {
         "/chain",
         "/rules/authorisation",
         "/rules/pci-in-range",
+        "/login",
     ];
     paths.extend(fixed.map(str::to_owned));
     paths
@@ -106,6 +141,204 @@ fn well_formed(path: &str, html: &str) {
 }
 
 #[tokio::test]
+async fn pages_of_a_federation_answer_and_are_well_formed() {
+    let (site, _folder) = story::federated().await;
+    let router = routes(site);
+    let foreign = story::foreign_violations();
+    let more = [
+        "/violations?origin=unicom".to_owned(),
+        "/violations?origin=unicom&state=all&severity=critical".into(),
+        format!("/violations/{}?origin=unicom", foreign[0].id),
+        format!("/violations/{}?origin=unicom", foreign[1].id),
+        "/rounds?origin=unicom".into(),
+        "/rounds/2?origin=unicom".into(),
+        "/rules/authorisation?origin=unicom".into(),
+    ];
+    let cookie = log_in(&router).await;
+    for path in paths().into_iter().chain(more) {
+        for language in ["en", "zh"] {
+            for cookie in ["", cookie.as_str()] {
+                let answer = ask(&router, &path, &[("accept-language", language), ("cookie", cookie)]).await;
+                assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);
+                well_formed(&path, &answer.text);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_operators_stations_are_marked_and_stay_chosen() {
+    let (site, _folder) = story::federated().await;
+    let router = routes(site);
+    let html = get(&router, "/violations?origin=unicom").await.text;
+    for expected in [
+        "As disclosed by China Unicom Beijing, judged here.",
+        "aria-current=\"true\">China Unicom Beijing",
+        "href=\"/violations?origin=unicom&#38;severity=critical\"",
+        "/violations/V-",
+        "?origin=unicom\"",
+        "href=\"/rounds?origin=unicom\"",
+    ] {
+        assert!(html.contains(expected), "{expected} is not in {html}");
+    }
+    let own = get(&router, "/violations").await.text;
+    assert!(own.contains("href=\"/violations?origin=unicom\"") && !own.contains("As disclosed by"));
+    let unknown = get(&router, "/violations?origin=mobile").await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND, "{}", unknown.text);
+    let id = story::foreign_violations()[0].id.clone();
+    assert_eq!(get(&router, &format!("/violations/{id}")).await.status, StatusCode::NOT_FOUND);
+    let page = get(&router, &format!("/violations/{id}?origin=unicom")).await;
+    assert!(page.text.contains("The record itself and its bundle are with the operator"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn judgements_stand_side_by_side_with_their_dispute() {
+    let (site, _folder) = story::federated().await;
+    let router = routes(site.clone());
+    let id = id_of("pLMNInfoList");
+    let html = get(&router, &format!("/violations/{id}")).await.text;
+    for expected in [
+        "Judgements side by side",
+        "collects and judges first",
+        "second-differs\">differs",
+        "unicom finds late, telecom found unapproved.",
+        "leaf 5 of its log",
+        "Another verdict",
+        "D-unicom-3-1",
+    ] {
+        assert!(html.contains(expected), "{expected} is not in {html}");
+    }
+    let waits = get(&router, &format!("/violations/{}", id_of("userLabel"))).await.text;
+    assert!(waits.contains("not yet"), "{waits}");
+    let round = get(&router, "/rounds/3").await.text;
+    assert!(round.contains("8 changed values: 7 opened, 1 not"), "{round}");
+    let one = json(&api(&site), &format!("/api/v1/violations/{id}")).await;
+    assert_eq!(
+        (&one["judgements"][0]["judge"], &one["judgements"][0]["origin"]),
+        (&"telecom".into(), &true.into())
+    );
+    assert_eq!(
+        (&one["judgements"][1]["verdict"], &one["disputes"][0]["kind"]),
+        (&"differs".into(), &"verdict".into())
+    );
+}
+
+#[tokio::test]
+async fn the_chain_page_says_who_votes_who_lags_and_who_cosigned() {
+    let (site, _folder) = story::federated().await;
+    let html = get(&routes(site.clone()), "/chain").await.text;
+    for expected in [
+        "China Unicom Beijing",
+        "not reachable",
+        "connection refused",
+        "7 / 10",
+        "signed with 7 of 10 of the power",
+        "−14 ms",
+        "Told another story at size 6",
+        "China Unicom Beijing disputes round 3 of China Telecom Beijing",
+        &format!("href=\"/violations/{}\"", id_of("pLMNInfoList")),
+        "up to",
+    ] {
+        assert!(html.contains(expected), "{expected} is not in {html}");
+    }
+    let chain = json(&api(&site), "/api/v1/chain").await;
+    assert_eq!((&chain["validators"], &chain["operators"][1]), (&4.into(), &"unicom".into()));
+    assert_eq!((&chain["certificate"]["power"], &chain["nodes"][2]["behind"]), (&7.into(), &6.into()));
+    assert_eq!(
+        (&chain["logs"][0]["origin"], &chain["logs"][0]["mirrored"]),
+        (&"telecom".into(), &Json::Null)
+    );
+}
+
+#[tokio::test]
+async fn a_halted_chain_says_so_on_its_page() {
+    let (site, _folder) = story::site().await;
+    let calm = site.chain.clone();
+    let halted = move || {
+        let mut status = calm();
+        let last = model::Timestamp(NOW - 95_000);
+        let halted = crate::federation::Trouble::Halted { last };
+        let quorum = crate::federation::Trouble::NoQuorum { reachable: 4, power: 10 };
+        status.federation.troubles = vec![halted, quorum];
+        status
+    };
+    let html = get(&routes(Site { chain: std::sync::Arc::new(halted), ..site }), "/chain").await.text;
+    for expected in ["No block for 95 s.", "Only 4 of 10 of the voting power", "Rounds go on unopened"] {
+        assert!(html.contains(expected), "{expected} is not in {html}");
+    }
+}
+
+#[tokio::test]
+async fn a_person_acts_after_a_login_and_without_script() {
+    let (site, _folder) = story::site().await;
+    let router = routes(site);
+    let (id, other) = (id_of("nRPCI"), id_of("userLabel"));
+    let (page, act) = (format!("/violations/{id}"), format!("/violations/{id}/act"));
+    let before = get(&router, &page).await.text;
+    assert!(before.contains("/login?back=") && !before.contains("<form class=\"act\""));
+    let refused = send(&router, &act, "verb=ack", &[]).await;
+    assert!(led_to(&refused).starts_with("/login?back="), "{}", led_to(&refused));
+    let cookie = log_in(&router).await;
+    let with = [("cookie", cookie.as_str())];
+    let html = ask(&router, &page, &with).await.text;
+    assert!(html.contains("<form class=\"act\"") && html.contains("Li Wei"), "{html}");
+    assert!(!html.contains(story::TOKEN), "the token is in the page");
+    let done = send(&router, &act, "verb=ack&comment=asked+the+field+team", &with).await;
+    assert_eq!((done.status, led_to(&done)), (StatusCode::SEE_OTHER, page.as_str()));
+    send(&router, &act, "verb=assign&to=field-east", &with).await;
+    let html = ask(&router, &page, &with).await.text;
+    for expected in ["acknowledged", "Li Wei", "asked the field team", "field-east"] {
+        assert!(html.contains(expected), "{expected} is not in {html}");
+    }
+    let empty = send(&router, &act, "verb=comment&comment=+", &with).await;
+    assert_eq!(empty.status, StatusCode::BAD_REQUEST);
+    let resolve = format!("/violations/{other}/act");
+    assert_eq!(send(&router, &resolve, "verb=resolve", &with).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(send(&router, &resolve, "verb=ack", &with).await.status, StatusCode::CONFLICT);
+    send(&router, "/logout", "back=%2Fviolations", &with).await;
+    let late = send(&router, &act, "verb=ack", &with).await;
+    assert!(led_to(&late).starts_with("/login"), "the session is over");
+}
+
+#[tokio::test]
+async fn a_form_from_elsewhere_does_nothing() {
+    let (site, _folder) = story::site().await;
+    let router = routes(site);
+    let cookie = log_in(&router).await;
+    let act = format!("/violations/{}/act", id_of("nRPCI"));
+    for origin in ["http://127.0.0.1:8421", "null", "http://evil.example"] {
+        let answer = send(&router, &act, "verb=ack", &[("cookie", &cookie), ("origin", origin)]).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{origin}");
+    }
+    let wrong = send(&router, "/login", "person=Li&token=guess&back=%2F%2Fevil.example", &[]).await;
+    assert_eq!(wrong.status, StatusCode::FORBIDDEN);
+    assert!(wrong.text.contains("not this agent") && !wrong.text.contains("evil"), "{}", wrong.text);
+    assert!(get(&router, "/violations?state=acknowledged").await.text.contains("No violation matches"));
+}
+
+#[tokio::test]
+async fn values_have_their_units_beside_them() {
+    let (site, _folder) = story::site().await;
+    let router = routes(site);
+    let html = get(&router, &format!("/violations/{}", id_of("configuredMaxTxPower"))).await.text;
+    let beside = "<code class=\"value\">200000</code> <span class=\"unit\">mW (53.0 dBm)</span>";
+    assert!(html.contains(beside), "{html}");
+    assert!(get(&router, "/changes/CR-1001").await.text.contains("mW (50.0 dBm)"));
+    let pci = get(&router, &format!("/violations/{}", id_of("nRPCI"))).await.text;
+    assert!(!pci.contains("class=\"unit\""), "a PCI has no unit");
+}
+
+#[tokio::test]
+async fn what_judge_and_rules_say_of_one_attribute_is_one_row() {
+    let (site, _folder) = story::site().await;
+    let router = routes(site);
+    let html = get(&router, "/violations").await.text;
+    assert_eq!(html.matches("<a class=\"row\"").count(), story::violations().len() - 1);
+    assert!(html.contains("also breaks") && html.contains(">plmn-list-order</a>"), "{html}");
+    assert!(html.contains("<a href=\"/changes/CR-1002\">CR-1002</a>"), "the nearest request is named");
+}
+
+#[tokio::test]
 async fn what_a_device_says_is_never_markup() {
     let (site, _folder) = story::site().await;
     let router = routes(site);
@@ -136,7 +369,7 @@ async fn a_violation_says_what_when_why_and_how_to_check_it() {
     let id = id_of("configuredMaxTxPower");
     let html = get(&routes(site), &format!("/violations/{id}")).await.text;
     for expected in [
-        "<h1 class=\"verdict\">configuredMaxTxPower of NRSectorCarrier=1 on gnb-0003 was raised from 33 to 43 dBm",
+        "<h1 class=\"verdict\">configuredMaxTxPower of NRSectorCarrier=1 on gnb-0003 was raised from 200000 to 400000 mW",
         "SubNetwork=bj-east,ManagedElement=gnb-0003,GNBDUFunction=1,NRSectorCarrier=1",
         "Why each approval did not match",
         "/changes/CR-1001",
@@ -351,17 +584,21 @@ async fn what_people_do_stands_in_the_history() {
 async fn pages_are_written_for_looking_at() {
     let target = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pages");
     std::fs::create_dir_all(target.join("static")).unwrap();
-    let (site, _folder) = story::site().await;
+    let (site, _folder) = story::federated().await;
     let (nothing, _other) = story::empty().await;
     let router = routes(site);
+    let cookie = log_in(&router).await;
     for name in ["page.css", "page.js", "icon.svg"] {
         let asset = get(&router, &format!("/static/{name}")).await.text;
         std::fs::write(target.join("static").join(name), asset).unwrap();
     }
     let local = |html: &str| html.replace("\"/static/", "\"static/");
-    for path in paths() {
+    let foreign = story::foreign_violations();
+    let more =
+        ["/violations?origin=unicom".to_owned(), format!("/violations/{}?origin=unicom", foreign[0].id)];
+    for path in paths().into_iter().chain(more) {
         for language in ["en", "zh"] {
-            let page = ask(&router, &path, &[("accept-language", language)]).await;
+            let page = ask(&router, &path, &[("accept-language", language), ("cookie", &cookie)]).await;
             let name: String = path
                 .trim_start_matches('/')
                 .chars()

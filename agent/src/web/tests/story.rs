@@ -1,8 +1,12 @@
 //! A small world in a store: three operators, twelve stations, three rounds, requests that match and miss.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anchor::Hash;
+use anchor::record::{
+    JudgedViolation, JudgementCounts, JudgementRecord, JudgementRecordFormat, JudgementVerdict, Record,
+};
 use anchor::transaction::{
     AttestRoundStatement, Decision, OpenRoundStatement, ProposalKind, Subject, SubjectKind,
 };
@@ -14,15 +18,21 @@ use model::violation::{
 use model::{Digest, Dn, Edit, Interpretation, OBJECT, Outcome, Snapshot, Timestamp, Value};
 use serde_json::json;
 use store::{
-    Event, OutboxLeaf, ProjectedBlock, ProjectedTransaction, Registration, RequestProgress, RequestTerms,
-    RoundCommit, RoundEdit, RoundPins, RoundStart, StationResult, StationSnapshot, Store, StoreConfig,
+    CosignatureRow, Event, ForkKind, ForkRow, OutboxLeaf, ProjectedBlock, ProjectedTransaction, Registration,
+    RequestProgress, RequestTerms, RoundCommit, RoundEdit, RoundPins, RoundStart, StationResult,
+    StationSnapshot, Store, StoreConfig,
 };
 
+use crate::federation::tests::four;
+use crate::federation::{At, DisputeView, Federation};
 use crate::metrics::Metrics;
 use crate::statements::{PolicyBody, PolicyFile};
+use crate::web::session::Sessions;
 use crate::web::site::Site;
-use crate::web::view::{ChainStatus, MemberView, ValidatorView};
+use crate::web::view::{ChainStatus, MemberView};
 
+/// What a person types to act.
+pub const TOKEN: &str = "5e5510";
 pub const START: i64 = 1_795_312_800_000; // 2026-11-22T02:00:00Z
 pub const NOW: i64 = START + 47 * 60_000;
 const STATIONS: usize = 12;
@@ -48,6 +58,11 @@ pub async fn empty() -> (Site, tempfile::TempDir) {
         network: "Beijing East shared network".into(),
         operator: "telecom".into(),
         agreement: "bj-2026".into(),
+        origin: "telecom".into(),
+        main: store.clone(),
+        seconds: Arc::new(BTreeMap::new),
+        sessions: Sessions::new("telecom", Some(TOKEN.into())),
+        units: Default::default(),
         store,
         metrics: Metrics::new("telecom").unwrap(),
         chain: Arc::new(status),
@@ -62,7 +77,8 @@ pub async fn empty() -> (Site, tempfile::TempDir) {
 }
 
 fn status() -> ChainStatus {
-    let member = |id: &str, name: &str, role| MemberView { id: id.into(), name: name.into(), role };
+    let federation = Federation { disputes: vec![dispute()], ..four() };
+    let members = federation.nodes.iter();
     ChainStatus {
         chain_id: "ranproof-bj".into(),
         genesis: Hash::of(b"genesis").to_string(),
@@ -71,16 +87,124 @@ fn status() -> ChainStatus {
         height: 17,
         time: Timestamp(NOW - 4_000),
         header: Hash::of(b"header").to_string(),
-        votes: true,
         stopped: None,
         pending: 0,
-        validators: vec![ValidatorView { key: Hash::of(b"key").to_string(), power: 3 }],
-        members: vec![
-            member("telecom", "China Telecom Beijing", "operator"),
-            member("unicom", "China Unicom Beijing", "operator"),
-            member("tower", "China Tower", "tower"),
-        ],
+        members: members.map(|n| MemberView { id: n.member.clone(), name: n.name.clone() }).collect(),
+        federation,
     }
+}
+
+/// Unicom's agent found another verdict on the PLMN list.
+fn dispute() -> DisputeView {
+    let judgement = judgement("unicom", "telecom", &violations()[1].id, JudgementVerdict::Differs);
+    DisputeView {
+        id: "D-unicom-3-1".into(),
+        disputer: "unicom".into(),
+        origin: "telecom".into(),
+        round: 3,
+        kind: "verdict".into(),
+        judgement: Record::Judgement(Box::new(judgement)).commitment().unwrap().to_string(),
+        state: "open".into(),
+        opened: At { height: 17, time: Timestamp(NOW - 4_000) },
+        answered: None,
+        ended: None,
+    }
+}
+
+fn judgement(judge: &str, origin: &str, violation: &str, verdict: JudgementVerdict) -> JudgementRecord {
+    let own = if verdict == JudgementVerdict::Same { "unapproved" } else { "late" };
+    let read = |name: &str| serde_json::from_value(json!(name)).unwrap();
+    JudgementRecord {
+        format: JudgementRecordFormat,
+        id: JudgementRecord::violation_id(violation),
+        judge: judge.into(),
+        origin: origin.into(),
+        round: 3,
+        attestation: Hash::of(b"attestation"),
+        violation: Some(JudgedViolation {
+            id: violation.into(),
+            commitment: Hash::of(violation.as_bytes()),
+            dn: "NRCellDU=1".into(),
+            attribute: "pLMNInfoList".into(),
+            rule: "authorisation".into(),
+        }),
+        verdict,
+        theirs: Some(read("unapproved")),
+        own: Some(read(own)),
+        why: format!("{judge} finds {own}, {origin} found unapproved."),
+        counts: None,
+        nonce: anchor::commitment::Nonce([7; 32]),
+    }
+}
+
+fn summary(judge: &str, origin: &str) -> JudgementRecord {
+    let counts =
+        JudgementCounts { changes: 8, opened: 7, unopened: 1, undisclosed: 0, same: 1, differing: 1 };
+    JudgementRecord {
+        id: JudgementRecord::summary_id(origin, 3),
+        violation: None,
+        theirs: None,
+        own: None,
+        counts: Some(counts),
+        why: format!("{judge} judged 2 violations of round 3 of {origin}."),
+        ..judgement(judge, origin, "", JudgementVerdict::Differs)
+    }
+}
+
+/// The story as a member of a federation sees it: Unicom's stations judged here, Unicom's judgements of ours,
+/// cosignatures, a log that forked.
+pub async fn federated() -> (Site, tempfile::TempDir) {
+    let (site, folder) = site().await;
+    let second = Store::open(StoreConfig::new(folder.path().join("unicom.db"))).await.unwrap();
+    let mut world = World { store: second.clone(), height: 0, time: START };
+    world.round(1, vec![], |c| c).await;
+    world.round(2, third_edits(), |commit| RoundCommit { violations: foreign_violations(), ..commit }).await;
+    let ours = violations();
+    let judged = [
+        (judgement("unicom", "telecom", &ours[0].id, JudgementVerdict::Same), 4),
+        (judgement("unicom", "telecom", &ours[1].id, JudgementVerdict::Differs), 5),
+        (summary("unicom", "telecom"), 6),
+        (judgement("telecom", "unicom", &foreign_violations()[0].id, JudgementVerdict::Same), 7),
+    ];
+    site.main.add_judgements(&judged, Timestamp(NOW)).await.unwrap();
+    let root = site.main.chain_anchor("telecom").await.unwrap().unwrap();
+    for (member, size) in [("unicom", root.size - 1), ("witness", root.size)] {
+        let row = CosignatureRow {
+            origin: "telecom".into(),
+            size,
+            root: root.root,
+            member: member.into(),
+            line: format!("— ranproof-bj/{member} AAAA"),
+            time: Timestamp(NOW - 9_000),
+        };
+        site.main.add_cosignature(&row).await.unwrap();
+    }
+    let fork = ForkRow {
+        origin: "unicom".into(),
+        size: 6,
+        kind: ForkKind::Notes,
+        anchored_note: "ranproof-bj/unicom\n6\n".into(),
+        anchored_root: Hash::of(b"a"),
+        served_root: Hash::of(b"b"),
+        served_note: Some("ranproof-bj/unicom\n6\n".into()),
+        seen: Timestamp(NOW - 60_000),
+    };
+    site.main.record_fork(&fork).await.unwrap();
+    let seconds = BTreeMap::from([("unicom".to_owned(), second)]);
+    (Site { seconds: Arc::new(move || seconds.clone()), ..site }, folder)
+}
+
+/// What this agent finds at Unicom's stations.
+pub fn foreign_violations() -> Vec<Violation> {
+    let ours = violations();
+    let foreign = |v: &Violation| {
+        let element: Dn = v.element.to_string().replace("bj-east", "bj-west").parse().unwrap();
+        let object: Dn = v.object.to_string().replace("bj-east", "bj-west").parse().unwrap();
+        let id = Violation::derive_id("unicom", &object, &v.attribute, &v.rule, 2);
+        let responsibility = Responsibility { accountable: "unicom".into(), cause: ActorClass::Unknown };
+        Violation { id, element, object, responsibility, ..v.clone() }
+    };
+    ours.iter().take(2).map(foreign).collect()
 }
 
 struct World {
@@ -126,9 +250,15 @@ impl World {
         };
         let bytes = crate::statements::canonical(&body).unwrap();
         let policy = self.store.put_body("policy-set", &bytes, Timestamp(START)).await.unwrap();
+        let mut agreed: model::Agreement =
+            crate::config::parse_yaml(include_str!("../../../../examples/agreement.yaml"), "agreement")
+                .unwrap();
+        agreed.id = "bj-2026".into();
+        let bytes = crate::statements::canonical(&agreed).unwrap();
+        let agreement = self.store.put_body("agreement", &bytes, Timestamp(START)).await.unwrap();
         let three = ["telecom", "unicom", "tower"];
         let subjects = [
-            (subject(SubjectKind::Agreement, "bj-2026"), Hash::of(b"agreement"), "RegisterAgreement"),
+            (subject(SubjectKind::Agreement, "bj-2026"), agreement, "RegisterAgreement"),
             (subject(SubjectKind::PolicySet, "mocn"), policy, "RegisterPolicySet"),
             (subject(SubjectKind::Inventory, "bj-2026/telecom"), Hash::of(b"inventory"), "RegisterInventory"),
         ];
@@ -156,8 +286,8 @@ impl World {
                 -10,
                 50,
                 &carrier,
-                "30",
-                "33",
+                "100000",
+                "200000",
             ),
             request("CR-1002", "Retune PCI on gnb-0005", "CHG-88140", 60, 120, &cell(5, 2), "117", "121"),
             request("CR-1003", "Swap PLMN order on gnb-0007", "CHG-88151", 0, 60, &cell(7, 1), "0", "1"),
@@ -368,6 +498,7 @@ fn commit(round: u64, time: i64, edits: Vec<RoundEdit>) -> RoundCommit {
     RoundCommit {
         round,
         finished: Timestamp(time + 6_100),
+        height: 0,
         snapshots: snapshots.collect(),
         stations,
         edits,
@@ -396,7 +527,7 @@ fn round_edit(edit: Edit, authorisation: Authorisation, request: Option<&str>) -
 }
 
 fn second_edits() -> Vec<RoundEdit> {
-    let power = edit(carrier(3, 1), "configuredMaxTxPower", Some("30".into()), Some("33".into()));
+    let power = edit(carrier(3, 1), "configuredMaxTxPower", Some("100000".into()), Some("200000".into()));
     vec![round_edit(power, Authorisation::Exact, Some("CR-1001"))]
 }
 
@@ -430,12 +561,12 @@ pub fn violations() -> Vec<Violation> {
             3,
             carrier(3, 1),
             "configuredMaxTxPower",
-            Some("33".into()),
-            Some("43".into()),
+            Some("200000".into()),
+            Some("400000".into()),
             Authorisation::Exceeded,
             Severity::Critical,
-            "configuredMaxTxPower of NRSectorCarrier=1 on gnb-0003 was raised from 33 to 43 dBm; CR-1001 approved 30 → 33",
-            "gnb-0003 的 NRSectorCarrier=1 的 configuredMaxTxPower 由 33 升至 43 dBm；CR-1001 批准的是 30 → 33",
+            "configuredMaxTxPower of NRSectorCarrier=1 on gnb-0003 was raised from 200000 to 400000 mW; CR-1001 approved 100000 → 200000",
+            "gnb-0003 的 NRSectorCarrier=1 的 configuredMaxTxPower 由 200000 升至 400000 mW；CR-1001 批准的是 100000 → 200000",
         ),
         violation(
             7,
@@ -531,6 +662,20 @@ pub fn violations() -> Vec<Violation> {
             ),
             "pci-in-range",
         ),
+        by_rule(
+            violation(
+                7,
+                cell(7, 1),
+                "pLMNInfoList",
+                None,
+                Some(plmn_list(&["01", "11", "15"])),
+                Authorisation::Unapproved,
+                Severity::Major,
+                "The cell broadcasts PLMNs [460-01, 460-11, 460-15], agreed are [460-11, 460-01, 460-15] in this order.",
+                "",
+            ),
+            "plmn-list-order",
+        ),
     ]
 }
 
@@ -561,7 +706,7 @@ fn violation(
             considered(
                 "CR-1001",
                 Authorisation::Exceeded,
-                "approved 30 → 33, seen 43: 10 beyond it in the approved direction",
+                "approved 100000 → 200000, seen 400000: 200000 beyond it in the approved direction",
             ),
             considered("CR-1002", Authorisation::WrongObject, "names NRCellDU=2 on gnb-0005"),
         ],

@@ -1,0 +1,300 @@
+//! Every metric there is: names, labels and help texts, which are the documentation.
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// What a metric counts; base units stand in its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    Count,
+    Seconds,
+    /// Seconds since 1970 UTC.
+    Timestamp,
+    Info,
+    /// A share of a whole, 0 to 1.
+    Ratio,
+    Blocks,
+    Leaves,
+}
+
+/// A label with all its values; none listed: the routes of the router, or the members of the chain.
+pub(super) type Label = (&'static str, &'static [&'static str]);
+
+/// One line of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Definition {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub unit: Unit,
+    pub labels: &'static [Label],
+    pub help: &'static str,
+}
+
+pub(super) const OUTCOME: Label = ("outcome", &["collected", "unchanged", "failed", "skipped"]);
+pub(super) const SEVERITY: Label = ("severity", &["critical", "major", "minor", "warning"]);
+pub(super) const STATE: Label = ("state", &["open", "acknowledged", "waived", "resolved"]);
+pub(super) const RESULT: Label = ("result", &["complete", "incomplete", "error"]);
+pub(super) const ROUTE: Label = ("route", &[]);
+pub(super) const CODE: Label = ("code", &["2xx", "3xx", "4xx", "5xx"]);
+pub(super) const MEMBER: Label = ("member", &[]);
+pub(super) const ORIGIN: Label = ("origin", &[]);
+pub(super) const JUDGE: Label = ("judge", &[]);
+pub(super) const VERDICT: Label = ("verdict", &["same", "differs", "missing", "extra", "unjudged"]);
+pub(super) const DISPUTE_STATE: Label = ("state", &["open", "upheld", "withdrawn"]);
+pub(super) const REFUSED: Label = ("why", &["stranger", "handshake", "crowded"]);
+pub(super) const VERSION: Label = ("version", &[env!("CARGO_PKG_VERSION")]);
+pub(super) const AUTHORISATION: Label = ("authorisation", AUTHORISATIONS);
+
+/// Names of all judgements, in the order in which they are tried.
+pub const AUTHORISATIONS: &[&str] = &[
+    "restored",
+    "exact",
+    "by-right",
+    "standing",
+    "undetermined",
+    "no-right",
+    "late",
+    "early",
+    "expired",
+    "stale",
+    "exceeded",
+    "deviating",
+    "wrong-object",
+    "unapproved",
+    "unbaselined",
+];
+
+pub(super) const BUILD: &str = "ranproof_build_info";
+pub(super) const ROUNDS: &str = "ranproof_rounds_total";
+pub(super) const ROUND_DURATION: &str = "ranproof_round_duration_seconds";
+pub(super) const ROUND_FINISHED: &str = "ranproof_round_finished_timestamp_seconds";
+pub(super) const ROUND_EXPECTED: &str = "ranproof_round_expected_stations";
+pub(super) const ROUND_STATIONS: &str = "ranproof_round_stations";
+pub(super) const VIOLATIONS: &str = "ranproof_violations";
+pub(super) const CHANGES: &str = "ranproof_changes_observed_total";
+pub(super) const HEIGHT: &str = "ranproof_chain_height";
+pub(super) const BLOCK_TIME: &str = "ranproof_chain_block_timestamp_seconds";
+pub(super) const MEMPOOL: &str = "ranproof_chain_mempool_transactions";
+pub(super) const RUNNING: &str = "ranproof_chain_node_running";
+pub(super) const VOTING_ROUND: &str = "ranproof_chain_round";
+pub(super) const VALIDATORS: &str = "ranproof_chain_validators";
+pub(super) const REACHABLE: &str = "ranproof_chain_validators_reachable";
+pub(super) const REACHABLE_POWER: &str = "ranproof_chain_reachable_power_ratio";
+pub(super) const CERTIFICATE_POWER: &str = "ranproof_chain_certificate_power_ratio";
+pub(super) const EQUIVOCATIONS: &str = "ranproof_chain_equivocations";
+pub(super) const PEER_UP: &str = "ranproof_peer_up";
+pub(super) const PEER_CLOCK: &str = "ranproof_peer_clock_difference_seconds";
+pub(super) const PEER_BEHIND: &str = "ranproof_peer_behind_blocks";
+pub(super) const PEER_REFUSED: &str = "ranproof_peer_refused_connections";
+pub(super) const MIRROR_LAG: &str = "ranproof_mirror_lag_leaves";
+pub(super) const COSIGNATURE_LAG: &str = "ranproof_cosignature_lag_leaves";
+pub(super) const FORKS: &str = "ranproof_log_forks";
+pub(super) const SECOND: &str = "ranproof_second_judgements";
+pub(super) const DISPUTES: &str = "ranproof_disputes";
+pub(super) const UNOPENED: &str = "ranproof_rounds_unopened";
+pub(super) const LOG_SIZE: &str = "ranproof_log_anchored_leaves";
+pub(super) const LOG_WAITING: &str = "ranproof_log_waiting_leaves";
+pub(super) const ANCHORED: &str = "ranproof_anchor_timestamp_seconds";
+pub(super) const OUTBOX: &str = "ranproof_outbox_transactions";
+pub(super) const REQUESTS: &str = "ranproof_http_requests_total";
+
+const fn line(
+    name: &'static str,
+    kind: Kind,
+    unit: Unit,
+    labels: &'static [Label],
+    help: &'static str,
+) -> Definition {
+    Definition { name, kind, unit, labels, help }
+}
+
+/// Every metric there is. All carry the label `operator` besides: whose agent it is.
+pub const TABLE: &[Definition] = &[
+    line(BUILD, Kind::Gauge, Unit::Info, &[VERSION], "Always 1; the version of this agent."),
+    line(
+        ROUNDS,
+        Kind::Counter,
+        Unit::Count,
+        &[RESULT],
+        "Rounds since the agent started: complete (every station read), incomplete (some failed or skipped), error (could not be stored).",
+    ),
+    line(
+        ROUND_DURATION,
+        Kind::Histogram,
+        Unit::Seconds,
+        &[],
+        "How long a round took, from its opening to its last write.",
+    ),
+    line(
+        ROUND_FINISHED,
+        Kind::Gauge,
+        Unit::Timestamp,
+        &[],
+        "When the last round was finished; 0 before the first. Its age is what to alert on.",
+    ),
+    line(
+        ROUND_EXPECTED,
+        Kind::Gauge,
+        Unit::Count,
+        &[],
+        "Stations that the agreed inventory expected of the last round.",
+    ),
+    line(
+        ROUND_STATIONS,
+        Kind::Gauge,
+        Unit::Count,
+        &[OUTCOME],
+        "Stations of the last round by outcome; they sum to the expected ones.",
+    ),
+    line(
+        VIOLATIONS,
+        Kind::Gauge,
+        Unit::Count,
+        &[STATE, SEVERITY],
+        "Violations on record by state and perceived severity (X.733).",
+    ),
+    line(
+        CHANGES,
+        Kind::Counter,
+        Unit::Count,
+        &[AUTHORISATION],
+        "Differences between two reads that were judged, by authorisation, since the agent started.",
+    ),
+    line(HEIGHT, Kind::Gauge, Unit::Count, &[], "Height of the newest final block."),
+    line(
+        BLOCK_TIME,
+        Kind::Gauge,
+        Unit::Timestamp,
+        &[],
+        "Chain time of the newest final block; an idle chain makes one every ten seconds.",
+    ),
+    line(MEMPOOL, Kind::Gauge, Unit::Count, &[], "Transactions that wait at this node for a block."),
+    line(
+        RUNNING,
+        Kind::Gauge,
+        Unit::Count,
+        &[],
+        "1 while the chain node runs, 0 after it has stopped; rounds then go on unopened.",
+    ),
+    line(
+        VOTING_ROUND,
+        Kind::Gauge,
+        Unit::Count,
+        &[],
+        "Round of the height being decided; above 0 a proposer was silent or wrong.",
+    ),
+    line(VALIDATORS, Kind::Gauge, Unit::Count, &[], "Validators of the chain."),
+    line(
+        REACHABLE,
+        Kind::Gauge,
+        Unit::Count,
+        &[],
+        "Validators whose agent answers or whose node is connected, this one included.",
+    ),
+    line(
+        REACHABLE_POWER,
+        Kind::Gauge,
+        Unit::Ratio,
+        &[],
+        "Their share of the voting power; at two thirds or below the chain halts and rounds go on unopened.",
+    ),
+    line(
+        CERTIFICATE_POWER,
+        Kind::Gauge,
+        Unit::Ratio,
+        &[],
+        "Share of the voting power whose signatures stand under the newest block; only the first above two thirds are kept.",
+    ),
+    line(
+        EQUIVOCATIONS,
+        Kind::Gauge,
+        Unit::Count,
+        &[],
+        "Votes that contradict each other, seen by this node since it started; any is a reason to look.",
+    ),
+    line(PEER_UP, Kind::Gauge, Unit::Count, &[MEMBER], "1 while a member's agent answers, else 0."),
+    line(
+        PEER_CLOCK,
+        Kind::Gauge,
+        Unit::Seconds,
+        &[MEMBER],
+        "A member's clock minus this one's, as good as half the round trip; blocks further off than ten seconds are voted down.",
+    ),
+    line(
+        PEER_BEHIND,
+        Kind::Gauge,
+        Unit::Blocks,
+        &[MEMBER],
+        "Blocks that a member's node lacks of the newest known here, as its agent says; this one included.",
+    ),
+    line(
+        PEER_REFUSED,
+        Kind::Gauge,
+        Unit::Count,
+        &[REFUSED],
+        "Connections that the listener for other agents turned away since the agent started; a stranger is somebody whose certificate is no member's.",
+    ),
+    line(
+        MIRROR_LAG,
+        Kind::Gauge,
+        Unit::Leaves,
+        &[ORIGIN],
+        "Anchored leaves of another member's log that are not mirrored here yet.",
+    ),
+    line(
+        COSIGNATURE_LAG,
+        Kind::Gauge,
+        Unit::Leaves,
+        &[ORIGIN, MEMBER],
+        "Anchored leaves of a log that a member's newest cosignature known here does not cover.",
+    ),
+    line(
+        FORKS,
+        Kind::Gauge,
+        Unit::Count,
+        &[ORIGIN],
+        "Times that a member's log told another story than the anchored one; any is a reason to look.",
+    ),
+    line(
+        SECOND,
+        Kind::Gauge,
+        Unit::Count,
+        &[JUDGE, VERDICT],
+        "Second judgements of violations on record here by judge and by how they compare with the collecting side's.",
+    ),
+    line(DISPUTES, Kind::Gauge, Unit::Count, &[DISPUTE_STATE], "Disputes on the chain by state."),
+    line(
+        UNOPENED,
+        Kind::Gauge,
+        Unit::Count,
+        &[],
+        "Finished rounds that began without an opening on the chain, because it was halted or out of reach.",
+    ),
+    line(
+        LOG_SIZE,
+        Kind::Gauge,
+        Unit::Count,
+        &[],
+        "Leaves of this operator's log that are anchored on the chain.",
+    ),
+    line(LOG_WAITING, Kind::Gauge, Unit::Count, &[], "Leaves that are stored but not anchored yet."),
+    line(
+        ANCHORED,
+        Kind::Gauge,
+        Unit::Timestamp,
+        &[],
+        "Chain time of the last anchored checkpoint; 0 before the first.",
+    ),
+    line(OUTBOX, Kind::Gauge, Unit::Count, &[], "Signed transactions of this agent that are not final yet."),
+    line(
+        REQUESTS,
+        Kind::Counter,
+        Unit::Count,
+        &[ROUTE, CODE],
+        "Answers of pages and API by route and class of status code.",
+    ),
+];

@@ -1,0 +1,210 @@
+//! An operator's own account of its round: what its judge found, the commitments renewed, the records, the attestation.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anchor::Hash;
+use anchor::commitment::{EpochSecret, Nonce};
+use anchor::record::Record;
+use anyhow::{Context as _, Result};
+use collector::sweep::{Collected, Reading, StationRead};
+use model::{Accounting, Dn, Timestamp, Violation};
+use store::{
+    CommittedAttribute, RequestFilter, RequestRow, RoundCommit, RoundStart, StationResult, StationSnapshot, Store,
+    StoredOpening, StoredSnapshot,
+};
+
+use super::attestation::{self, Parts};
+use super::commitments::{self, Recommitted};
+use super::judging::{self, CompleteRead, Found, Seat};
+use super::opening::Opening;
+use super::records;
+use crate::app::App;
+use crate::pins::InForce;
+use crate::{clock, keys};
+
+/// What an operator's account of a round rests on, beside what was read.
+pub(crate) struct Own<'a> {
+    pub store: &'a Store,
+    pub chain: &'a str,
+    pub start: &'a RoundStart,
+    pub in_force: &'a InForce,
+    /// The chain's word on requests and baselines counts up to this height.
+    pub height: u64,
+    pub requests: &'a [RequestRow],
+    pub epoch: &'a EpochSecret,
+    pub finished: Timestamp,
+}
+
+/// Everything a round stores. `height`: see [`App::hold_baselines`].
+pub async fn judge(
+    app: &App,
+    opening: &Opening,
+    height: u64,
+    previous: &BTreeMap<Dn, StoredSnapshot>,
+    results: Vec<StationResult>,
+    reads: Vec<StationRead>,
+) -> Result<RoundCommit> {
+    let filter = RequestFilter { agreement: Some(app.config.agreement.clone()), ..RequestFilter::default() };
+    let own = Own {
+        store: &app.store,
+        chain: &app.ledger.genesis().chain_id,
+        start: &opening.start,
+        in_force: &opening.in_force,
+        height,
+        requests: &app.store.requests(&filter).await?,
+        epoch: &app.epoch,
+        finished: clock::now(),
+    };
+    let complete = reads.iter().map(|read| complete(read, previous)).collect::<Result<Vec<_>>>()?;
+    let snapshots = reads.into_iter().filter_map(into_snapshot).collect();
+    own.account(previous, results, &complete, snapshots).await
+}
+
+fn complete(read: &StationRead, previous: &BTreeMap<Dn, StoredSnapshot>) -> Result<CompleteRead> {
+    let fresh = match &read.reading {
+        Reading::Collected(collected) => Some(collected),
+        // A reply that equals the last one is not even parsed.
+        Reading::Unchanged { fresh, .. } => fresh.as_ref(),
+        _ => None,
+    };
+    let before = previous.get(&read.element);
+    let current = fresh.map(|c| &c.snapshot).or(before.map(|b| &b.snapshot));
+    let current = current.with_context(|| format!("station {} has no snapshot", read.element))?;
+    Ok(CompleteRead {
+        element: read.element.clone(),
+        read: read.finished,
+        after: None,
+        current: Arc::new(current.clone()),
+    })
+}
+
+/// A collected reply is stored.
+fn into_snapshot(read: StationRead) -> Option<StationSnapshot> {
+    let Reading::Collected(collected) = read.reading else { return None };
+    let Collected { snapshot, raw, .. } = *collected;
+    Some(StationSnapshot { element: read.element, read: read.finished, snapshot, raw })
+}
+
+impl Own<'_> {
+    /// The round's commit: judged, committed to, recorded and attested.
+    pub(crate) async fn account(
+        &self,
+        previous: &BTreeMap<Dn, StoredSnapshot>,
+        results: Vec<StationResult>,
+        reads: &[CompleteRead],
+        snapshots: Vec<StationSnapshot>,
+    ) -> Result<RoundCommit> {
+        let seat = Seat {
+            store: self.store,
+            origin: &self.start.origin,
+            round: self.start.round,
+            opened: self.start.opened,
+            in_force: self.in_force,
+            height: self.height,
+            requests: self.requests,
+            sight: None,
+            finished: self.finished,
+        };
+        let found = judging::judge(&seat, previous, reads).await?;
+        let before = self.store.openings_at(self.start.round.saturating_sub(1)).await?;
+        let Recommitted { openings, closed } = self.recommit(reads, &before);
+        let Found { edits, advances, violations, requests, ratified } = found;
+        let mut commit = RoundCommit {
+            round: self.start.round,
+            finished: self.finished,
+            height: self.height,
+            stations: results,
+            snapshots,
+            edits,
+            advances,
+            violations,
+            requests,
+            leaves: vec![],
+            attestation: None,
+            openings,
+            closed,
+        };
+        self.attest(&mut commit, &before, &ratified).await?;
+        Ok(commit)
+    }
+
+    fn recommit(&self, reads: &[CompleteRead], before: &[StoredOpening]) -> Recommitted {
+        let mut standing: BTreeMap<&Dn, Vec<&StoredOpening>> = BTreeMap::new();
+        for opening in before {
+            standing.entry(&opening.element).or_default().push(opening);
+        }
+        let (round, agreement) = (self.start.round, &self.in_force.agreement);
+        let mut all = Recommitted::default();
+        for read in reads {
+            let standing = standing.get(&read.element).map(Vec::as_slice).unwrap_or_default();
+            let again =
+                commitments::recommit(round, &read.element, &read.current, standing, agreement, self.epoch);
+            all.openings.extend(again.openings);
+            all.closed.extend(again.closed);
+        }
+        all
+    }
+
+    /// Records of the round, and its attestation over everything in the commit.
+    async fn attest(
+        &self,
+        commit: &mut RoundCommit,
+        before: &[StoredOpening],
+        ratified: &BTreeSet<judging::Place>,
+    ) -> Result<()> {
+        let Own { start, in_force, chain, .. } = self;
+        let origin = &start.origin;
+        let new = |v: &&Violation| v.first_seen.round == start.round && v.resolved.is_none();
+        let nonce = || keys::random_bytes::<32>().map(Nonce);
+        let violations = commit.violations.iter().filter(new);
+        let violations = violations.map(|v| records::violation(v, origin, nonce()?)).collect::<Result<Vec<Record>>>()?;
+        let rows: BTreeMap<String, &RequestRow> =
+            self.requests.iter().map(|row| (row.subject.subject.id.clone(), row)).collect();
+        // A ratified difference was not allowed when it was seen: no record may call it exact.
+        let allowed = commit.advances.iter();
+        let allowed = allowed.filter(|a| !ratified.contains(&(a.edit.object.clone(), a.edit.attribute.clone())));
+        let changes = records::changes(allowed, &rows, &in_force.agreement, origin, start.round)?;
+        for record in violations.iter().chain(&changes) {
+            commit.leaves.push(records::leaf(record, chain)?);
+        }
+        let standing = standing_openings(before, commit, start.round);
+        let previous = self.store.last_round().await?.and_then(|row| row.attestation);
+        let parts = Parts {
+            chain,
+            start,
+            finished: commit.finished,
+            in_force,
+            accounting: Accounting::count(start.expected, commit.stations.iter().map(|s| &s.outcome)),
+            outcomes: &attestation::outcomes(&commit.stations, &in_force.map_secret),
+            attributes: &attestation::attributes(&standing, &in_force.map_secret),
+            violations: &attestation::records(&violations)?,
+            changes: &attestation::records(&changes)?,
+            previous: previous.map(|bytes| Hash::of(&bytes)),
+        };
+        let (_, bytes) = attestation::attest(&parts)?;
+        commit.attestation = Some(bytes);
+        Ok(())
+    }
+}
+
+/// The openings that stand once this commit is stored.
+fn standing_openings(before: &[StoredOpening], commit: &RoundCommit, round: u64) -> Vec<StoredOpening> {
+    let mut standing: BTreeMap<(String, String), StoredOpening> =
+        before.iter().map(|o| ((o.opening.dn.clone(), o.opening.attribute.clone()), o.clone())).collect();
+    for (_, dn, attribute) in &commit.closed {
+        standing.remove(&(dn.to_string(), attribute.clone()));
+    }
+    for CommittedAttribute { element, version, opening } in &commit.openings {
+        let stored = StoredOpening {
+            element: element.clone(),
+            version: *version,
+            commitment: opening.commitment(),
+            opening: opening.clone(),
+            since: round,
+            until: None,
+        };
+        standing.insert((opening.dn.clone(), opening.attribute.clone()), stored);
+    }
+    standing.into_values().collect()
+}

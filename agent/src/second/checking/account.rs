@@ -1,0 +1,162 @@
+//! Outcomes, figures and records against what the attestation commits to.
+
+use std::collections::BTreeMap;
+
+use anchor::commitment::outcome_hash;
+use anchor::map::Map;
+use anchor::record::{Counts, Record};
+use anchor::transaction::DisputeKind;
+use model::{Accounting, Dn, Outcome, Text};
+use store::StationResult;
+
+use super::{Heights, Look, Recorded};
+use crate::second::disclosure::{DisclosedRecord, DisclosedStation};
+use crate::second::finding::Finding;
+
+/// What a disclosure tells of one agreed station.
+pub(super) struct Told<'a> {
+    /// `None`: nothing, though it is agreed.
+    pub station: Option<&'a DisclosedStation>,
+    pub result: StationResult,
+}
+
+/// The round follows the one before, and was judged between its opening and its attestation.
+pub(super) fn check_story(look: &Look<'_>, heights: Heights, findings: &mut Vec<Finding>) {
+    let attestation = &look.disclosure.attestation;
+    if let Some(known) = look.before.attestation
+        && attestation.previous != Some(known)
+    {
+        let en = "the round does not follow the last one that was disclosed: one in between is withheld or was replaced";
+        findings.push(Finding::account("previous", en, "该轮次不接续上一次披露的轮次：其间有轮次未披露或被替换"));
+    }
+    let first = heights.opened.unwrap_or(0);
+    if !(first..=heights.attested).contains(&look.disclosure.height) {
+        let en = format!("the round cannot have been judged at height {}", look.disclosure.height);
+        let zh = format!("该轮次不可能在高度 {} 处判定", look.disclosure.height);
+        findings.push(Finding::account("height", en, zh));
+    }
+}
+
+/// The stations by element; one that is agreed and not told of counts as failed.
+pub(super) fn stations<'a>(look: &Look<'a>, findings: &mut Vec<Finding>) -> BTreeMap<Dn, Told<'a>> {
+    let attestation = &look.disclosure.attestation;
+    let mut told: BTreeMap<&Dn, &DisclosedStation> = BTreeMap::new();
+    let mut outcomes = Map::default();
+    for station in &look.disclosure.stations {
+        let key = look.in_force.map_secret.station_key(station.element.as_str());
+        outcomes.insert(key.as_bytes(), outcome_hash(&station.outcome, &station.reason).as_bytes());
+        told.insert(&station.element, station);
+    }
+    if (outcomes.root(), outcomes.len()) != (attestation.outcomes_root, attestation.outcomes_count)
+        || look.disclosure.stations.len() as u64 != outcomes.len()
+    {
+        let en = "the disclosed outcomes are not those that were attested";
+        findings.push(Finding::account("outcomes", en, "披露的站点结果与存证不符"));
+    }
+    let mut all = BTreeMap::new();
+    for agreed in &look.in_force.inventory.stations {
+        let station = told.remove(&agreed.element);
+        let outcome = station.and_then(|station| outcome(station));
+        if outcome.is_none() {
+            let element = &agreed.element;
+            let (en, zh) = (format!("nothing is told of station {element}"), format!("未披露站点 {element} 的结果"));
+            findings.push(Finding {
+                place: Some((element.clone(), "@station".to_owned())),
+                ..Finding::account("station-missing", en, zh)
+            });
+        }
+        let lost = || Outcome::Failed { reason: "not-disclosed".into(), detail: String::new() };
+        let result = StationResult {
+            element: agreed.element.clone(),
+            outcome: outcome.unwrap_or_else(lost),
+            read: station.map(|station| station.read).unwrap_or_default(),
+            duration_ms: 0,
+        };
+        all.insert(agreed.element.clone(), Told { station, result });
+    }
+    if let Some(stranger) = told.keys().next() {
+        let en = format!("station {stranger} is told of and not agreed");
+        findings.push(Finding::account("station-unknown", en, format!("站点 {stranger} 不在约定清单内")));
+    }
+    check_counts(look, &all, findings);
+    all
+}
+
+fn outcome(station: &DisclosedStation) -> Option<Outcome> {
+    let reason = station.reason.clone();
+    match station.outcome.as_str() {
+        "collected" => Some(Outcome::Collected),
+        "unchanged" => Some(Outcome::Unchanged),
+        "failed" => Some(Outcome::Failed { reason, detail: String::new() }),
+        "skipped" => Some(Outcome::Skipped { reason }),
+        _ => None,
+    }
+}
+
+fn check_counts(look: &Look<'_>, all: &BTreeMap<Dn, Told<'_>>, findings: &mut Vec<Finding>) {
+    let counted = Accounting::count(all.len() as u64, all.values().map(|told| &told.result.outcome));
+    let Accounting { expected, collected, unchanged, failed, skipped } = counted;
+    if (Counts { expected, collected, unchanged, failed, skipped }) != look.disclosure.attestation.counts {
+        let en = "the figures of the round are not those of its stations";
+        findings.push(Finding::account("counts", en, "该轮次的数字与其站点不符"));
+    }
+}
+
+/// The origin's violations. Changes are checked and not needed: the judge finds its own.
+pub(super) fn records(look: &Look<'_>, findings: &mut Vec<Finding>) -> Vec<Recorded> {
+    let disclosure = look.disclosure;
+    let attestation = &disclosure.attestation;
+    let lists = [
+        ("violations", &disclosure.violations, attestation.violations_root, attestation.violations_count),
+        ("changes", &disclosure.changes, attestation.changes_root, attestation.changes_count),
+    ];
+    for (code, records, root, count) in lists {
+        let map = Map::from_pairs(records.iter().map(|r| (r.id.as_bytes(), *r.commitment.as_bytes())));
+        if (map.root(), map.len()) != (root, count) || records.len() as u64 != count {
+            let (en, zh) = match code {
+                "violations" => ("the disclosed violations are not those that were attested", "披露的违规记录与存证不符"),
+                _ => ("the disclosed changes are not those that were attested", "披露的变更记录与存证不符"),
+            };
+            findings.push(Finding::account(code, en, zh));
+        }
+        for record in records {
+            findings.extend(check_record(look, code, record));
+        }
+    }
+    disclosure.violations.iter().map(recorded).collect()
+}
+
+fn recorded(disclosed: &DisclosedRecord) -> Recorded {
+    let record = match &disclosed.record {
+        Some(record) if stands(disclosed, record) => match record {
+            Record::Violation(violation) => Some((**violation).clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    Recorded { id: disclosed.id.clone(), commitment: disclosed.commitment, record }
+}
+
+fn stands(disclosed: &DisclosedRecord, record: &Record) -> bool {
+    record.id() == disclosed.id && record.commitment().is_ok_and(|commitment| commitment == disclosed.commitment)
+}
+
+fn check_record(look: &Look<'_>, code: &str, disclosed: &DisclosedRecord) -> Option<Finding> {
+    let id = &disclosed.id;
+    let Some(record) = &disclosed.record else {
+        // Which value it would tell cannot be known; an agreement that withholds nothing withholds no record.
+        return look.sight.is_full().then(|| {
+            let text = Text::new(format!("record {id} is withheld"), format!("记录 {id} 未予披露"));
+            Finding::of_round(DisputeKind::Withheld, "record-withheld", text)
+        });
+    };
+    let attestation = &look.disclosure.attestation;
+    let fits = matches!((code, record), ("violations", Record::Violation(_)) | ("changes", Record::Change(_)))
+        && record.origin() == attestation.origin
+        && record.round() == attestation.round
+        && stands(disclosed, record);
+    (!fits).then(|| {
+        let en = format!("record {id} is not the one that was committed to");
+        Finding::account("record", en, format!("记录 {id} 不是所承诺的记录"))
+    })
+}

@@ -1,0 +1,141 @@
+//! Others' second judgements: pulled once they are anchored, checked against the mirrored log of their judge, kept.
+
+use std::collections::BTreeMap;
+
+use anchor::record::{JudgementRecord, Record};
+use anchor::transaction::MemberId;
+use anchor::{Hash, MemberRole};
+use anyhow::{Context as _, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::{Progress, taking};
+use crate::app::App;
+use crate::clock;
+
+/// Longest answer taken, in bytes.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// Answer of `GET /peer/v1/judgements/{origin}?after=N`: rounds past N that the caller asked about and that are judged and
+/// anchored, ascending.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JudgedRounds {
+    pub rounds: Vec<u64>,
+}
+
+/// Answer of `GET /peer/v1/judgements/{origin}/{round}`: the judge's records of a round, its summary last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judgements {
+    /// [`Judgements::FORMAT`].
+    pub format: String,
+    pub records: Vec<JudgementRecord>,
+}
+
+impl Judgements {
+    pub const FORMAT: &'static str = "ranproof/judgements/1";
+}
+
+/// Up to which mirrored size of a judge's log all its judgements are here.
+#[derive(Debug, Default)]
+pub(super) struct Gathered(BTreeMap<MemberId, u64>);
+
+/// Pulls from every other operator what it judged of this one's rounds and of third operators'.
+pub(super) async fn advance(app: &App, gathered: &mut Gathered) -> Result<Progress> {
+    let members = &app.ledger.genesis().members;
+    let operators: Vec<&MemberId> =
+        members.iter().filter(|member| member.role == MemberRole::Operator).map(|member| &member.id).collect();
+    let known = app.peers.members();
+    let mut progress = Progress::Done;
+    let mut trouble = None;
+    for judge in operators.iter().filter(|judge| known.contains(judge)) {
+        // Only what stands in the judge's log can be checked, and only a longer log has more.
+        let Some(head) = app.store.mirror(judge).await?.head else { continue };
+        if gathered.0.get(*judge) == Some(&head.size) {
+            continue;
+        }
+        let mut all = true;
+        for origin in operators.iter().filter(|origin| origin != &judge) {
+            match gather(app, judge, origin).await {
+                Ok(Progress::Done) => continue,
+                Ok(waits) => progress = waits,
+                // One judge that is away keeps nobody else's judgements away.
+                Err(error) => trouble = Some(error),
+            }
+            all = false;
+        }
+        if all {
+            gathered.0.insert((*judge).clone(), head.size);
+        }
+    }
+    trouble.map_or(Ok(progress), Err)
+}
+
+/// All that is listed, page by page.
+async fn gather(app: &App, judge: &str, origin: &str) -> Result<Progress> {
+    loop {
+        let before = app.store.last_judged(judge, origin).await?;
+        if let waits @ Progress::Waits(_) = page(app, judge, origin).await? {
+            return Ok(waits);
+        }
+        if app.store.last_judged(judge, origin).await? == before {
+            return Ok(Progress::Done);
+        }
+    }
+}
+
+async fn page(app: &App, judge: &str, origin: &str) -> Result<Progress> {
+    let after = app.store.last_judged(judge, origin).await?.unwrap_or(0);
+    let path = format!("/peer/v1/judgements/{origin}?after={after}");
+    let listed: Option<JudgedRounds> = taking::ask(app, judge, &path, MAX_ANSWER).await?;
+    for round in listed.map(|listed| listed.rounds).unwrap_or_default() {
+        ensure!(round > after, "{judge} lists judged rounds out of order");
+        let path = format!("/peer/v1/judgements/{origin}/{round}");
+        let Some(answer) = taking::ask::<Judgements>(app, judge, &path, MAX_ANSWER).await? else { break };
+        let attestation = {
+            let contract = app.ledger.contract().read();
+            let state = contract.round(origin, round).and_then(|state| state.attestation);
+            state.map(|attested| attested.statement.attestation)
+        };
+        check(&answer, judge, origin, round, attestation.as_ref())?;
+        let mut judgements = Vec::with_capacity(answer.records.len());
+        for record in answer.records {
+            let Some(leaf) = place(app, &record).await? else {
+                return Ok(Progress::Waits(format!("{judge}'s judgement of round {round} of {origin} is not mirrored yet")));
+            };
+            judgements.push((record, leaf));
+        }
+        app.store.add_judgements(&judgements, clock::now()).await?;
+    }
+    Ok(Progress::Done)
+}
+
+/// Where the record's leaf stands in the judge's mirrored log.
+async fn place(app: &App, record: &JudgementRecord) -> Result<Option<u64>> {
+    let envelope = Record::Judgement(Box::new(record.clone())).envelope(&app.ledger.genesis().chain_id);
+    let hash = envelope.and_then(|envelope| envelope.leaf_hash()).context("a judgement has no canonical form")?;
+    Ok(app.store.mirror_index(&record.judge, &hash).await?)
+}
+
+/// The answer is about what was asked: this judge, this round as the chain has it, one summary, at the end.
+pub fn check(answer: &Judgements, judge: &str, origin: &str, round: u64, attestation: Option<&Hash>) -> Result<()> {
+    ensure!(answer.format == Judgements::FORMAT, "{judge} answers in format `{}`", answer.format);
+    for record in &answer.records {
+        let about = (record.judge.as_str(), record.origin.as_str(), record.round) == (judge, origin, round);
+        ensure!(about, "{judge} answers with a judgement of something else, `{}`", record.id);
+        let id = match &record.violation {
+            Some(violation) => JudgementRecord::violation_id(&violation.id),
+            None => JudgementRecord::summary_id(origin, round),
+        };
+        ensure!(record.id == id, "judgement `{}` of {judge} has another's name", record.id);
+        ensure!(
+            attestation.is_none_or(|attestation| record.attestation == *attestation),
+            "judgement `{}` of {judge} is of another attestation than the chain has",
+            record.id
+        );
+    }
+    let summaries = answer.records.iter().filter(|record| record.violation.is_none()).count();
+    let last = answer.records.last().is_some_and(|record| record.violation.is_none());
+    ensure!(summaries == 1 && last, "{judge} answers round {round} of {origin} without a summary at its end");
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! What an origin may lie about, each lie named by what catches it.
+
+use anchor::Hash;
+use anchor::commitment::{Opening, Salt};
+use anchor::record::{Authorisation, JudgementVerdict, Record};
+use anchor::transaction::{DisputeKind, DisputeStatement};
+use model::violation::SECOND_JUDGEMENT_RULE;
+use model::{Dn, Severity, Value};
+
+use super::world::{World, cell, delivery, element, request};
+use crate::second::disclosure::{DisclosedAttribute, DisclosedOpening, Disclosure};
+use crate::second::judging::Judged;
+
+/// The second round, in which the PCI of station 2 changed without an approval, told with a lie.
+async fn told(lie: impl FnOnce(&mut Disclosure)) -> (World, Judged) {
+    let mut world = World::new().await;
+    world.honest_round().await;
+    world.set(&cell(2), "nRPCI", "9");
+    world.origin_round(&[]).await;
+    let mut told = world.disclosure(false).await;
+    lie(&mut told);
+    let judged = world.take(&told).await;
+    (world, judged)
+}
+
+/// Kinds of the disputes it comes to, and codes of what is found, by message.
+async fn caught(lie: impl FnOnce(&mut Disclosure)) -> (Vec<DisputeKind>, Vec<String>) {
+    let (_, judged) = told(lie).await;
+    (kinds(&judged), messages(&judged))
+}
+
+fn disputes(judged: &Judged) -> Vec<DisputeStatement> {
+    judged.second.disputes.clone().map(|d| serde_json::from_value(d).unwrap()).unwrap_or_default()
+}
+
+fn kinds(judged: &Judged) -> Vec<DisputeKind> {
+    disputes(judged).into_iter().map(|dispute| dispute.kind).collect()
+}
+
+fn messages(judged: &Judged) -> Vec<String> {
+    let second = judged.commit.violations.iter().filter(|v| v.rule == SECOND_JUDGEMENT_RULE);
+    second
+        .map(|violation| {
+            assert_eq!(violation.severity, Severity::Critical);
+            assert!(!violation.message.zh.is_empty());
+            violation.message.en.clone()
+        })
+        .collect()
+}
+
+fn entry<'a>(told: &'a mut Disclosure, attribute: &str) -> &'a mut DisclosedAttribute {
+    let cell = cell(2).to_string();
+    told.attributes.iter_mut().find(|e| e.dn == cell && e.attribute == attribute).unwrap()
+}
+
+fn opening<'a>(told: &'a mut Disclosure, attribute: &str) -> &'a mut DisclosedOpening {
+    entry(told, attribute).opening.as_mut().unwrap()
+}
+
+fn set_object(told: &mut Disclosure, object: &Dn, attribute: &str, value: &str) {
+    let objects = told.stations.iter_mut().flat_map(|station| station.objects.iter_mut());
+    let found = objects.into_iter().find(|o| o.dn == *object).unwrap();
+    found.attributes.insert(attribute.into(), Value::from(value));
+}
+
+#[tokio::test]
+async fn the_truth_is_not_disputed() {
+    let (kinds, messages) = caught(|_| {}).await;
+    assert_eq!((kinds, messages), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn another_salt_or_value_does_not_open() {
+    for lie in [
+        (|told| opening(told, "nRPCI").salt = Salt([1; 32])) as fn(&mut Disclosure),
+        |told| opening(told, "nRPCI").value = "\"8\"".into(),
+    ] {
+        let (world, judged) = told(lie).await;
+        assert_eq!(kinds(&judged), [DisputeKind::Opening]);
+        let messages = messages(&judged);
+        assert_eq!(messages.len(), 1, "{messages:?}");
+        assert!(messages[0].contains("nRPCI of NRCellDU=1 at g2: what was disclosed does not open"), "{messages:?}");
+        let records = delivery(&judged).records;
+        assert_eq!(records[0].verdict, JudgementVerdict::Same, "the object tells the truth, and they agree on it");
+        let summary = records.last().unwrap();
+        assert_eq!((summary.verdict, summary.counts.unwrap().unopened), (JudgementVerdict::Differs, 1));
+        let summary = Record::Judgement(Box::new(summary.clone())).commitment().unwrap();
+        assert_eq!(disputes(&judged)[0].judgement, summary);
+        assert!(world.judge.fsck().await.unwrap().is_clean());
+    }
+}
+
+#[tokio::test]
+async fn the_next_round_follows_one_that_did_not_open_without_blaming_it_again() {
+    let (mut world, _) = told(|told| opening(told, "nRPCI").salt = Salt([1; 32])).await;
+    let next = world.honest_round().await;
+    assert_eq!((next.wrong, messages(&next)), (0, vec![]));
+    let standing = world.judge.open_violations(&element(2)).await.unwrap();
+    assert_eq!(standing.iter().filter(|v| v.rule == SECOND_JUDGEMENT_RULE).count(), 1, "it stays open");
+}
+
+#[tokio::test]
+async fn a_commitment_left_out_is_missed_and_the_next_round_needs_the_whole() {
+    let (mut world, judged) = told(|told| told.attributes.retain(|entry| entry.attribute != "nRPCI")).await;
+    assert!(kinds(&judged).contains(&DisputeKind::Undisclosed), "{:?}", kinds(&judged));
+    assert!(!judged.second.mirrored);
+    assert_eq!(delivery(&judged).records.last().unwrap().counts.unwrap().undisclosed, 1);
+    world.origin_round(&[]).await;
+    let changes = world.disclosure(false).await;
+    world.check(&changes).await.unwrap_err();
+    let whole = world.disclosure(true).await;
+    let judged = world.take(&whole).await;
+    assert!(judged.second.mirrored);
+    assert_eq!(kinds(&judged), []);
+}
+
+#[tokio::test]
+async fn an_altered_commitment_does_not_lead_to_the_attested_map() {
+    let (kinds, _) = caught(|told| {
+        let value = opening(told, "nRPCI").value.clone();
+        let other = Opening { dn: cell(2).to_string(), attribute: "nRPCI".into(), value, salt: Salt([1; 32]) };
+        let commitment = other.commitment();
+        opening(told, "nRPCI").salt = other.salt;
+        entry(told, "nRPCI").commitment = Some(commitment);
+    })
+    .await;
+    assert_eq!(kinds, [DisputeKind::Undisclosed]);
+}
+
+#[tokio::test]
+async fn a_value_under_another_attribute_s_key_is_found() {
+    let (kinds, messages) = caught(|told| entry(told, "nRPCI").attribute = "ssbPeriodicity".into()).await;
+    assert!(kinds.contains(&DisputeKind::Opening));
+    assert!(messages.iter().any(|m| m.contains("under another attribute's key")), "{messages:?}");
+}
+
+#[tokio::test]
+async fn an_object_that_is_told_otherwise_than_it_was_committed_to_is_found() {
+    let (kinds, messages) = caught(|told| set_object(told, &cell(2), "nRPCI", "1")).await;
+    assert!(kinds.contains(&DisputeKind::Opening));
+    assert!(messages.iter().any(|m| m.starts_with("nRPCI of NRCellDU=1 at g2: the disclosed value is not")), "{messages:?}");
+}
+
+#[tokio::test]
+async fn a_value_that_changed_without_its_commitment_is_found() {
+    let (kinds, messages) = caught(|told| set_object(told, &cell(2), "ssbPeriodicity", "40")).await;
+    assert!(kinds.contains(&DisputeKind::Opening));
+    assert!(messages.iter().any(|m| m.starts_with("ssbPeriodicity of")), "{messages:?}");
+}
+
+#[tokio::test]
+async fn an_object_that_is_left_out_or_declared_gone_is_found() {
+    for lie in [
+        (|told| told.stations[1].objects.clear()) as fn(&mut Disclosure),
+        |told| {
+            told.stations[1].objects.clear();
+            told.stations[1].gone.push(cell(2));
+        },
+    ] {
+        let (kinds, messages) = caught(lie).await;
+        assert!(kinds.contains(&DisputeKind::Opening), "{kinds:?} {messages:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_opening_that_is_kept_back_is_found() {
+    let (kinds, messages) = caught(|told| entry(told, "nRPCI").opening = None).await;
+    assert_eq!(kinds, [DisputeKind::Withheld]);
+    assert!(messages[0].contains("withheld though the agreement lets it be seen"), "{messages:?}");
+}
+
+#[tokio::test]
+async fn other_outcomes_missing_stations_and_other_figures_are_found() {
+    for (lie, words) in [
+        (
+            (|told: &mut Disclosure| told.stations[0].outcome = "collected".into()) as fn(&mut Disclosure),
+            "outcomes are not those",
+        ),
+        (|told| drop(told.stations.remove(0)), "nothing is told of station"),
+        (|told| told.stations[0].reason = "x".into(), "outcomes are not those"),
+        (|told| told.stations[0].outcome = "asleep".into(), "nothing is told of station"),
+        (
+            |told| {
+                let twice = told.stations[0].clone();
+                told.stations.push(twice);
+            },
+            "outcomes are not those",
+        ),
+    ] {
+        let (kinds, messages) = caught(lie).await;
+        assert!(kinds.contains(&DisputeKind::Account), "{words}: {kinds:?}");
+        assert!(messages.iter().any(|m| m.contains(words)), "{words}: {messages:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_violation_left_out_kept_back_or_changed_is_found() {
+    let (kinds, messages) = caught(|told| told.violations.clear()).await;
+    assert_eq!(kinds, [DisputeKind::Verdict, DisputeKind::Account]);
+    assert!(messages.iter().any(|m| m.contains("violations are not those that were attested")), "{messages:?}");
+
+    let (kinds, _) = caught(|told| told.violations[0].record = None).await;
+    assert!(kinds.contains(&DisputeKind::Withheld), "{kinds:?}");
+
+    let (kinds, messages) = caught(|told| {
+        let Some(Record::Violation(record)) = &mut told.violations[0].record else { unreachable!() };
+        record.authorisation = Some(Authorisation::Exact);
+    })
+    .await;
+    assert!(kinds.contains(&DisputeKind::Account), "{kinds:?}");
+    assert!(messages.iter().any(|m| m.contains("not the one that was committed to")), "{messages:?}");
+}
+
+#[tokio::test]
+async fn a_round_that_does_not_follow_the_last_or_was_judged_at_no_such_height_is_found() {
+    let (kinds, messages) = caught(|told| told.attestation.previous = Some(Hash::of(b"another"))).await;
+    assert_eq!(kinds, [DisputeKind::Account]);
+    assert!(messages[0].contains("does not follow"), "{messages:?}");
+    let (kinds, messages) = caught(|told| told.height = 99).await;
+    assert!(kinds.contains(&DisputeKind::Account) && messages.iter().any(|m| m.contains("height 99")));
+}
+
+#[tokio::test]
+async fn a_commitment_that_moves_while_its_station_is_not_read_is_found() {
+    let mut world = World::new().await;
+    world.honest_round().await;
+    world.set(&cell(2), "nRPCI", "9");
+    world.origin_round(&[]).await;
+    let mut told = world.disclosure(false).await;
+    told.stations[1].outcome = "unchanged".into();
+    let judged = world.take(&told).await;
+    assert!(messages(&judged).iter().any(|m| m.contains("was not read anew")), "{:?}", messages(&judged));
+}
+
+#[tokio::test]
+async fn another_approved_state_gives_another_verdict_on_either_side() {
+    // The origin knows of an approval that the judge does not: the judge finds a violation more.
+    let mut world = World::new().await;
+    world.honest_round().await;
+    world.requests.push(request("CR-1", 2, "9", 15));
+    world.set(&cell(2), "nRPCI", "9");
+    let extra = world.honest_round().await;
+    let record = delivery(&extra).records[0].clone();
+    assert_eq!((record.verdict, record.own), (JudgementVerdict::Extra, Some(Authorisation::Unapproved)));
+    assert_eq!(kinds(&extra), [DisputeKind::Verdict]);
+    let commitment = Record::Judgement(Box::new(record)).commitment().unwrap();
+    assert_eq!(disputes(&extra)[0].judgement, commitment, "a single difference is named itself");
+
+    // The other way round: what the origin calls a violation was approved.
+    let mut world = World::new().await;
+    world.honest_round().await;
+    world.judge_requests.push(request("CR-1", 2, "9", 15));
+    world.set(&cell(2), "nRPCI", "9");
+    let missing = world.honest_round().await;
+    let record = delivery(&missing).records[0].clone();
+    assert_eq!(record.verdict, JudgementVerdict::Missing);
+    assert_eq!((record.theirs, record.own), (Some(Authorisation::Unapproved), Some(Authorisation::Exact)));
+    assert!(messages(&missing)[0].contains("found exact, the origin recorded unapproved"), "{:?}", messages(&missing));
+
+    // Both see one, for different reasons.
+    let mut world = World::new().await;
+    world.honest_round().await;
+    world.judge_requests.push(request("CR-1", 2, "8", 15));
+    world.set(&cell(2), "nRPCI", "9");
+    let differs = world.honest_round().await;
+    assert_eq!(delivery(&differs).records[0].verdict, JudgementVerdict::Differs);
+}
+
+#[tokio::test]
+async fn hostile_names_and_figures_are_findings_and_no_failures() {
+    for lie in [
+        (|told| told.attributes[0].dn = "not a name".into()) as fn(&mut Disclosure),
+        |told| told.attributes[0].dn = "SubNetwork=elsewhere".into(),
+        |told| told.stations[1].interpretation = Some("zz".into()),
+        |told| told.stations[1].objects[0].dn = cell(1),
+        |told| told.stations[1].objects[0].dn = "SubNetwork=elsewhere,ManagedElement=x".parse().unwrap(),
+        |told| told.stations[0].element = "SubNetwork=elsewhere,ManagedElement=x".parse().unwrap(),
+        |told| told.attestation.counts.expected = u64::MAX >> 12,
+        |told| {
+            let twice = told.attributes[0].clone();
+            told.attributes.push(twice);
+        },
+    ] {
+        let (world, _) = told(lie).await;
+        assert!(world.judge.fsck().await.unwrap().is_clean());
+    }
+}

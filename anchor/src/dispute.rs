@@ -1,0 +1,123 @@
+//! What members say of another's account on chain: that a second judgement did not follow it, what the accused
+//! answers, how it ended, and that a log told two stories.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+use crate::hash::Hash;
+use crate::transaction::MemberId;
+
+/// What a second judgement could not follow.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum DisputeKind {
+    /// A disclosed value does not open its commitment, or not under its map key.
+    Opening,
+    /// The disclosed changes do not lead to the attested maps: something changed that was not disclosed.
+    Undisclosed,
+    /// The same values give another verdict.
+    Verdict,
+    /// What the agreement lets the disputer see was not disclosed.
+    Withheld,
+    /// The disclosed outcomes, records or counts are not those that the attestation commits to.
+    Account,
+}
+
+impl DisputeKind {
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DisputeKind::Opening => "opening",
+            DisputeKind::Undisclosed => "undisclosed",
+            DisputeKind::Verdict => "verdict",
+            DisputeKind::Withheld => "withheld",
+            DisputeKind::Account => "account",
+        }
+    }
+}
+
+/// A member disputes a round of another. Its agent opens it, under its log key.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct DisputeStatement {
+    pub id: String,
+    /// Whose round it is: the accused.
+    pub origin: MemberId,
+    pub round: u64,
+    /// The attestation that `AttestRound` of that round carries.
+    pub attestation: Hash,
+    pub kind: DisputeKind,
+    /// [`crate::record::Record::commitment`] of the disputing member's judgement record.
+    pub judgement: Hash,
+}
+
+/// The accused answers, under its approval key.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct RespondStatement {
+    /// Id of the dispute.
+    pub id: String,
+    /// SHA-256 of the answer's canonical JSON body.
+    pub body: Hash,
+}
+
+/// How the disputing member ends its dispute.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum DisputeOutcome {
+    /// It stands by it.
+    Upheld,
+    /// It takes it back.
+    Withdrawn,
+}
+
+impl DisputeOutcome {
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DisputeOutcome::Upheld => "upheld",
+            DisputeOutcome::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+/// The disputing member ends its dispute, under its approval key.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct ResolveStatement {
+    /// Id of the dispute.
+    pub id: String,
+    pub outcome: DisputeOutcome,
+}
+
+/// Two checkpoints of one log with the same size and different roots: that its origin split its story. Any member
+/// may hand them in, under its log key.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct EvidenceStatement {
+    /// Whose log it is.
+    pub origin: MemberId,
+    /// Signed checkpoints (C2SP tlog-checkpoint) with the log's signature alone, UTF-8.
+    pub first: String,
+    pub second: String,
+}

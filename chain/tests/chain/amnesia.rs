@@ -1,0 +1,178 @@
+//! A validator that has forgotten votes does not vote until they are out of date, however it came to forget, and then
+//! votes again by itself. One that is only new votes at once.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anchor::key::Address;
+use ranproof_chain::{Node, NodeConfig};
+
+use super::members::{Federation, agree, reach, stop, until};
+use super::world::{check_chain, finalize, key, start};
+
+/// Four validators with a small Δ, so that votes are soon out of date.
+fn hasty() -> Federation {
+    let mut federation = Federation::new(&[1, 1, 1, 1]);
+    for config in &mut federation.configs {
+        config.max_clock_difference = Duration::from_secs(2);
+        config.propose_timeout = Duration::from_millis(300);
+    }
+    federation
+}
+
+fn address(n: u8) -> Address {
+    key(n + 1).public().address()
+}
+
+/// The newest height for which `node` has heard a vote of the fourth validator since it started.
+fn heard(node: &Node) -> u64 {
+    node.status().heard.iter().find(|vote| vote.address == address(3)).map_or(0, |vote| vote.height)
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// Everything but the identity among peers, which its members would otherwise have to list anew.
+fn forget_all(config: &NodeConfig) {
+    let folder = &config.data_dir;
+    fs::remove_file(folder.join("chain.redb")).unwrap();
+    fs::remove_dir_all(folder.join("wal")).unwrap();
+}
+
+/// The fourth, started again after it forgot, abstains while the chain goes on, and then votes again.
+async fn abstains_and_returns(federation: &Federation, others: &[Node], config: &NodeConfig) -> Node {
+    let fourth = start(config).await;
+    until(&fourth, "it abstains", |status| status.abstains).await;
+    let began = heard(&others[0]);
+    let mut abstained = 0;
+    for n in 0u32.. {
+        let height = finalize(&others[n as usize % 3], &[&b"go on "[..], &n.to_be_bytes()].concat()).await;
+        if fourth.votes() {
+            break;
+        }
+        assert_eq!(heard(&others[0]), began, "it votes while it abstains");
+        abstained = height;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(abstained > 0, "it never abstained");
+    // Its vote counts again.
+    for n in 0u32.. {
+        finalize(&fourth, &[&b"voice "[..], &n.to_be_bytes()].concat()).await;
+        if heard(&others[0]) > abstained {
+            break;
+        }
+        assert!(n < 100, "it does not vote again");
+    }
+    reach(&fourth, others[0].tip().height).await;
+    agree(&others[0], &fourth).await;
+    check_chain(&fourth, federation.genesis()).await;
+    fourth
+}
+
+#[tokio::test]
+async fn a_first_start_of_four_begins_at_once() {
+    let federation = Federation::new(&[3, 3, 3, 1]);
+    let nodes = federation.start().await;
+    let begun = Instant::now();
+    for node in &nodes {
+        until(node, "it votes", |status| status.votes).await;
+    }
+    finalize(&nodes[3], b"first").await;
+    println!("first start: all vote and the first transaction is final after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    stop(&nodes).await;
+}
+
+#[tokio::test]
+async fn a_validator_that_first_starts_when_the_chain_is_old_votes_at_once() {
+    let federation = hasty();
+    let mut nodes = vec![];
+    for config in &federation.configs[..3] {
+        nodes.push(start(config).await);
+    }
+    for n in 0..5u8 {
+        finalize(&nodes[0], &[n]).await;
+    }
+    nodes.push(start(&federation.configs[3]).await);
+    let status = until(&nodes[3], "it votes", |status| !status.asks).await;
+    assert!(status.votes && !status.abstains, "nobody has heard a vote of it: {status:?}");
+    finalize(&nodes[3], b"four").await;
+    stop(&nodes).await;
+}
+
+#[tokio::test]
+async fn one_that_lost_its_whole_folder_abstains_and_returns() {
+    let federation = hasty();
+    let mut nodes = federation.start().await;
+    for n in 0..6u8 {
+        finalize(&nodes[usize::from(n) % 4], &[n]).await;
+    }
+    until(&nodes[0], "the fourth is heard", |status| status.heard.len() == 3).await;
+    nodes.pop().unwrap().shutdown().await;
+    forget_all(&federation.configs[3]);
+    let fourth = abstains_and_returns(&federation, &nodes, &federation.configs[3]).await;
+    fourth.shutdown().await;
+    // What it has cast since is remembered: the next start asks and votes.
+    let fourth = start(&federation.configs[3]).await;
+    let status = until(&fourth, "it votes", |status| !status.asks).await;
+    assert!(status.votes, "{status:?}");
+    fourth.shutdown().await;
+    stop(&nodes).await;
+}
+
+#[tokio::test]
+async fn one_restored_from_an_old_copy_abstains_and_returns() {
+    let federation = hasty();
+    let mut nodes = federation.start().await;
+    finalize(&nodes[0], b"first").await;
+    let config = &federation.configs[3];
+    nodes.pop().unwrap().shutdown().await;
+    let old = federation.folder("old");
+    copy(&config.data_dir, &old);
+    nodes.push(start(config).await);
+    for n in 0..8u8 {
+        finalize(&nodes[usize::from(n) % 4], &[n]).await;
+    }
+    let tip = nodes[3].tip().height;
+    until(&nodes[0], "the fourth is heard", |_| heard(&nodes[0]) > 4).await;
+    reach(&nodes[0], tip).await;
+    nodes.pop().unwrap().shutdown().await;
+    fs::remove_dir_all(&config.data_dir).unwrap();
+    copy(&old, &config.data_dir);
+    // The others' memory outlasts their own restart.
+    for (node, config) in nodes.iter_mut().zip(&federation.configs) {
+        node.shutdown().await;
+        *node = start(config).await;
+    }
+    let fourth = abstains_and_returns(&federation, &nodes, config).await;
+    fourth.shutdown().await;
+    stop(&nodes).await;
+}
+
+#[tokio::test]
+async fn one_that_was_told_to_rejoin_abstains_and_returns_through_live_blocks() {
+    let federation = hasty();
+    let mut nodes = federation.start().await;
+    for n in 0..6u8 {
+        finalize(&nodes[usize::from(n) % 4], &[n]).await;
+    }
+    nodes.pop().unwrap().shutdown().await;
+    let mut config = federation.configs[3].clone();
+    fs::remove_file(config.data_dir.join("wal/consensus.wal")).unwrap();
+    assert!(Node::start(config.clone(), super::world::toy(&config)).await.is_err(), "not without being told");
+    config.rejoin = true;
+    let fourth = abstains_and_returns(&federation, &nodes, &config).await;
+    fourth.shutdown().await;
+    stop(&nodes).await;
+}

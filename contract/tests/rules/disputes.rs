@@ -1,0 +1,129 @@
+//! Disputes of rounds, and evidence of logs that told two stories.
+
+use anchor::Hash;
+use anchor::transaction::*;
+use contract::code;
+
+use crate::world::*;
+
+/// Telecom's round 1 is attested.
+pub fn attested() -> World {
+    let mut world = World::sweeping();
+    world.accept("telecom", Action::AttestRound(attestation(1)));
+    world
+}
+
+/// Unicom disputes it.
+pub fn disputed() -> World {
+    let mut world = attested();
+    world.accept("unicom", dispute(|_| ()));
+    world
+}
+
+pub fn dispute(change: impl FnOnce(&mut DisputeStatement)) -> Action {
+    let mut statement = DisputeStatement {
+        id: "D-1".into(),
+        origin: "telecom".into(),
+        round: 1,
+        attestation: attestation(1).attestation,
+        kind: DisputeKind::Verdict,
+        judgement: Hash::of(b"judgement"),
+    };
+    change(&mut statement);
+    Action::Dispute(statement)
+}
+
+pub fn respond(body: &[u8]) -> Action {
+    Action::Respond(RespondStatement { id: "D-1".into(), body: Hash::of(body) })
+}
+
+pub fn resolve(outcome: DisputeOutcome) -> Action {
+    Action::Resolve(ResolveStatement { id: "D-1".into(), outcome })
+}
+
+/// Two roots for five leaves of Telecom's log.
+pub fn fork(world: &World, change: impl FnOnce(&mut EvidenceStatement)) -> Action {
+    let note = |root: &[u8]| world.checkpoint("telecom", 5, Hash::of(root));
+    let mut statement =
+        EvidenceStatement { origin: "telecom".into(), first: note(b"one"), second: note(b"another") };
+    change(&mut statement);
+    Action::Evidence(statement)
+}
+
+#[test]
+fn a_dispute_is_opened_answered_and_ended_once_each() {
+    let mut world = disputed();
+    let opened = world.contract.dispute("D-1").unwrap();
+    assert_eq!((opened.disputer.as_str(), opened.at.height), ("unicom", world.height));
+    assert_eq!((opened.response, opened.resolution), (None, None));
+    world.accept("telecom", respond(b"answer"));
+    let at = world.height;
+    world.accept("unicom", resolve(DisputeOutcome::Upheld));
+    let ended = world.contract.dispute("D-1").unwrap();
+    let response = ended.response.unwrap();
+    assert_eq!((response.body, response.at.height), (Hash::of(b"answer"), at));
+    assert_eq!(ended.resolution.unwrap().outcome, DisputeOutcome::Upheld);
+    assert_eq!(world.contract.disputes(), [("D-1".to_owned(), ended)]);
+    assert_eq!(world.submit("telecom", respond(b"answer")), refused(code::DUPLICATE));
+    assert_eq!(world.submit("unicom", resolve(DisputeOutcome::Withdrawn)), refused(code::DECIDED));
+}
+
+#[test]
+fn the_accused_may_answer_what_was_ended_before_it_could() {
+    let mut world = disputed();
+    world.accept("unicom", resolve(DisputeOutcome::Upheld));
+    world.accept("telecom", respond(b"answer"));
+    let record = world.contract.dispute("D-1").unwrap();
+    assert!(record.response.is_some() && record.resolution.is_some());
+}
+
+#[test]
+fn what_the_round_pinned_decides_who_may_dispute_it() {
+    let mut world = attested();
+    let without_unicom = AgreementStatement {
+        parties: names(&["mobile", "telecom"]),
+        change_approvers: names(&["telecom"]),
+        ..agreement(2)
+    };
+    world.adopt("telecom", Action::RegisterAgreement(without_unicom));
+    world.accept("unicom", dispute(|_| ()));
+    assert_eq!(world.submit("mobile", dispute(|s| s.id = "D-2".into())), refused(code::NOT_A_PARTY));
+}
+
+#[test]
+fn disputes_are_listed_by_id() {
+    let mut world = disputed();
+    for id in ["D-3", "D-2"] {
+        world.accept("unicom", dispute(|s| s.id = id.into()));
+    }
+    let ids: Vec<_> = world.contract.disputes().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, ["D-1", "D-2", "D-3"]);
+    assert_eq!(world.contract.dispute("D-4"), None);
+}
+
+#[test]
+fn any_member_may_hand_in_that_a_log_forked_also_the_witness() {
+    for member in ["watch", "mobile", "tower", "telecom"] {
+        let mut world = World::ready();
+        let action = fork(&world, |_| ());
+        world.accept(member, action.clone());
+        let [(origin, size, record)] = world.contract.evidence().try_into().unwrap();
+        assert_eq!((origin.as_str(), size, record.by.as_str()), ("telecom", 5, member));
+        assert_eq!(Action::Evidence(record.statement), action);
+    }
+}
+
+/// What was anchored convicts as well as what was shown to somebody alone.
+#[test]
+fn one_record_for_each_size_of_a_forked_log() {
+    let mut world = World::ready();
+    let anchored = world.contract.last_checkpoint("telecom").unwrap().checkpoint;
+    let shown = world.checkpoint("telecom", 3, Hash::of(b"shown to Unicom alone"));
+    world.accept("unicom", fork(&world.clone(), |s| (s.first, s.second) = (anchored, shown)));
+    let five = fork(&world, |_| ());
+    world.accept("watch", five);
+    let turned = fork(&world, |s| std::mem::swap(&mut s.first, &mut s.second));
+    assert_eq!(world.submit("unicom", turned), refused(code::DUPLICATE));
+    let sizes: Vec<_> = world.contract.evidence().into_iter().map(|(_, size, _)| size).collect();
+    assert_eq!(sizes, [3, 5]);
+}

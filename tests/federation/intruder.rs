@@ -1,0 +1,91 @@
+//! A stranger who knows where everybody is, and has the genesis file: it gets nothing, and it is noticed.
+
+use std::time::Duration;
+
+use agent::cli::node::load_genesis;
+use agent::cli::output::talk;
+use agent::config::PeerEntry;
+use agent::machine::{Machine, SharedContract};
+use agent::peer::{self, Identity, Patience, Peers};
+use anchor::SigningKey;
+use chain::{Node, NodeConfig};
+
+use crate::alone::alone;
+use crate::network::{HUB, Watch};
+use crate::seed;
+use crate::world::{MEMBERS, TELECOM, World};
+
+/// Long enough for a member's node to be connected and to have fetched the whole chain.
+const VISIT: Duration = Duration::from_secs(6);
+
+#[test]
+fn a_stranger_gets_nothing_from_agents_and_nodes_and_is_counted() {
+    alone("intruder::a_stranger_gets_nothing_from_agents_and_nodes_and_is_counted", || {
+        let mut world = World::build(seed());
+        at_the_agents(&world);
+        at_the_nodes(&world);
+        world.finalize("CR-after-visit");
+        world.check();
+    });
+}
+
+/// With a certificate that nobody pinned.
+fn at_the_agents(world: &World) {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = Identity::create(folder.path()).unwrap();
+    let genesis = load_genesis(&world.dir.join("genesis.json")).unwrap();
+    let entries: Vec<PeerEntry> = (0..MEMBERS.len())
+        .map(|member| PeerEntry {
+            member: MEMBERS[member].into(),
+            address: world.places[member].peer.to_string(),
+            node: None,
+        })
+        .collect();
+    let stranger = Peers::new(&identity, peer::pins(&genesis), &entries, Patience::default()).unwrap();
+    let before = strangers(world);
+    for member in MEMBERS {
+        let answer = world.runtime.block_on(stranger.get(member, "/peer/v1/status", 1 << 20));
+        let failure = answer.expect_err("a stranger was answered");
+        talk(&format!("{member} answers a stranger: {failure:#}"));
+    }
+    let after = strangers(world);
+    for (member, (before, after)) in MEMBERS.iter().zip(before.iter().zip(&after)) {
+        assert!(after > before, "{member} did not count the stranger: {before} → {after}");
+    }
+}
+
+/// How many strangers each agent's metrics tell of.
+fn strangers(world: &World) -> [f64; 4] {
+    std::array::from_fn(|member| {
+        let text = world.client(member).get_bytes("/metrics").unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let is_count = |line: &&str| line.starts_with(STRANGERS) && line.contains(r#"why="stranger""#);
+        let counts = text.lines().filter(is_count);
+        counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    })
+}
+
+const STRANGERS: &str = "ranproof_peer_refused_connections{";
+
+/// With a peer id that nobody lists, and a consensus key that is no validator's.
+fn at_the_nodes(world: &World) {
+    let folder = tempfile::tempdir().unwrap();
+    let genesis = load_genesis(&world.dir.join("genesis.json")).unwrap();
+    let watch = Watch::visits_to(TELECOM, world.places[TELECOM].node.port());
+    let mut config = NodeConfig::new(folder.path(), genesis.clone(), SigningKey::from_seed(&[66; 32]));
+    config.listen = (HUB, 9_000).into();
+    let listed: serde_json::Value = agent::config::read_yaml(&world.dir.join("witness/agent.yaml")).unwrap();
+    let peers = listed["peers"]["members"].as_array().unwrap().iter();
+    config.peers = peers.map(|peer| peer["node"].as_str().unwrap().to_owned()).collect();
+    let contract = SharedContract::from_genesis(&genesis).unwrap();
+    let reached = world.runtime.block_on(async {
+        let node = Node::start(config, Box::new(Machine { genesis, contract })).await.unwrap();
+        tokio::time::sleep(VISIT).await;
+        let reached = node.tip().height;
+        node.shutdown().await;
+        reached
+    });
+    assert!(watch.packets() > 0, "the stranger's node did not knock");
+    assert!(world.tip(TELECOM) > 3, "there was something to get");
+    assert_eq!(reached, 0, "a stranger's node got blocks");
+}
