@@ -195,7 +195,8 @@ async fn open_seconds(config: &AgentConfig, genesis: &Genesis) -> Result<BTreeMa
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for id in others {
         // Raw replies are the origin's own; one writer and few pages read here.
-        let store = StoreConfig { keep_raw: 1, readers: 2, ..StoreConfig::new(folder.join(format!("{id}.db"))) };
+        let store =
+            StoreConfig { keep_raw: 1, readers: 2, ..StoreConfig::new(folder.join(format!("{id}.db"))) };
         seconds.insert(id.clone(), Store::open(store).await?);
     }
     Ok(seconds)

@@ -320,7 +320,7 @@ mod tests {
             r#"ranproof_cosignature_lag_leaves{member="witness",origin="telecom",operator="telecom"} 0"#,
             r#"ranproof_cosignature_lag_leaves{member="tower",origin="telecom",operator="telecom"} 40"#,
             r#"ranproof_second_judgements{judge="unicom",verdict="differs",operator="telecom"} 1"#,
-            r#"ranproof_disputes{operator="telecom",state="open"} 0"#,
+            r#"ranproof_disputes{state="open",operator="telecom"} 0"#,
         ] {
             assert!(text.contains(expected), "{expected} is not in {text}");
         }

@@ -263,10 +263,11 @@ impl Driver {
             // The engine compares the hash with the certificate's: nearly always, this is another block.
             Err(rejection) => {
                 error!(%height, "A block served for catching up is wrong here: {rejection}");
+                lock(&self.board).refused.synced += 1;
                 Validity::Invalid
             }
         };
-        if self.work.served.len() < MAX_SERVED {
+        if validity == Validity::Valid && self.work.served.len() < MAX_SERVED {
             self.work.served.insert(value.0);
         }
         Ok(SyncedValueOutcome::Verdict(proposed(&init, validity)))

@@ -494,7 +494,8 @@ mod tests {
     #[test]
     fn values_are_told_to_every_operator_unless_a_line_says_otherwise() {
         let cell: Dn = "SubNetwork=east,ManagedElement=1,NRCellDU=1".parse().unwrap();
-        let own: Dn = "SubNetwork=east,ManagedElement=1,OperatorDU=unicom,NROperatorCellDU=1".parse().unwrap();
+        let own: Dn =
+            "SubNetwork=east,ManagedElement=1,OperatorDU=unicom,NROperatorCellDU=1".parse().unwrap();
         let open = agreement(serde_json::json!([]));
         assert!(open.may_see(&cell, "nRPCI", "unicom") && !open.may_see(&cell, "nRPCI", "tower"));
         let closed = agreement(serde_json::json!([

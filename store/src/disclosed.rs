@@ -75,7 +75,8 @@ impl Store {
 
     /// The newest round whose attestation stands below `size` in the log.
     pub async fn last_anchored_round(&self, size: u64) -> Result<Option<u64>> {
-        let query = sqlx::query("SELECT max(round) AS round FROM rounds WHERE leaf_index < ?").bind(int(size)?);
+        let query =
+            sqlx::query("SELECT max(round) AS round FROM rounds WHERE leaf_index < ?").bind(int(size)?);
         self.reader().await?.row(query).await?.map_or(Ok(None), |row| row.opt_number("round"))
     }
 
@@ -101,7 +102,8 @@ impl Store {
              AND p.attribute = o.attribute AND p.since = ?1) ORDER BY n.dn, o.attribute",
         );
         let ended = link.rows(ended.build().bind(int(round)?)).await?;
-        let read = |rows: Vec<sqlx::sqlite::SqliteRow>| rows.iter().map(opening_row).collect::<Result<Vec<_>>>();
+        let read =
+            |rows: Vec<sqlx::sqlite::SqliteRow>| rows.iter().map(opening_row).collect::<Result<Vec<_>>>();
         Ok((read(made)?, read(ended)?))
     }
 }

@@ -109,7 +109,8 @@ impl Store {
 
     /// The newest round of `origin` that `judge` summed up.
     pub async fn last_judged(&self, judge: &str, origin: &str) -> Result<Option<u64>> {
-        let query = "SELECT max(round) AS round FROM judgements WHERE judge = ? AND origin = ? AND violation = ''";
+        let query =
+            "SELECT max(round) AS round FROM judgements WHERE judge = ? AND origin = ? AND violation = ''";
         let row = self.reader().await?.row(sqlx::query(query).bind(judge).bind(origin)).await?;
         row.map_or(Ok(None), |row| row.opt_number("round"))
     }

@@ -108,7 +108,8 @@ mod tests {
         assert_eq!((leaf.index, leaf.round, leaf.envelope), (0, Some(1), b"leaf".to_vec()));
         assert_eq!(store.log_state().await.unwrap().waiting, 1);
         let faults = store.fsck().await.unwrap().faults;
-        let moved: Vec<_> = faults.iter().filter(|f| ["log_leaves", "outbox"].contains(&f.table.as_str())).collect();
+        let moved: Vec<_> =
+            faults.iter().filter(|f| ["log_leaves", "outbox"].contains(&f.table.as_str())).collect();
         assert!(moved.is_empty(), "{moved:?}");
     }
 }

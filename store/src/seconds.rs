@@ -59,7 +59,8 @@ impl Store {
         map: &MapUpdate,
     ) -> Result<Committed> {
         let mut link = self.writer().await?;
-        let done = sqlx::query("SELECT 1 AS found FROM second_rounds WHERE round = ?").bind(int(start.round)?);
+        let done =
+            sqlx::query("SELECT 1 AS found FROM second_rounds WHERE round = ?").bind(int(start.round)?);
         if link.row(done).await?.is_some() {
             return Ok(Committed::AlreadyCommitted);
         }
@@ -90,20 +91,27 @@ impl Store {
 
     /// Rounds with something left to deliver or to dispute, oldest first.
     pub async fn unfinished_seconds(&self) -> Result<Vec<SecondRound>> {
-        let query = "SELECT * FROM second_rounds WHERE delivery IS NOT NULL OR disputes IS NOT NULL ORDER BY round";
+        let query =
+            "SELECT * FROM second_rounds WHERE delivery IS NOT NULL OR disputes IS NOT NULL ORDER BY round";
         self.reader().await?.rows(sqlx::query(query)).await?.iter().map(second_row).collect()
     }
 
     /// The main store has what was to be delivered of a round.
     pub async fn mark_delivered(&self, round: u64) -> Result<()> {
-        self.finish_second("UPDATE second_rounds SET delivery = NULL, seal = zeroblob(32) WHERE round = ?", round)
-            .await
+        self.finish_second(
+            "UPDATE second_rounds SET delivery = NULL, seal = zeroblob(32) WHERE round = ?",
+            round,
+        )
+        .await
     }
 
     /// The chain has, or for good refused, what was to be disputed of a round.
     pub async fn mark_disputed(&self, round: u64) -> Result<()> {
-        self.finish_second("UPDATE second_rounds SET disputes = NULL, seal = zeroblob(32) WHERE round = ?", round)
-            .await
+        self.finish_second(
+            "UPDATE second_rounds SET disputes = NULL, seal = zeroblob(32) WHERE round = ?",
+            round,
+        )
+        .await
     }
 
     async fn finish_second(&self, update: &'static str, round: u64) -> Result<()> {

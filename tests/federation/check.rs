@@ -38,13 +38,13 @@ impl World {
     /// acknowledged stands there once. Looks at the databases of the agents, which may run.
     pub fn check_chain(&mut self) {
         let acknowledged = self.acknowledged.lock().unwrap().clone();
-        for member in 0..MEMBERS.len() {
+        for (member, name) in MEMBERS.into_iter().enumerate() {
             let store = self.store(member);
             let places = &mut self.seen.places[member];
             let (blocks, anchors, vouched) = self.runtime.block_on(async {
                 let blocks = store.blocks(None, ALL).await.unwrap();
-                places.extend(&store, &blocks, MEMBERS[member]).await;
-                places.check(&acknowledged, MEMBERS[member]);
+                places.extend(&store, &blocks, name).await;
+                places.check(&acknowledged, name);
                 let (mut anchors, mut vouched) = (Vec::new(), Vec::new());
                 for origin in MEMBERS {
                     anchors.extend(store.chain_anchors(origin, ALL).await.unwrap());
@@ -54,14 +54,10 @@ impl World {
                 (blocks, anchors, vouched)
             });
             let heights: Vec<u64> = blocks.iter().rev().map(|block| block.height).collect();
-            assert_eq!(heights, (1..=blocks.len() as u64).collect::<Vec<_>>(), "{}", MEMBERS[member]);
+            assert_eq!(heights, (1..=blocks.len() as u64).collect::<Vec<_>>(), "{}", name);
             for block in blocks {
                 let first = *self.seen.headers.entry(block.height).or_insert(block.header);
-                assert_eq!(
-                    first, block.header,
-                    "two blocks are final at {}: {}",
-                    block.height, MEMBERS[member]
-                );
+                assert_eq!(first, block.header, "two blocks are final at {}: {}", block.height, name);
             }
             for anchor in anchors {
                 let key = (anchor.origin.clone(), anchor.size);
@@ -69,7 +65,7 @@ impl World {
                 assert_eq!(first, anchor.root, "{} has two logs of size {}", anchor.origin, anchor.size);
             }
             for (origin, head) in vouched {
-                self.check_vouched(MEMBERS[member], origin, &head);
+                self.check_vouched(name, origin, &head);
             }
         }
     }
@@ -89,19 +85,19 @@ impl World {
         // Once more from the first block, not from where the last look ended.
         self.seen.places = Default::default();
         self.check_chain();
-        for member in 0..MEMBERS.len() {
+        for (member, name) in MEMBERS.into_iter().enumerate() {
             let store = self.store(member);
             self.runtime.block_on(async {
                 let newest = store.blocks(None, 1).await.unwrap().pop().map_or(0, |block| block.height);
                 for acknowledged in self.acknowledged.lock().unwrap().iter() {
-                    assert!(acknowledged.height <= newest, "{} lacks {acknowledged:?}", MEMBERS[member]);
+                    assert!(acknowledged.height <= newest, "{} lacks {acknowledged:?}", name);
                 }
-                log(&store, MEMBERS[member], &self.seen).await;
-                for origin in MEMBERS.into_iter().filter(|origin| *origin != MEMBERS[member]) {
-                    mirror(&store, MEMBERS[member], origin, &self.seen).await;
+                log(&store, name, &self.seen).await;
+                for origin in MEMBERS.into_iter().filter(|origin| *origin != name) {
+                    mirror(&store, name, origin, &self.seen).await;
                 }
                 let report = store.fsck().await.unwrap();
-                assert!(report.is_clean(), "{}: {report:?}", MEMBERS[member]);
+                assert!(report.is_clean(), "{}: {report:?}", name);
                 store.close().await;
             });
         }

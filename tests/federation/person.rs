@@ -13,6 +13,8 @@ use anchor::{Action, Hash, SigningKey, Transaction};
 use model::change::{ExpectedEdit, Window};
 use model::{Agreement, ChangeKind, ChangeRequest, Value};
 
+use serde_json::Value as Json;
+
 use crate::files::CHAIN_ID;
 use crate::world::Desk;
 
@@ -55,9 +57,14 @@ impl Person {
 
     /// Signs, and sends until it is acknowledged as accepted.
     pub fn submit(&mut self, action: Action, stop: &AtomicBool) -> Result<Acknowledged, Stopped> {
-        let body = self.sign(action);
+        let signed = self.sign(action);
+        self.send(&signed, stop)
+    }
+
+    /// Sends what was signed until it is acknowledged as accepted.
+    pub fn send(&mut self, signed: &Json, stop: &AtomicBool) -> Result<Acknowledged, Stopped> {
         self.insist(stop, |client| {
-            let result: SubmitResult = client.post("/api/v1/transactions", &body)?;
+            let result: SubmitResult = client.post("/api/v1/transactions", signed)?;
             assert!(result.refused.is_none(), "refused: {result:?}");
             Ok(Acknowledged { id: result.id, height: result.height, index: result.index })
         })
@@ -65,7 +72,7 @@ impl Person {
     }
 
     /// Takes the key's next sequence number and signs; nothing is sent yet.
-    pub fn sign(&mut self, action: Action) -> serde_json::Value {
+    pub fn sign(&mut self, action: Action) -> Json {
         let transaction = Transaction {
             chain_id: CHAIN_ID.into(),
             sender: self.key.public(),

@@ -30,7 +30,9 @@ pub fn run(args: &FsckArgs, json: bool) -> Result<Exit> {
             }
             let name = second.strip_prefix(&args.data).unwrap_or(&second).display().to_string();
             let faults = found.faults.into_iter();
-            report.faults.extend(faults.map(|fault| Fault { table: format!("{name}: {}", fault.table), ..fault }));
+            report
+                .faults
+                .extend(faults.map(|fault| Fault { table: format!("{name}: {}", fault.table), ..fault }));
         }
         anyhow::Ok(report)
     })?;

@@ -73,24 +73,7 @@ impl fmt::Display for Report {
         for failed in &self.failed {
             writeln!(f, "  {} not read: {}: {}", failed.element, failed.reason, failed.detail)?;
         }
-        for violation in &self.violations {
-            let text = |name: &str| match violation.get(name) {
-                Some(Json::String(text)) => text.clone(),
-                Some(Json::Null) | None => "-".to_owned(),
-                Some(other) => {
-                    other.get("en").and_then(Json::as_str).map_or_else(|| other.to_string(), str::to_owned)
-                }
-            };
-            writeln!(
-                f,
-                "  {} {:9} {:12} {:8} {}",
-                text("id"),
-                text("severity"),
-                text("authorisation"),
-                text("state"),
-                text("message")
-            )?;
-        }
+        self.violations.iter().try_for_each(|violation| writeln!(f, "  {}", line(violation)))?;
         let Judgements { same, differs, unopened, .. } = self.judgements;
         writeln!(
             f,
@@ -108,6 +91,19 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
+}
+
+/// A violation for people.
+fn line(violation: &Json) -> String {
+    let text = |name: &str| match violation.get(name) {
+        Some(Json::String(text)) => text.clone(),
+        Some(Json::Null) | None => "-".to_owned(),
+        Some(other) => {
+            other.get("en").and_then(Json::as_str).map_or_else(|| other.to_string(), str::to_owned)
+        }
+    };
+    let (id, severity, authorisation) = (text("id"), text("severity"), text("authorisation"));
+    format!("{id} {severity:9} {authorisation:12} {:8} {}", text("state"), text("message"))
 }
 
 /// Collects the report and checks that the story went as told.

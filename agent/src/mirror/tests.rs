@@ -138,7 +138,7 @@ struct Tenths {
 
 impl Chain for Tenths {
     async fn note(&self, _origin: &str, size: u64) -> Result<Option<String>, MirrorError> {
-        Ok((size % 10 == 0 && size <= self.up_to).then(|| note(size, None)))
+        Ok((size.is_multiple_of(10) && size <= self.up_to).then(|| note(size, None)))
     }
 
     fn convicts(&self, _origin: &str) -> bool {
@@ -213,14 +213,13 @@ async fn nothing_past_the_published_size_is_served() {
 #[tokio::test]
 async fn a_mirror_that_stops_after_any_bundle_goes_on_there() {
     let (mut store, folder) = scratch().await;
-    let mut stopped = 0;
-    for bundle in (0..3).map(|n| format!("/peer/v1/log/tile/entries/{n:03}")) {
+    for stopped in 0..3 {
+        let bundle = format!("/peer/v1/log/tile/entries/{stopped:03}");
         let mut serving = Serving::new(1_000, None);
         serving.instead.insert(bundle, None);
         let withheld = pull(&store, &serving, &head(1_000)).await.unwrap_err();
         assert!(matches!(withheld, MirrorError::Withheld { size: 1_000, .. }), "{withheld}");
         assert_eq!(store.mirror("telecom").await.unwrap().held, stopped * 256);
-        stopped += 1;
         drop(store);
         store = open(folder.path()).await;
     }

@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result};
 use collector::sweep::{Collected, Reading, StationRead};
 use model::{Accounting, Dn, Timestamp, Violation};
 use store::{
-    CommittedAttribute, RequestFilter, RequestRow, RoundCommit, RoundStart, StationResult, StationSnapshot, Store,
-    StoredOpening, StoredSnapshot,
+    CommittedAttribute, RequestFilter, RequestRow, RoundCommit, RoundStart, StationResult, StationSnapshot,
+    Store, StoredOpening, StoredSnapshot,
 };
 
 use super::attestation::{self, Parts};
@@ -158,12 +158,14 @@ impl Own<'_> {
         let new = |v: &&Violation| v.first_seen.round == start.round && v.resolved.is_none();
         let nonce = || keys::random_bytes::<32>().map(Nonce);
         let violations = commit.violations.iter().filter(new);
-        let violations = violations.map(|v| records::violation(v, origin, nonce()?)).collect::<Result<Vec<Record>>>()?;
+        let violations =
+            violations.map(|v| records::violation(v, origin, nonce()?)).collect::<Result<Vec<Record>>>()?;
         let rows: BTreeMap<String, &RequestRow> =
             self.requests.iter().map(|row| (row.subject.subject.id.clone(), row)).collect();
         // A ratified difference was not allowed when it was seen: no record may call it exact.
         let allowed = commit.advances.iter();
-        let allowed = allowed.filter(|a| !ratified.contains(&(a.edit.object.clone(), a.edit.attribute.clone())));
+        let allowed =
+            allowed.filter(|a| !ratified.contains(&(a.edit.object.clone(), a.edit.attribute.clone())));
         let changes = records::changes(allowed, &rows, &in_force.agreement, origin, start.round)?;
         for record in violations.iter().chain(&changes) {
             commit.leaves.push(records::leaf(record, chain)?);

@@ -109,7 +109,8 @@ async fn station(
     let (seat, element) = (bench.seat, &read.element);
     let edits = edits(read, previous);
     let approved = in_sight(seat, seat.store.approved_state(element).await?);
-    let known: BTreeMap<Place, Known> = seat.store.known_differences(element).await?.into_iter().map(remember).collect();
+    let known: BTreeMap<Place, Known> =
+        seat.store.known_differences(element).await?.into_iter().map(remember).collect();
     let recent = seat.store.recent_changes(element, read.read.plus_millis(-DAY)).await?;
     let carried_out = seat.store.carried_out(element).await?;
     let last_read = seat.store.station(element).await?.and_then(|row| row.last_read);

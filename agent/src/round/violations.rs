@@ -60,7 +60,9 @@ pub fn update(context: &Context<'_>, open: Vec<Violation>, judgement: &Judgement
     // What is left was not found again in a complete read: its cause is gone. Authorisation differences are left
     // only if the station has no baseline any more, and then nothing is claimed of them.
     // What a second judgement noted is no matter of this read.
-    let rules = open.into_values().filter(|v| ![AUTHORISATION_RULE, SECOND_JUDGEMENT_RULE].contains(&v.rule.as_str()));
+    let rules = open
+        .into_values()
+        .filter(|v| ![AUTHORISATION_RULE, SECOND_JUDGEMENT_RULE].contains(&v.rule.as_str()));
     out.extend(rules.map(|violation| resolve(violation, context.sighting)));
     out
 }

@@ -93,8 +93,7 @@ pub fn check(
         return Err(NeedsWhole);
     }
     let agreement = &in_force.agreement;
-    let look =
-        Look { disclosure, in_force, agreement, sight: Sight { agreement, reader: judge }, before };
+    let look = Look { disclosure, in_force, agreement, sight: Sight { agreement, reader: judge }, before };
     let mut findings = Vec::new();
     account::check_story(&look, heights, &mut findings);
     let told = account::stations(&look, &mut findings);

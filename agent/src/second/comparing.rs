@@ -95,10 +95,7 @@ fn unread(theirs: &Recorded) -> Draft {
 impl Comparison<'_> {
     fn judge(&self, theirs: &Recorded, record: &ViolationRecord, own: Option<&Violation>) -> Draft {
         let place = record.dn.parse::<Dn>().ok().map(|dn| (dn, record.attribute.clone()));
-        let found = own.map_or_else(
-            || place.as_ref().and_then(|place| self.allowed(place)),
-            |violation| recorded(violation),
-        );
+        let found = own.map_or_else(|| place.as_ref().and_then(|place| self.allowed(place)), recorded);
         let (verdict, why) = self.weigh(record, place.as_ref(), own, found);
         Draft {
             violation: Told::Theirs(JudgedViolation {
@@ -134,7 +131,9 @@ impl Comparison<'_> {
             Some(own) if own.first_seen.round < self.round => {
                 let (round, word) = (own.first_seen.round, found.map_or("violated", Authorisation::as_str));
                 let why = Text::new(
-                    format!("judged {word} in round {round}, where it was first seen, and it stands since then"),
+                    format!(
+                        "judged {word} in round {round}, where it was first seen, and it stands since then"
+                    ),
                     format!("首见于第 {round} 轮，当时判为 {word}，至今未变"),
                 );
                 (JudgementVerdict::Unjudged, why)
@@ -181,7 +180,8 @@ impl Comparison<'_> {
     fn beyond(&self, place: &Place, rule: &str) -> Option<Text> {
         let unclear = |finding: &Finding| {
             finding.place.as_ref().is_some_and(|(object, attribute)| {
-                *object == place.0 && (*attribute == place.1 || [attribute, &place.1].contains(&&OBJECT.to_owned()))
+                *object == place.0
+                    && (*attribute == place.1 || [attribute, &place.1].contains(&&OBJECT.to_owned()))
             })
         };
         if self.findings.iter().any(unclear) {
@@ -209,7 +209,10 @@ fn recorded(violation: &Violation) -> Option<Authorisation> {
 
 impl Draft {
     pub fn differs(&self) -> bool {
-        matches!(self.verdict, JudgementVerdict::Differs | JudgementVerdict::Missing | JudgementVerdict::Extra)
+        matches!(
+            self.verdict,
+            JudgementVerdict::Differs | JudgementVerdict::Missing | JudgementVerdict::Extra
+        )
     }
 
     /// A difference as a violation of the judged round.
@@ -219,8 +222,7 @@ impl Draft {
             Told::Own(own) => (own.object.clone(), own.attribute.clone()),
         };
         let (en, zh) = finding::named(&place);
-        let message =
-            Text::new(format!("{en}: {}", self.why.en), format!("{zh}：{}", self.why.zh));
+        let message = Text::new(format!("{en}: {}", self.why.en), format!("{zh}：{}", self.why.zh));
         self.differs().then(|| finding::violation(about, place.0, &place.1, message))
     }
 }

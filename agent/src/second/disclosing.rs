@@ -58,7 +58,8 @@ pub async fn list(store: &Store, after: u64) -> Result<DisclosedRounds> {
     let size = store.log_state().await?.size;
     let anchored = store.anchored_rounds(after, size, LISTED as u32).await?;
     let newest = store.last_anchored_round(size).await?.unwrap_or(0);
-    let rounds = anchored.into_iter().map(|(round, bytes)| DisclosedRound { round, attestation: Hash::of(&bytes) });
+    let rounds =
+        anchored.into_iter().map(|(round, bytes)| DisclosedRound { round, attestation: Hash::of(&bytes) });
     Ok(DisclosedRounds { rounds: rounds.collect(), newest })
 }
 
@@ -115,7 +116,8 @@ async fn starts_anew(store: &Store, attestation: &Attestation) -> Result<bool> {
 async fn stations(store: &Store, round: u64, sight: Sight<'_>, whole: bool) -> Result<Vec<DisclosedStation>> {
     let before = store.reads_before(round).await?;
     let changed = store.changed_stations(round).await?;
-    let mut changed: BTreeMap<Dn, _> = changed.into_iter().map(|station| (station.element.clone(), station)).collect();
+    let mut changed: BTreeMap<Dn, _> =
+        changed.into_iter().map(|station| (station.element.clone(), station)).collect();
     let mut stations = Vec::new();
     for result in store.station_results(round).await? {
         let StationResult { element, outcome, read, .. } = result;
@@ -185,13 +187,14 @@ async fn attributes(
 /// A record, told whole or by its commitment alone.
 fn disclosed(record: Record, sight: Sight<'_>) -> Result<DisclosedRecord> {
     let commitment = record.commitment().context("a record has no canonical form")?;
-    let seen = sight.is_full() || places(&record).iter().all(|(dn, attribute, fields)| {
-        let Ok(dn) = dn.parse::<Dn>() else { return false };
-        match attribute.as_str() {
-            OBJECT => sight.sees_whole(&dn, fields.iter().map(String::as_str)),
-            _ => sight.sees(&dn, attribute),
-        }
-    });
+    let seen = sight.is_full()
+        || places(&record).iter().all(|(dn, attribute, fields)| {
+            let Ok(dn) = dn.parse::<Dn>() else { return false };
+            match attribute.as_str() {
+                OBJECT => sight.sees_whole(&dn, fields.iter().map(String::as_str)),
+                _ => sight.sees(&dn, attribute),
+            }
+        });
     Ok(DisclosedRecord { id: record.id().to_owned(), commitment, record: seen.then_some(record) })
 }
 

@@ -93,7 +93,13 @@ impl Finding {
 pub fn violation(about: About<'_>, object: Dn, attribute: &str, message: Text) -> Violation {
     let element = object.ancestor("ManagedElement").unwrap_or_else(|| about.station.clone());
     Violation {
-        id: Violation::derive_id(about.origin, &object, attribute, SECOND_JUDGEMENT_RULE, about.sighting.round),
+        id: Violation::derive_id(
+            about.origin,
+            &object,
+            attribute,
+            SECOND_JUDGEMENT_RULE,
+            about.sighting.round,
+        ),
         element,
         object,
         attribute: attribute.to_owned(),

@@ -43,8 +43,11 @@ pub(super) struct Gathered(BTreeMap<MemberId, u64>);
 /// Pulls from every other operator what it judged of this one's rounds and of third operators'.
 pub(super) async fn advance(app: &App, gathered: &mut Gathered) -> Result<Progress> {
     let members = &app.ledger.genesis().members;
-    let operators: Vec<&MemberId> =
-        members.iter().filter(|member| member.role == MemberRole::Operator).map(|member| &member.id).collect();
+    let operators: Vec<&MemberId> = members
+        .iter()
+        .filter(|member| member.role == MemberRole::Operator)
+        .map(|member| &member.id)
+        .collect();
     let known = app.peers.members();
     let mut progress = Progress::Done;
     let mut trouble = None;
@@ -101,7 +104,9 @@ async fn page(app: &App, judge: &str, origin: &str) -> Result<Progress> {
         let mut judgements = Vec::with_capacity(answer.records.len());
         for record in answer.records {
             let Some(leaf) = place(app, &record).await? else {
-                return Ok(Progress::Waits(format!("{judge}'s judgement of round {round} of {origin} is not mirrored yet")));
+                return Ok(Progress::Waits(format!(
+                    "{judge}'s judgement of round {round} of {origin} is not mirrored yet"
+                )));
             };
             judgements.push((record, leaf));
         }
@@ -113,12 +118,19 @@ async fn page(app: &App, judge: &str, origin: &str) -> Result<Progress> {
 /// Where the record's leaf stands in the judge's mirrored log.
 async fn place(app: &App, record: &JudgementRecord) -> Result<Option<u64>> {
     let envelope = Record::Judgement(Box::new(record.clone())).envelope(&app.ledger.genesis().chain_id);
-    let hash = envelope.and_then(|envelope| envelope.leaf_hash()).context("a judgement has no canonical form")?;
+    let hash =
+        envelope.and_then(|envelope| envelope.leaf_hash()).context("a judgement has no canonical form")?;
     Ok(app.store.mirror_index(&record.judge, &hash).await?)
 }
 
 /// The answer is about what was asked: this judge, this round as the chain has it, one summary, at the end.
-pub fn check(answer: &Judgements, judge: &str, origin: &str, round: u64, attestation: Option<&Hash>) -> Result<()> {
+pub fn check(
+    answer: &Judgements,
+    judge: &str,
+    origin: &str,
+    round: u64,
+    attestation: Option<&Hash>,
+) -> Result<()> {
     ensure!(answer.format == Judgements::FORMAT, "{judge} answers in format `{}`", answer.format);
     for record in &answer.records {
         let about = (record.judge.as_str(), record.origin.as_str(), record.round) == (judge, origin, round);
@@ -138,4 +150,70 @@ pub fn check(answer: &Judgements, judge: &str, origin: &str, round: u64, attesta
     let last = answer.records.last().is_some_and(|record| record.violation.is_none());
     ensure!(summaries == 1 && last, "{judge} answers round {round} of {origin} without a summary at its end");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use anchor::commitment::Nonce;
+    use anchor::record::{JudgedViolation, JudgementCounts, JudgementRecordFormat, JudgementVerdict};
+
+    use super::*;
+
+    fn record(violation: Option<&str>) -> JudgementRecord {
+        let judged = |id: &str| JudgedViolation {
+            id: id.into(),
+            commitment: Hash::ZERO,
+            dn: "A=1".into(),
+            attribute: "x".into(),
+            rule: "authorisation".into(),
+        };
+        JudgementRecord {
+            format: JudgementRecordFormat,
+            id: violation.map_or("J-telecom-3".into(), JudgementRecord::violation_id),
+            judge: "unicom".into(),
+            origin: "telecom".into(),
+            round: 3,
+            attestation: Hash::of(b"a"),
+            violation: violation.map(judged),
+            verdict: JudgementVerdict::Same,
+            theirs: None,
+            own: None,
+            why: String::new(),
+            counts: violation.is_none().then(JudgementCounts::default),
+            nonce: Nonce([1; 32]),
+        }
+    }
+
+    fn answer(records: Vec<JudgementRecord>) -> Judgements {
+        Judgements { format: Judgements::FORMAT.into(), records }
+    }
+
+    #[test]
+    fn an_answer_is_about_the_round_that_was_asked_for_and_summed_up_at_its_end() {
+        let good = answer(vec![record(Some("V-1")), record(None)]);
+        let ask = |answer: &Judgements| check(answer, "unicom", "telecom", 3, Some(&Hash::of(b"a")));
+        ask(&good).unwrap();
+        assert!(check(&good, "unicom", "telecom", 3, None).is_ok(), "the chain may know no attestation");
+        let mut bad = vec![
+            answer(vec![record(Some("V-1"))]),
+            answer(vec![record(None), record(Some("V-1"))]),
+            answer(vec![record(None), record(None)]),
+            answer(vec![]),
+            Judgements { format: "x".into(), ..good.clone() },
+        ];
+        for spoil in [
+            (|r: &mut JudgementRecord| r.judge = "mobile".into()) as fn(&mut JudgementRecord),
+            |r| r.origin = "mobile".into(),
+            |r| r.round = 4,
+            |r| r.id = "J-other".into(),
+            |r| r.attestation = Hash::of(b"b"),
+        ] {
+            let mut spoiled = good.clone();
+            spoil(&mut spoiled.records[0]);
+            bad.push(spoiled);
+        }
+        for answer in bad {
+            assert!(ask(&answer).is_err(), "{answer:?}");
+        }
+    }
 }

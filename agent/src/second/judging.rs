@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anchor::commitment::{EpochSecret, Nonce};
 use anchor::record::{
-    Attestation, JudgedViolation, JudgementCounts, JudgementRecord, JudgementRecordFormat, JudgementVerdict, Record,
+    Attestation, JudgedViolation, JudgementCounts, JudgementRecord, JudgementRecordFormat, JudgementVerdict,
+    Record,
 };
 use anchor::transaction::{DisputeKind, DisputeStatement};
 use anchor::{Hash, json};
@@ -232,7 +233,11 @@ impl Writer<'_> {
         };
         let mut why = told(&checked.findings, began);
         if counts.differing > 0 {
-            why = format!("{why}{}{} verdicts differ", if why.is_empty() { "" } else { "; " }, counts.differing);
+            why = format!(
+                "{why}{}{} verdicts differ",
+                if why.is_empty() { "" } else { "; " },
+                counts.differing
+            );
         }
         if why.is_empty() {
             why = "all commitments were followed and all verdicts are the same".to_owned();
@@ -295,7 +300,12 @@ impl Writer<'_> {
 
     /// Made from a secret and the record's name: a record made again after a loss is the same.
     fn nonce(&self, id: &str) -> Nonce {
-        Nonce(self.judge.epoch.salt(&format!("{}/{}", self.attestation.origin, id), "@judgement", self.attestation.round).0)
+        Nonce(
+            self.judge
+                .epoch
+                .salt(&format!("{}/{}", self.attestation.origin, id), "@judgement", self.attestation.round)
+                .0,
+        )
     }
 
     /// One dispute for each kind of what is wrong. It names the record that tells: of a single differing verdict its own,
@@ -325,7 +335,9 @@ impl Writer<'_> {
                 round,
                 attestation: self.hash,
                 kind,
-                judgement: Record::Judgement(Box::new(record)).commitment().context("a record has no commitment")?,
+                judgement: Record::Judgement(Box::new(record))
+                    .commitment()
+                    .context("a record has no commitment")?,
             });
         }
         Ok(disputes)
@@ -334,7 +346,8 @@ impl Writer<'_> {
 
 /// The first findings in words, and how many more there are.
 fn told(findings: &[Finding], began: bool) -> String {
-    let mut words: Vec<String> = findings.iter().take(MAX_TOLD).map(|finding| finding.text.en.clone()).collect();
+    let mut words: Vec<String> =
+        findings.iter().take(MAX_TOLD).map(|finding| finding.text.en.clone()).collect();
     if findings.len() > MAX_TOLD {
         words.push(format!("{} more findings", findings.len() - MAX_TOLD));
     }

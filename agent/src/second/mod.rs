@@ -49,7 +49,8 @@ pub async fn run(app: Arc<App>) {
     }
     let mut stopping = app.stopping.subscribe();
     let mut rounds: BTreeMap<MemberId, (Memory, Patience)> = BTreeMap::new();
-    let (mut anchoring, mut gathering, mut gathered) = (Patience::default(), Patience::default(), Gathered::default());
+    let (mut anchoring, mut gathering, mut gathered) =
+        (Patience::default(), Patience::default(), Gathered::default());
     loop {
         for origin in app.seconds.keys() {
             let (memory, patience) = rounds.entry(origin.clone()).or_default();

@@ -37,8 +37,8 @@ pub(super) async fn settle(app: &App, second: &Store) -> Result<Progress> {
 
 async fn deliver(app: &App, round: &SecondRound) -> Result<()> {
     let Some(delivery) = &round.delivery else { return Ok(()) };
-    let delivery: Delivery =
-        serde_json::from_value(delivery.clone()).context("what a second store has to deliver is unreadable")?;
+    let delivery: Delivery = serde_json::from_value(delivery.clone())
+        .context("what a second store has to deliver is unreadable")?;
     let chain = &app.ledger.genesis().chain_id;
     let leaf = |record: &JudgementRecord| records::leaf(&Record::Judgement(Box::new(record.clone())), chain);
     let leaves: Vec<OutboxLeaf> = delivery.records.iter().map(leaf).collect::<Result<_>>()?;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::{RequestFilter, RequestRow, SecondRound, Store, StoredOpening, StoredSnapshot};
 
-use super::checking::{self, Before, Heights, NeedsWhole};
+use super::checking::{self, Before, Checked, Heights, NeedsWhole};
 use super::disclosure::{DisclosedRound, DisclosedRounds, Disclosure, MAX_DISCLOSURE};
 use super::finding::Finding;
 use super::judging::{self, Case, Judge};
@@ -115,9 +115,11 @@ async fn list(app: &App, origin: &str, after: u64) -> Result<DisclosedRounds> {
     let path = format!("/peer/v1/disclosures?after={after}");
     let listed: Option<DisclosedRounds> = ask(app, origin, &path, MAX_LIST).await?;
     let listed = listed.unwrap_or(DisclosedRounds { rounds: vec![], newest: 0 });
-    let ascending = listed.rounds.iter().map(|round| round.round).try_fold(after, |last, round| {
-        (round > last).then_some(round)
-    });
+    let ascending = listed
+        .rounds
+        .iter()
+        .map(|round| round.round)
+        .try_fold(after, |last, round| (round > last).then_some(round));
     ensure!(ascending.is_some(), "{origin} lists rounds out of order");
     Ok(listed)
 }
@@ -137,7 +139,11 @@ pub(super) async fn ask<T: DeserializeOwned + Serialize>(
 /// What the chain says of a round that an origin claims to have attested.
 enum Word {
     /// The attestation that stands for it, the height it stands at, and whether the chain has it itself.
-    Stands { hash: Hash, height: u64, attested: bool },
+    Stands {
+        hash: Hash,
+        height: u64,
+        attested: bool,
+    },
     Waits(String),
 }
 
@@ -185,7 +191,8 @@ async fn take(
     };
     let judge = Judge { member: app.origin(), epoch: &app.epoch };
     let chain = &app.ledger.genesis().chain_id;
-    let about = (attestation.origin.as_str(), attestation.round, &attestation.chain) == (origin, next.round, chain);
+    let about =
+        (attestation.origin.as_str(), attestation.round, &attestation.chain) == (origin, next.round, chain);
     let to = disclosure.to == app.origin() && disclosure.format == Disclosure::FORMAT;
     if hash != standing || !about || !to {
         let finding = Finding::account(
@@ -234,6 +241,14 @@ async fn refuse(
     settling::settle(app, store).await
 }
 
+/// What looking a disclosure through comes to.
+enum Look {
+    Through(Box<Disclosure>, Box<Checked>),
+    Waits(String),
+    /// Even the whole lacks something.
+    Incomplete(Box<Disclosure>),
+}
+
 /// A round that is what the chain says, about to be judged.
 struct Round<'a> {
     app: &'a App,
@@ -265,24 +280,14 @@ impl Round<'_> {
             openings: &openings,
             snapshots: &previous,
         };
-        let check = |disclosure: &Disclosure| {
-            checking::check(disclosure, self.in_force, judge.member, &before, self.heights)
-        };
-        let (disclosure, checked) = match check(&disclosure) {
-            Ok(checked) => (disclosure, checked),
-            Err(NeedsWhole) => {
-                let Some(whole) = self.whole(&disclosure).await? else {
-                    return Ok(Progress::Waits(format!("round {round} is not disclosed whole")));
-                };
-                match check(&whole) {
-                    Ok(checked) => (whole, checked),
-                    Err(NeedsWhole) => {
-                        let en = "stations come without their objects though the whole was asked for";
-                        let finding = Finding::account("incomplete", en, "要求完整披露，但站点缺少对象");
-                        let (hash, attestation) = (whole.attestation.hash()?, &whole.attestation);
-                        return refuse(self.app, self.store, judge, attestation, hash, finding).await;
-                    }
-                }
+        let (disclosure, checked) = match self.check(disclosure, judge.member, &before).await? {
+            Look::Through(disclosure, checked) => (*disclosure, *checked),
+            Look::Waits(why) => return Ok(Progress::Waits(why)),
+            Look::Incomplete(whole) => {
+                let en = "stations come without their objects though the whole was asked for";
+                let finding = Finding::account("incomplete", en, "要求完整披露，但站点缺少对象");
+                let (hash, attestation) = (whole.attestation.hash()?, &whole.attestation);
+                return refuse(self.app, self.store, judge, attestation, hash, finding).await;
             }
         };
         let map = checked.map.clone();
@@ -309,6 +314,21 @@ impl Round<'_> {
         Ok(Progress::Done)
     }
 
+    /// Looks the disclosure through, and the whole one if what changed tells too little.
+    async fn check(&self, disclosure: Disclosure, judge: &str, before: &Before<'_>) -> Result<Look> {
+        let check = |told: &Disclosure| checking::check(told, self.in_force, judge, before, self.heights);
+        if let Ok(checked) = check(&disclosure) {
+            return Ok(Look::Through(Box::new(disclosure), Box::new(checked)));
+        }
+        let Some(whole) = self.whole(&disclosure).await? else {
+            return Ok(Look::Waits(format!("round {} is not disclosed whole", disclosure.attestation.round)));
+        };
+        Ok(match check(&whole) {
+            Ok(checked) => Look::Through(Box::new(whole), Box::new(checked)),
+            Err(NeedsWhole) => Look::Incomplete(Box::new(whole)),
+        })
+    }
+
     /// The same round once more, whole; it must be the same one.
     async fn whole(&self, told: &Disclosure) -> Result<Option<Disclosure>> {
         let whole = fetch(self.app, self.origin, told.attestation.round, true).await?;
@@ -319,7 +339,10 @@ impl Round<'_> {
     }
 
     /// The requests of the round's agreement, or one that was approved by then and whose body is not here.
-    async fn requests(&self, disclosure: &Disclosure) -> Result<std::result::Result<Vec<RequestRow>, String>> {
+    async fn requests(
+        &self,
+        disclosure: &Disclosure,
+    ) -> Result<std::result::Result<Vec<RequestRow>, String>> {
         let agreement = Some(disclosure.attestation.agreement.id.clone());
         let rows = self.app.store.requests(&RequestFilter { agreement, ..RequestFilter::default() }).await?;
         let missing = |row: &&RequestRow| {

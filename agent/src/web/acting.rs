@@ -55,7 +55,7 @@ pub async fn login(
 ) -> Response {
     let form = match sent(&frame, &headers, form) {
         Ok(form) => form,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let fault = match site.sessions.begin(&form.token, &form.person, (site.now)()) {
         Ok(cookie) => {
@@ -78,7 +78,7 @@ pub async fn logout(
 ) -> Response {
     let form = match sent(&frame, &headers, form) {
         Ok(form) => form,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     ([(header::SET_COOKIE, site.sessions.end(&headers))], Redirect::to(local(&form.back))).into_response()
 }
@@ -102,7 +102,7 @@ pub async fn act(
 ) -> Response {
     let form = match sent(&frame, &headers, form) {
         Ok(form) => form,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let page = format!("/violations/{}{}", frame.segment(&id), frame.stay());
     let Some(person) = frame.person.clone() else {
@@ -138,12 +138,17 @@ fn verb(form: &ActForm) -> Result<Verb, &'static str> {
     }
 }
 
-/// The form, if a page of this agent sent it.
-fn sent<T>(frame: &Frame, headers: &HeaderMap, form: Result<Form<T>, FormRejection>) -> Result<T, Response> {
+/// The form, if a page of this agent sent it; else the page to answer with.
+fn sent<T>(
+    frame: &Frame,
+    headers: &HeaderMap,
+    form: Result<Form<T>, FormRejection>,
+) -> Result<T, Box<Response>> {
     if !is_from_here(headers) {
-        return Err(told(frame, StatusCode::FORBIDDEN, frame.t("act.not_from_here")));
+        return Err(Box::new(told(frame, StatusCode::FORBIDDEN, frame.t("act.not_from_here"))));
     }
-    form.map(|Form(form)| form).map_err(|error| told(frame, error.status(), &frame.clean(&error.body_text())))
+    let refused = |error: FormRejection| told(frame, error.status(), &frame.clean(&error.body_text()));
+    form.map(|Form(form)| form).map_err(|error| Box::new(refused(error)))
 }
 
 fn told(frame: &Frame, status: StatusCode, message: &str) -> Response {

@@ -33,7 +33,10 @@ impl Units {
 
 /// The units of the agreement in force, kept until another version is.
 #[derive(Debug, Clone, Default)]
-pub struct UnitsCache(Arc<Mutex<Option<(Hash, Arc<Units>)>>>);
+pub struct UnitsCache(Arc<Mutex<Option<Kept>>>);
+
+/// An agreement's body and what it says of units.
+type Kept = (Hash, Arc<Units>);
 
 impl UnitsCache {
     pub fn get(&self, body: &Hash) -> Option<Arc<Units>> {

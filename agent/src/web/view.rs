@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anchor::judgement::JudgementCounts;
 use model::change::{Progress, Standing, Window};
 use model::verdict::{Severity, Text};
-use model::violation::{SECOND_JUDGEMENT_RULE, RuleOutcome, Violation, ViolationState};
+use model::violation::{RuleOutcome, SECOND_JUDGEMENT_RULE, Violation, ViolationState};
 use model::{Accounting, Dn, Operation, Outcome, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 

@@ -35,7 +35,11 @@ async fn mirrored_map(link: &mut Link, report: &mut FsckReport) -> Result<()> {
     let entries = rows.iter().map(|row| Ok((row.hash("key")?.0, row.hash("commitment")?.0)));
     let map = Map::from_pairs(entries.collect::<Result<Vec<_>>>()?);
     if map.root() != attestation.attributes_root {
-        report.fault("mirror_attributes", attestation.round, "the mirrored map has another root than was attested");
+        report.fault(
+            "mirror_attributes",
+            attestation.round,
+            "the mirrored map has another root than was attested",
+        );
     }
     Ok(())
 }

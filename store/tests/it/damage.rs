@@ -4,9 +4,9 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, SqliteConnection};
 use std::collections::BTreeSet;
 
-use anchor::transaction::{Subject, SubjectKind, WithdrawStatement, statement_hash};
 use anchor::commitment::Nonce;
 use anchor::record::{JudgementCounts, JudgementRecord, JudgementRecordFormat, JudgementVerdict};
+use anchor::transaction::{Subject, SubjectKind, WithdrawStatement, statement_hash};
 use anchor::{Action, Hash, Map, PublicKey, Tree};
 use model::Timestamp;
 use store::{

@@ -4,9 +4,7 @@ use anchor::Hash;
 use anchor::transaction::{Decision, ProposalKind, Subject, SubjectKind};
 use model::change::Standing;
 use model::{Outcome, Timestamp};
-use store::{
-    Committed, DecisionRow, MapUpdate, Moment, RequestRow, RequestTerms, SecondRound, SubjectRow,
-};
+use store::{Committed, DecisionRow, MapUpdate, Moment, RequestRow, RequestTerms, SecondRound, SubjectRow};
 
 use crate::world::*;
 
@@ -15,7 +13,10 @@ async fn a_round_tells_the_objects_and_commitments_that_it_changed_and_no_others
     let (store, _folder) = scratch().await;
     full_round(&store, 1, 2).await;
     let first = store.changed_stations(1).await.unwrap();
-    assert_eq!(first.iter().map(|s| (s.first, s.objects.len(), s.gone.len())).collect::<Vec<_>>(), [(true, 3, 0); 2]);
+    assert_eq!(
+        first.iter().map(|s| (s.first, s.objects.len(), s.gone.len())).collect::<Vec<_>>(),
+        [(true, 3, 0); 2]
+    );
     let (made, ended) = store.openings_changed(1).await.unwrap();
     assert_eq!((made.len(), ended.len()), (2, 0));
 
@@ -57,7 +58,8 @@ async fn a_judged_round_is_kept_once_with_its_map_and_what_waits() {
     let kept = store.commit_second(&start(1, 1), &full_commit(1, 1), &second(1), &whole).await.unwrap();
     assert_eq!(kept, Committed::Now);
     assert_eq!(store.log_state().await.unwrap().waiting, 0, "a foreign round is no leaf of this log");
-    let again = store.commit_second(&start(1, 1), &full_commit(1, 1), &second(1), &MapUpdate::Lost).await.unwrap();
+    let again =
+        store.commit_second(&start(1, 1), &full_commit(1, 1), &second(1), &MapUpdate::Lost).await.unwrap();
     assert_eq!(again, Committed::AlreadyCommitted);
     let delta = MapUpdate::Delta(vec![(key(1), None), (key(2), Some(key(22))), (key(3), Some(key(13)))]);
     store.commit_second(&start(2, 1), &full_commit(2, 1), &second(2), &delta).await.unwrap();
@@ -134,5 +136,8 @@ fn a_request_is_seen_as_it_stood_at_a_height() {
     assert_eq!(standing(8), Some(Standing::Approved { height: 8 }));
     assert_eq!(standing(10), Some(Standing::Withdrawn { height: 10, approved: Some(8) }));
     assert_eq!(row.view_at(7).unwrap().approved_by, ["telecom"]);
-    assert_eq!((row.view_at(7).unwrap().decided_at, row.view_at(9).unwrap().decided_at), (None, Some(Timestamp(8))));
+    assert_eq!(
+        (row.view_at(7).unwrap().decided_at, row.view_at(9).unwrap().decided_at),
+        (None, Some(Timestamp(8)))
+    );
 }

@@ -27,7 +27,11 @@ pub(super) fn check_story(look: &Look<'_>, heights: Heights, findings: &mut Vec<
         && attestation.previous != Some(known)
     {
         let en = "the round does not follow the last one that was disclosed: one in between is withheld or was replaced";
-        findings.push(Finding::account("previous", en, "该轮次不接续上一次披露的轮次：其间有轮次未披露或被替换"));
+        findings.push(Finding::account(
+            "previous",
+            en,
+            "该轮次不接续上一次披露的轮次：其间有轮次未披露或被替换",
+        ));
     }
     let first = heights.opened.unwrap_or(0);
     if !(first..=heights.attested).contains(&look.disclosure.height) {
@@ -56,10 +60,11 @@ pub(super) fn stations<'a>(look: &Look<'a>, findings: &mut Vec<Finding>) -> BTre
     let mut all = BTreeMap::new();
     for agreed in &look.in_force.inventory.stations {
         let station = told.remove(&agreed.element);
-        let outcome = station.and_then(|station| outcome(station));
+        let outcome = station.and_then(outcome);
         if outcome.is_none() {
             let element = &agreed.element;
-            let (en, zh) = (format!("nothing is told of station {element}"), format!("未披露站点 {element} 的结果"));
+            let (en, zh) =
+                (format!("nothing is told of station {element}"), format!("未披露站点 {element} 的结果"));
             findings.push(Finding {
                 place: Some((element.clone(), "@station".to_owned())),
                 ..Finding::account("station-missing", en, zh)
@@ -114,7 +119,9 @@ pub(super) fn records(look: &Look<'_>, findings: &mut Vec<Finding>) -> Vec<Recor
         let map = Map::from_pairs(records.iter().map(|r| (r.id.as_bytes(), *r.commitment.as_bytes())));
         if (map.root(), map.len()) != (root, count) || records.len() as u64 != count {
             let (en, zh) = match code {
-                "violations" => ("the disclosed violations are not those that were attested", "披露的违规记录与存证不符"),
+                "violations" => {
+                    ("the disclosed violations are not those that were attested", "披露的违规记录与存证不符")
+                }
                 _ => ("the disclosed changes are not those that were attested", "披露的变更记录与存证不符"),
             };
             findings.push(Finding::account(code, en, zh));
@@ -138,7 +145,8 @@ fn recorded(disclosed: &DisclosedRecord) -> Recorded {
 }
 
 fn stands(disclosed: &DisclosedRecord, record: &Record) -> bool {
-    record.id() == disclosed.id && record.commitment().is_ok_and(|commitment| commitment == disclosed.commitment)
+    record.id() == disclosed.id
+        && record.commitment().is_ok_and(|commitment| commitment == disclosed.commitment)
 }
 
 fn check_record(look: &Look<'_>, code: &str, disclosed: &DisclosedRecord) -> Option<Finding> {
@@ -151,10 +159,11 @@ fn check_record(look: &Look<'_>, code: &str, disclosed: &DisclosedRecord) -> Opt
         });
     };
     let attestation = &look.disclosure.attestation;
-    let fits = matches!((code, record), ("violations", Record::Violation(_)) | ("changes", Record::Change(_)))
-        && record.origin() == attestation.origin
-        && record.round() == attestation.round
-        && stands(disclosed, record);
+    let fits =
+        matches!((code, record), ("violations", Record::Violation(_)) | ("changes", Record::Change(_)))
+            && record.origin() == attestation.origin
+            && record.round() == attestation.round
+            && stands(disclosed, record);
     (!fits).then(|| {
         let en = format!("record {id} is not the one that was committed to");
         Finding::account("record", en, format!("记录 {id} 不是所承诺的记录"))

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anchor::Hash;
 use anchor::commitment::{Opening, commitment};
 use anchor::map::Map;
 use anchor::record::JudgementCounts;
 use anchor::transaction::DisputeKind;
-use anchor::Hash;
 use model::{Dn, OBJECT, Text};
 use store::{CommittedAttribute, MapUpdate};
 
@@ -43,7 +43,8 @@ pub(super) fn follow(look: &Look<'_>, findings: &mut Vec<Finding>) -> Entries {
         unopened: BTreeSet::new(),
     };
     if !whole {
-        entries.standing = look.before.openings.iter().map(|(place, o)| (place.clone(), o.opening.value.clone())).collect();
+        entries.standing =
+            look.before.openings.iter().map(|(place, o)| (place.clone(), o.opening.value.clone())).collect();
     }
     let mut seen = BTreeSet::new();
     for entry in &look.disclosure.attributes {
@@ -51,7 +52,11 @@ pub(super) fn follow(look: &Look<'_>, findings: &mut Vec<Finding>) -> Entries {
             take(look, entry, &mut entries, findings);
         } else {
             let en = format!("{} of {} is told of twice", entry.attribute, entry.dn);
-            findings.push(Finding::account("entry", en, format!("{} 的 {} 被披露两次", entry.dn, entry.attribute)));
+            findings.push(Finding::account(
+                "entry",
+                en,
+                format!("{} 的 {} 被披露两次", entry.dn, entry.attribute),
+            ));
         }
     }
     if whole {
@@ -84,7 +89,8 @@ fn followed(look: &Look<'_>) -> (Map, MapUpdate) {
         return (map, MapUpdate::Delta(entries.iter().map(|entry| (entry.key, entry.commitment)).collect()));
     }
     // Of entries with the same key the last counts, in both.
-    let all: BTreeMap<Hash, Hash> = entries.iter().filter_map(|entry| Some((entry.key, entry.commitment?))).collect();
+    let all: BTreeMap<Hash, Hash> =
+        entries.iter().filter_map(|entry| Some((entry.key, entry.commitment?))).collect();
     let map = Map::from_pairs(all.iter().map(|(key, commitment)| (key.as_bytes(), commitment.as_bytes())));
     (map, MapUpdate::Whole(all.into_iter().collect()))
 }

@@ -12,7 +12,7 @@ use super::{Look, NeedsWhole};
 use crate::round::committed_values;
 use crate::round::judging::CompleteRead;
 use crate::second::disclosure::DisclosedStation;
-use crate::second::finding::Finding;
+use crate::second::finding::{Finding, named};
 
 /// What was read, as far as it was told.
 pub(super) struct Objects {
@@ -33,7 +33,12 @@ pub(super) fn read(
         let silent = station.objects.is_empty() && station.gone.is_empty();
         let quiet = !complete || (told.result.outcome == Outcome::Unchanged && !station.whole);
         if quiet && !silent {
-            findings.push(of_station(element, "objects", "has changed objects and was not read anew", "未重新读取却有变化的对象"));
+            findings.push(of_station(
+                element,
+                "objects",
+                "has changed objects and was not read anew",
+                "未重新读取却有变化的对象",
+            ));
         }
         if !complete {
             continue;
@@ -75,16 +80,27 @@ fn snapshot(
     let mut seen = BTreeSet::new();
     for disclosed in &station.objects {
         if !disclosed.dn.is_within(element) || !seen.insert(&disclosed.dn) {
-            findings.push(of_station(element, "objects", "is told of with objects that are not its own", "披露了不属于它的对象"));
+            findings.push(of_station(
+                element,
+                "objects",
+                "is told of with objects that are not its own",
+                "披露了不属于它的对象",
+            ));
             continue;
         }
-        let attributes = disclosed.attributes.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let attributes =
+            disclosed.attributes.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         objects.insert(&disclosed.dn, Object::new(disclosed.dn.clone(), attributes, vec![]));
     }
     let told = station.interpretation.as_deref().and_then(interpretation);
     let interpretation = told.or(known.map(|known| known.snapshot.interpretation()));
     let interpretation = interpretation.unwrap_or_else(|| {
-        findings.push(of_station(element, "objects", "has objects without an interpretation", "的对象没有解释标识"));
+        findings.push(of_station(
+            element,
+            "objects",
+            "has objects without an interpretation",
+            "的对象没有解释标识",
+        ));
         Interpretation(Digest([0; 32]))
     });
     Ok(Snapshot::new(interpretation, objects.into_values().collect(), vec![]))
@@ -137,7 +153,7 @@ pub(super) fn compare(
 }
 
 /// Stations with something new in this round, among those that were read.
-fn touched<'a>(look: &Look<'_>, told: &'a BTreeMap<Dn, Told<'_>>) -> BTreeSet<Dn> {
+fn touched(look: &Look<'_>, told: &BTreeMap<Dn, Told<'_>>) -> BTreeSet<Dn> {
     let entries = look.disclosure.attributes.iter();
     let mut touched: BTreeSet<Dn> =
         entries.filter_map(|entry| entry.dn.parse::<Dn>().ok()?.ancestor("ManagedElement")).collect();
@@ -159,7 +175,7 @@ fn check_untouched(look: &Look<'_>, told: &BTreeMap<Dn, Told<'_>>, findings: &mu
         if outcome != Some(&Outcome::Collected)
             && let Ok(dn) = entry.dn.parse::<Dn>()
         {
-            let (en, zh) = super::super::finding::named(&(dn.clone(), entry.attribute.clone()));
+            let (en, zh) = named(&(dn.clone(), entry.attribute.clone()));
             let finding = Finding::account(
                 "unread",
                 format!("{en} has another commitment though its station was not read anew"),

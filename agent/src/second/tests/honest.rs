@@ -140,7 +140,8 @@ async fn a_judgement_reaches_the_log_once_however_often_it_is_delivered() {
             records::leaf(&Record::Judgement(Box::new(r.clone())), "net").unwrap()
         };
         let leaves: Vec<_> = records.iter().map(leaf).collect();
-        let requests: Vec<RequestProgress> = delivery(&judged).requests.into_iter().map(Carried::progress).collect();
+        let requests: Vec<RequestProgress> =
+            delivery(&judged).requests.into_iter().map(Carried::progress).collect();
         main.add_own_judgements(2, &records, &leaves, &requests, Timestamp(5)).await.unwrap();
         if attempt == 1 {
             anchor(&main).await;
@@ -148,7 +149,8 @@ async fn a_judgement_reaches_the_log_once_however_often_it_is_delivered() {
     }
     assert_eq!((main.log_state().await.unwrap().size, main.log_state().await.unwrap().waiting), (2, 0));
     let rows = main.round_judgements(ORIGIN, 2).await.unwrap();
-    let shown: Vec<_> = rows.iter().map(|row| (row.judge.as_str(), row.violation.is_some(), row.leaf)).collect();
+    let shown: Vec<_> =
+        rows.iter().map(|row| (row.judge.as_str(), row.violation.is_some(), row.leaf)).collect();
     assert_eq!(shown, [(JUDGE, true, Some(0)), (JUDGE, false, Some(1))]);
     let violation = rows[0].violation.clone().unwrap();
     assert_eq!(main.judgements_of(ORIGIN, &violation).await.unwrap(), rows[..1]);
@@ -156,7 +158,8 @@ async fn a_judgement_reaches_the_log_once_however_often_it_is_delivered() {
     assert_eq!(main.judged_rounds(JUDGE, ORIGIN, 0, 9).await.unwrap(), [(2, Some(1))]);
     assert!(main.fsck().await.unwrap().is_clean());
     // The second store gives the same round again only to be told that it stands.
-    let again = world.judge.commit_second(&judged.start, &judged.commit, &judged.second, &judged.map).await.unwrap();
+    let again =
+        world.judge.commit_second(&judged.start, &judged.commit, &judged.second, &judged.map).await.unwrap();
     assert_eq!(again, store::Committed::AlreadyCommitted);
     assert_eq!(world.judge.unfinished_seconds().await.unwrap().len(), 2);
     world.judge.mark_delivered(1).await.unwrap();

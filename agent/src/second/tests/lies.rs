@@ -71,17 +71,23 @@ async fn the_truth_is_not_disputed() {
 
 #[tokio::test]
 async fn another_salt_or_value_does_not_open() {
-    for lie in [
-        (|told| opening(told, "nRPCI").salt = Salt([1; 32])) as fn(&mut Disclosure),
-        |told| opening(told, "nRPCI").value = "\"8\"".into(),
-    ] {
+    for lie in [(|told| opening(told, "nRPCI").salt = Salt([1; 32])) as fn(&mut Disclosure), |told| {
+        opening(told, "nRPCI").value = "\"8\"".into()
+    }] {
         let (world, judged) = told(lie).await;
         assert_eq!(kinds(&judged), [DisputeKind::Opening]);
         let messages = messages(&judged);
         assert_eq!(messages.len(), 1, "{messages:?}");
-        assert!(messages[0].contains("nRPCI of NRCellDU=1 at g2: what was disclosed does not open"), "{messages:?}");
+        assert!(
+            messages[0].contains("nRPCI of NRCellDU=1 at g2: what was disclosed does not open"),
+            "{messages:?}"
+        );
         let records = delivery(&judged).records;
-        assert_eq!(records[0].verdict, JudgementVerdict::Same, "the object tells the truth, and they agree on it");
+        assert_eq!(
+            records[0].verdict,
+            JudgementVerdict::Same,
+            "the object tells the truth, and they agree on it"
+        );
         let summary = records.last().unwrap();
         assert_eq!((summary.verdict, summary.counts.unwrap().unopened), (JudgementVerdict::Differs, 1));
         let summary = Record::Judgement(Box::new(summary.clone())).commitment().unwrap();
@@ -118,7 +124,8 @@ async fn a_commitment_left_out_is_missed_and_the_next_round_needs_the_whole() {
 async fn an_altered_commitment_does_not_lead_to_the_attested_map() {
     let (kinds, _) = caught(|told| {
         let value = opening(told, "nRPCI").value.clone();
-        let other = Opening { dn: cell(2).to_string(), attribute: "nRPCI".into(), value, salt: Salt([1; 32]) };
+        let other =
+            Opening { dn: cell(2).to_string(), attribute: "nRPCI".into(), value, salt: Salt([1; 32]) };
         let commitment = other.commitment();
         opening(told, "nRPCI").salt = other.salt;
         entry(told, "nRPCI").commitment = Some(commitment);
@@ -138,7 +145,10 @@ async fn a_value_under_another_attribute_s_key_is_found() {
 async fn an_object_that_is_told_otherwise_than_it_was_committed_to_is_found() {
     let (kinds, messages) = caught(|told| set_object(told, &cell(2), "nRPCI", "1")).await;
     assert!(kinds.contains(&DisputeKind::Opening));
-    assert!(messages.iter().any(|m| m.starts_with("nRPCI of NRCellDU=1 at g2: the disclosed value is not")), "{messages:?}");
+    assert!(
+        messages.iter().any(|m| m.starts_with("nRPCI of NRCellDU=1 at g2: the disclosed value is not")),
+        "{messages:?}"
+    );
 }
 
 #[tokio::test]
@@ -150,13 +160,10 @@ async fn a_value_that_changed_without_its_commitment_is_found() {
 
 #[tokio::test]
 async fn an_object_that_is_left_out_or_declared_gone_is_found() {
-    for lie in [
-        (|told| told.stations[1].objects.clear()) as fn(&mut Disclosure),
-        |told| {
-            told.stations[1].objects.clear();
-            told.stations[1].gone.push(cell(2));
-        },
-    ] {
+    for lie in [(|told| told.stations[1].objects.clear()) as fn(&mut Disclosure), |told| {
+        told.stations[1].objects.clear();
+        told.stations[1].gone.push(cell(2));
+    }] {
         let (kinds, messages) = caught(lie).await;
         assert!(kinds.contains(&DisputeKind::Opening), "{kinds:?} {messages:?}");
     }
@@ -197,7 +204,10 @@ async fn other_outcomes_missing_stations_and_other_figures_are_found() {
 async fn a_violation_left_out_kept_back_or_changed_is_found() {
     let (kinds, messages) = caught(|told| told.violations.clear()).await;
     assert_eq!(kinds, [DisputeKind::Verdict, DisputeKind::Account]);
-    assert!(messages.iter().any(|m| m.contains("violations are not those that were attested")), "{messages:?}");
+    assert!(
+        messages.iter().any(|m| m.contains("violations are not those that were attested")),
+        "{messages:?}"
+    );
 
     let (kinds, _) = caught(|told| told.violations[0].record = None).await;
     assert!(kinds.contains(&DisputeKind::Withheld), "{kinds:?}");
@@ -255,7 +265,11 @@ async fn another_approved_state_gives_another_verdict_on_either_side() {
     let record = delivery(&missing).records[0].clone();
     assert_eq!(record.verdict, JudgementVerdict::Missing);
     assert_eq!((record.theirs, record.own), (Some(Authorisation::Unapproved), Some(Authorisation::Exact)));
-    assert!(messages(&missing)[0].contains("found exact, the origin recorded unapproved"), "{:?}", messages(&missing));
+    assert!(
+        messages(&missing)[0].contains("found exact, the origin recorded unapproved"),
+        "{:?}",
+        messages(&missing)
+    );
 
     // Both see one, for different reasons.
     let mut world = World::new().await;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anchor::commitment::EpochSecret;
 use anchor::map::Map;
-use anchor::record::Attestation;
 use anchor::transaction::{Decision, ProposalKind, Subject, SubjectKind};
 use anchor::tree::Tree;
 use anchor::{Hash, json};
@@ -113,7 +112,8 @@ fn in_force(visibility: serde_json::Value) -> InForce {
 }
 
 fn station(n: u32) -> Objects {
-    let values = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    let values =
+        |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     BTreeMap::from([
         (element(n).to_string(), values(&[("userLabel", "a")])),
         (cell(n).to_string(), values(&[("nRPCI", "1"), ("ssbPeriodicity", "20")])),
@@ -230,7 +230,10 @@ impl World {
             objects: snapshot(objects)
                 .objects()
                 .iter()
-                .map(|o| BaselineObject { object: o.dn().clone(), attributes: o.attributes().iter().cloned().collect() })
+                .map(|o| BaselineObject {
+                    object: o.dn().clone(),
+                    attributes: o.attributes().iter().cloned().collect(),
+                })
                 .collect(),
         };
         let stations: Vec<_> = self.stations.iter().map(whole).collect();
@@ -264,13 +267,23 @@ impl World {
             };
             if !matches!(outcome, Outcome::Failed { .. }) {
                 let current = Arc::new(current.clone());
-                reads.push(CompleteRead { element: element.clone(), read: read_at(round), after: None, current });
+                reads.push(CompleteRead {
+                    element: element.clone(),
+                    read: read_at(round),
+                    after: None,
+                    current,
+                });
             }
             if outcome == Outcome::Collected {
                 let (element, read) = (element.clone(), read_at(round));
                 snapshots.push(StationSnapshot { element, read, snapshot: current, raw: b"<x/>".to_vec() });
             }
-            results.push(StationResult { element: element.clone(), outcome, read: read_at(round), duration_ms: 1 });
+            results.push(StationResult {
+                element: element.clone(),
+                outcome,
+                read: read_at(round),
+                duration_ms: 1,
+            });
         }
         let start = self.start();
         let own = Own {
@@ -316,9 +329,7 @@ impl World {
         let before = Before {
             attestation: self.last.as_ref().map(|last| last.attestation),
             map: self.map.as_ref(),
-            openings: &openings
-                .map(|o| ((o.opening.dn.clone(), o.opening.attribute.clone()), o))
-                .collect(),
+            openings: &openings.map(|o| ((o.opening.dn.clone(), o.opening.attribute.clone()), o)).collect(),
             snapshots: &newest(&self.judge).await,
         };
         let heights = Heights { opened: Some(opened(self.round)), attested: opened(self.round) + 5 };
@@ -358,10 +369,6 @@ pub fn delivery(judged: &Judged) -> Delivery {
     serde_json::from_value(judged.second.delivery.clone().unwrap()).unwrap()
 }
 
-pub fn attestation(commit: &RoundCommit) -> Attestation {
-    json::decode(commit.attestation.as_ref().unwrap()).unwrap()
-}
-
 async fn newest(store: &Store) -> BTreeMap<Dn, StoredSnapshot> {
     store.newest_snapshots().await.unwrap().into_iter().map(|s| (s.element.clone(), s)).collect()
 }
@@ -370,7 +377,9 @@ async fn newest(store: &Store) -> BTreeMap<Dn, StoredSnapshot> {
 pub async fn anchor(store: &Store) {
     let Some(growth) = store.stage_growth().await.unwrap() else { return };
     let mut tree = Tree::default();
-    store.leaf_hashes(0, growth.new_size).await.unwrap().into_iter().for_each(|hash| tree.push(hash));
+    for hash in store.leaf_hashes(0, growth.new_size).await.unwrap() {
+        tree.push(hash);
+    }
     store.save_checkpoint(growth.new_size, &tree.root(), "note").await.unwrap();
     store.mark_anchored(growth.new_size, 1, 0).await.unwrap();
     store.apply_anchored().await.unwrap();

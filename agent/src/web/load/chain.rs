@@ -88,9 +88,8 @@ async fn disputed(site: &Site, disputes: &[DisputeView]) -> Result<BTreeMap<Stri
         let rows = site.main.round_judgements(&dispute.origin, dispute.round).await?;
         let found = rows.into_iter().find(|row| row.commitment.to_string() == dispute.judgement);
         // What only another judge found has no page here.
-        let here = |row: &JudgementRow| {
-            row.verdict != JudgementVerdict::Extra || *row.judge == *site.operator
-        };
+        let here =
+            |row: &JudgementRow| row.verdict != JudgementVerdict::Extra || *row.judge == *site.operator;
         let found = found.filter(here);
         known.extend(found.and_then(|row| row.violation).map(|violation| (dispute.id.clone(), violation)));
     }

@@ -19,7 +19,10 @@ pub(super) async fn of_violation(site: &Site, violation: &model::Violation) -> R
         // It is this agent's own finding about what was disclosed: nobody else judges it, and the round is disputed.
         let round = violation.first_seen.round;
         let is_of_it = |d: &DisputeView| {
-            *d.origin == *site.origin && d.round == round && *d.disputer == *site.operator && d.kind != "verdict"
+            *d.origin == *site.origin
+                && d.round == round
+                && *d.disputer == *site.operator
+                && d.kind != "verdict"
         };
         return Ok((vec![], disputes(&(site.chain)(), is_of_it)));
     }

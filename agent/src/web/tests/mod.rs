@@ -153,6 +153,8 @@ async fn pages_of_a_federation_answer_and_are_well_formed() {
         "/rounds?origin=unicom".into(),
         "/rounds/2?origin=unicom".into(),
         "/rules/authorisation?origin=unicom".into(),
+        "/rules/second-judgement?origin=unicom".into(),
+        format!("/violations/{}?origin=unicom", foreign[2].id),
     ];
     let cookie = log_in(&router).await;
     for path in paths().into_iter().chain(more) {
@@ -221,6 +223,40 @@ async fn judgements_stand_side_by_side_with_their_dispute() {
         (&one["judgements"][1]["verdict"], &one["disputes"][0]["kind"]),
         (&"differs".into(), &"verdict".into())
     );
+}
+
+#[tokio::test]
+async fn what_a_second_judgement_could_not_follow_is_shown_as_what_it_is() {
+    let (site, _folder) = story::federated().await;
+    let router = routes(site);
+    let found = story::foreign_violations()[2].clone();
+    let html = get(&router, &format!("/violations/{}?origin=unicom", found.id)).await.text;
+    assert!(
+        html.contains("does not open the commitment") && html.contains(">second judgement</a>"),
+        "{html}"
+    );
+    for absent in ["class=\"pair\"", "Judgements side by side", "not yet"] {
+        assert!(!html.contains(absent), "{absent} is in {html}");
+    }
+    let rule = get(&router, "/rules/second-judgement").await;
+    assert!(rule.text.contains("could not follow"), "{}", rule.text);
+}
+
+#[tokio::test]
+async fn a_member_without_stations_is_led_to_the_chain() {
+    let (site, _folder) = story::empty().await;
+    let known = site.chain.clone();
+    let as_witness = move || {
+        let mut status = known();
+        status.federation.nodes.iter_mut().for_each(|node| node.own = node.member == "witness");
+        status
+    };
+    let site = Site { operator: "witness".into(), chain: std::sync::Arc::new(as_witness), ..site };
+    let router = routes(site);
+    for path in ["/violations", "/rounds"] {
+        let html = get(&router, path).await.text;
+        assert!(html.contains("collects no stations") && !html.contains("ranproof collect"), "{html}");
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ use anchor::transaction::{
 use model::change::{ChangeKind, ChangeRequest, ExpectedEdit, Progress, Window};
 use model::verdict::{Authorisation, AuthorisationVerdict, Considered, Severity, Text};
 use model::violation::{
-    AUTHORISATION_RULE, ActorClass, Responsibility, RuleOutcome, Sighting, Violation, ViolationState,
+    AUTHORISATION_RULE, ActorClass, Responsibility, RuleOutcome, SECOND_JUDGEMENT_RULE, Sighting, Violation,
+    ViolationState,
 };
 use model::{Digest, Dn, Edit, Interpretation, OBJECT, Outcome, Snapshot, Timestamp, Value};
 use serde_json::json;
@@ -204,7 +205,17 @@ pub fn foreign_violations() -> Vec<Violation> {
         let responsibility = Responsibility { accountable: "unicom".into(), cause: ActorClass::Unknown };
         Violation { id, element, object, responsibility, ..v.clone() }
     };
-    ours.iter().take(2).map(foreign).collect()
+    let mut all: Vec<Violation> = ours.iter().take(2).map(foreign).collect();
+    let unopened = Violation {
+        verdict: None,
+        old: None,
+        new: None,
+        rule: SECOND_JUDGEMENT_RULE.into(),
+        message: Text::new("what was disclosed of nRPCI does not open the commitment", ""),
+        ..foreign(&ours[3])
+    };
+    all.push(foreign(&unopened));
+    all
 }
 
 struct World {
