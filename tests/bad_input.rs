@@ -207,7 +207,7 @@ fn evidence_and_trust_that_are_none_are_refused() {
 
 /// A federation without stations, for an agent that is only asked.
 fn federation(dir: &Path) -> Federation {
-    let federation = Federation::found(dir);
+    let (federation, _) = Federation::found(dir);
     write(dir, "telecom/targets.json", b"{\"credentials\": {}, \"stations\": []}");
     federation
 }

@@ -14,16 +14,15 @@ use crate::process::{Process, ranproof};
 /// The folder with keys, genesis, agreement and configuration.
 pub struct Federation {
     pub dir: PathBuf,
-    pub agreement: Agreement,
 }
 
 impl Federation {
-    /// Everything but the stations: Telecom's targets have yet to be written.
-    pub fn found(dir: &Path) -> Federation {
+    /// Everything but the stations, and the agreement: Telecom's targets have yet to be written.
+    pub fn found(dir: &Path) -> (Federation, Agreement) {
         files::federation(dir, files::ALONE, |args| run(&mut ranproof(args))).unwrap();
         let agreement = files::agreement(&dir.join("agreement.yaml"), 12).unwrap();
         files::lone_agent(dir, &files::ALONE[0], Ports::default()).unwrap();
-        Federation { dir: dir.to_owned(), agreement }
+        (Federation { dir: dir.to_owned() }, agreement)
     }
 
     pub fn path(&self, name: &str) -> String {

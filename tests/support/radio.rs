@@ -42,10 +42,10 @@ impl World {
         let dir = folder.path();
         std::fs::create_dir(dir.join("stations")).unwrap();
         let (stations, known) = start_stations(dir.join("stations"), seed, dir.join("stations-0.log"));
-        let federation = Federation::found(dir);
+        let (federation, agreement) = Federation::found(dir);
         files::policies(&dir.join("policies")).unwrap();
         let (inventory, targets) = (dir.join("inventory.yaml"), dir.join("telecom/targets.json"));
-        let telecom = ("telecom", &federation.agreement);
+        let telecom = ("telecom", &agreement);
         files::stations(&dir.join("stations"), &known, telecom, &inventory, &targets).unwrap();
         let agent = Agent::start(&federation, "agent-0.log");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
