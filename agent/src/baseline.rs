@@ -71,7 +71,8 @@ pub async fn take_over(app: &App) -> Result<()> {
 }
 
 /// The same for the baselines of `origin` that were final at `height`, into the store that knows its stations. Returns
-/// those that cannot be looked at yet, for want of a body.
+/// those that cannot be looked at yet, for want of a body, among those that needed this member's approval: any other
+/// counts for nothing without it, and may have a body that nobody ever sees.
 pub(crate) async fn take_over_of(app: &App, origin: &str, store: &Store, height: u64) -> Result<Vec<String>> {
     let filter = RequestFilter { kind: Some(ProposalKind::Baseline), ..RequestFilter::default() };
     let mut waiting = Vec::new();
@@ -85,6 +86,7 @@ pub(crate) async fn take_over_of(app: &App, origin: &str, store: &Store, height:
         if row.subject.proposer != origin || approved > height || app.taken_over(id) {
             continue;
         }
+        let ours = row.subject.required.iter().any(|member| member == app.origin());
         let found = match row.view() {
             Some(view) if view.request.kind == ChangeKind::Baseline => by_station(app, &view).await?,
             Some(_) => Found::CountsForNothing("its body is no baseline".into()),
@@ -93,7 +95,7 @@ pub(crate) async fn take_over_of(app: &App, origin: &str, store: &Store, height:
         match found {
             // A body that arrives later calls this again.
             Found::Waits => {
-                waiting.push(id.clone());
+                waiting.extend(ours.then(|| id.clone()));
                 continue;
             }
             Found::Stations(stations) => {

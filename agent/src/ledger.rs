@@ -41,7 +41,7 @@ impl Ledger {
         node.listen = config.node.listen;
         node.rejoin = config.node.rejoin;
         node.peers = config.peers.members.iter().filter_map(|peer| peer.node.clone()).collect();
-        let machine = Machine { genesis: genesis.clone(), contract: contract.clone() };
+        let machine = Machine::new(genesis.clone(), contract.clone());
         let node = Node::start(node, Box::new(machine)).await.context("the chain node does not start")?;
         let patience = Duration::from_secs(config.node.finality_seconds);
         Ok(Ledger { node, contract, genesis: Arc::new(genesis), patience })

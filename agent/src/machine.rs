@@ -1,7 +1,7 @@
 //! Plugs the contract into the chain: the chain orders bytes, the contract says what they mean.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use anchor::{Genesis, Hash, SignedTransaction, ValidatorSet};
 use anyhow::{Context as _, Result};
@@ -45,11 +45,43 @@ fn stored_changes(
     changes.into_iter().collect()
 }
 
+/// Transactions remembered whose signatures were found good: more than the mempool holds, less than memory notices.
+const MAX_VERIFIED: usize = 20_000;
+
+/// Ids of transactions with good signatures, the oldest forgotten first. An id is the hash of all bytes, signature
+/// included, so that it stands for nothing else.
+#[derive(Debug, Default)]
+struct Verified {
+    ids: BTreeSet<Hash>,
+    oldest_first: VecDeque<Hash>,
+}
+
+impl Verified {
+    fn note(&mut self, id: Hash) {
+        if self.ids.insert(id) {
+            self.oldest_first.push_back(id);
+        }
+        if self.oldest_first.len() > MAX_VERIFIED
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+    }
+}
+
 /// The contract as the chain sees it.
 #[derive(Debug)]
 pub struct Machine {
-    pub genesis: Genesis,
-    pub contract: SharedContract,
+    genesis: Genesis,
+    contract: SharedContract,
+    /// What was checked when it came in is not checked again in its block.
+    verified: Mutex<Verified>,
+}
+
+impl Machine {
+    pub fn new(genesis: Genesis, contract: SharedContract) -> Machine {
+        Machine { genesis, contract, verified: Mutex::default() }
+    }
 }
 
 impl StateMachine for Machine {
@@ -67,7 +99,11 @@ impl StateMachine for Machine {
 
     fn check(&self, transaction: &[u8]) -> Result<(), Refusal> {
         match self.contract.read().check(transaction) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                let id = anchor::transaction::transaction_id(transaction);
+                self.verified.lock().unwrap_or_else(PoisonError::into_inner).note(id);
+                Ok(())
+            }
             Err(refusal) => Err(Refusal { code: refusal.code.into(), reason: refusal.reason }),
         }
     }
@@ -83,7 +119,10 @@ impl StateMachine for Machine {
     fn execute(&self, input: &BlockInput<'_>) -> Result<Outcome, InvalidBlock> {
         let context = BlockContext { height: input.height, time: input.time };
         let contract = self.contract.read().clone();
-        let execution = contract.execute(&context, input.transactions);
+        let execution = {
+            let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+            contract.execute_verified(&context, input.transactions, |id| verified.ids.contains(id))
+        };
         if let Some(position) = execution.inadmissible.first() {
             let reason = format!("transaction {position} could not have been admitted by an honest proposer");
             return Err(InvalidBlock { reason });
@@ -121,7 +160,8 @@ impl StateMachine for Machine {
 #[cfg(test)]
 mod tests {
     use anchor::certificate::Validator;
-    use anchor::{Member, MemberRole, SigningKey};
+    use anchor::transaction::{Subject, SubjectKind, WithdrawStatement};
+    use anchor::{Action, Member, MemberRole, SigningKey, Transaction};
 
     use super::*;
 
@@ -147,7 +187,8 @@ mod tests {
 
     fn machine() -> Machine {
         let genesis = genesis();
-        Machine { contract: SharedContract::from_genesis(&genesis).unwrap(), genesis }
+        let contract = SharedContract::from_genesis(&genesis).unwrap();
+        Machine::new(genesis, contract)
     }
 
     #[test]
@@ -169,5 +210,37 @@ mod tests {
         restarted.restore(2, stored.into_iter().collect()).unwrap();
         assert_eq!(restarted.state_root(), running.state_root());
         assert_eq!(restarted.validators(), running.validators());
+    }
+
+    #[test]
+    fn a_signature_is_remembered_for_exactly_these_bytes_and_changes_no_outcome() {
+        let key = SigningKey::from_seed(&[2; 32]);
+        let subject = Subject { kind: SubjectKind::Change, id: "CR-1".into(), version: 1 };
+        let action = Action::Withdraw(WithdrawStatement { subject });
+        let transaction = Transaction { chain_id: "test".into(), sender: key.public(), sequence: 1, action };
+        let good = transaction.sign(&key).encode();
+        let mut forged = good.clone();
+        *forged.last_mut().unwrap() ^= 1;
+
+        let (knows, fresh) = (machine(), machine());
+        knows.check(&good).unwrap();
+        assert_eq!(knows.check(&forged).unwrap_err().code, contract::code::SIGNATURE);
+        let block = [good];
+        let input = BlockInput { height: 1, time: 2_000, transactions: &block };
+        let (a, b) = (knows.execute(&input).unwrap(), fresh.execute(&input).unwrap());
+        assert_eq!((a.state_root, a.receipts), (b.state_root, b.receipts));
+        let block = [forged];
+        let input = BlockInput { height: 1, time: 2_000, transactions: &block };
+        assert!(knows.execute(&input).is_err() && fresh.execute(&input).is_err());
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut verified = Verified::default();
+        for n in 0..=MAX_VERIFIED {
+            verified.note(Hash::of(&n.to_be_bytes()));
+        }
+        assert_eq!((verified.ids.len(), verified.oldest_first.len()), (MAX_VERIFIED, MAX_VERIFIED));
+        assert!(!verified.ids.contains(&Hash::of(&0usize.to_be_bytes())), "the oldest goes first");
     }
 }

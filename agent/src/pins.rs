@@ -6,8 +6,9 @@ use std::sync::Arc;
 use anchor::Hash;
 use anchor::commitment::MapSecret;
 use anchor::record::Attestation;
-use anchor::transaction::{AgreementStatement, InventoryStatement, PolicySetStatement};
+use anchor::transaction::{AgreementStatement, InventoryStatement, PolicySetStatement, Subject, SubjectKind};
 use anyhow::{Context as _, Result, bail, ensure};
+use contract::Contract;
 use model::{Agreement, Inventory};
 use policies::PolicySet;
 use store::RoundPins;
@@ -52,6 +53,42 @@ fn load(body: &PolicyBody, statement: &PolicySetStatement) -> Result<PolicySet> 
         let first = faults.first().map(ToString::to_string).unwrap_or_default();
         anyhow::anyhow!("policy set {} v{} does not load: {first}", statement.id, statement.version)
     })
+}
+
+/// Nothing on the chain pinned an unopened round: what it rests on must have been final when it was judged, and not have
+/// been replaced when the round before was.
+fn in_force_between(
+    contract: &Contract,
+    attestation: &Attestation,
+    judged: u64,
+    since: Option<u64>,
+) -> Result<(), String> {
+    let (agreement, policies) = (&attestation.agreement, &attestation.policy_set);
+    let inventory = format!("{}/{}", agreement.id, attestation.origin);
+    // What is final at a height is in force from the next on.
+    let (first, last) = (since.map(|since| since.saturating_add(1)), judged.saturating_add(1));
+    let (agreement_then, policies_then, inventory_then) = match first {
+        Some(first) => (
+            contract.agreement_in_force(&agreement.id, first).map(|found| found.statement.version),
+            contract.policy_set_in_force(&policies.id, first).map(|found| found.statement.version),
+            contract
+                .inventory_in_force(&agreement.id, &attestation.origin, first)
+                .map(|found| found.statement.version),
+        ),
+        None => (None, None, None),
+    };
+    for (kind, id, version, then) in [
+        (SubjectKind::Agreement, &agreement.id, agreement.version, agreement_then),
+        (SubjectKind::PolicySet, &policies.id, policies.version, policies_then),
+        (SubjectKind::Inventory, &inventory, attestation.inventory.version, inventory_then),
+    ] {
+        let subject = Subject { kind, id: id.clone(), version };
+        let is_final = contract.standing(&subject).is_some_and(|standing| standing.in_force(last));
+        if !is_final || then.is_some_and(|then| version < then) {
+            return Err(format!("{subject}, which was not in force"));
+        }
+    }
+    Ok(())
 }
 
 impl InForce {
@@ -104,8 +141,14 @@ impl App {
     }
 
     /// What a round was judged by, as its attestation pins it and the chain has it in force.
-    pub(crate) async fn pinned(&self, attestation: &Attestation) -> Result<Pinned> {
-        let pins = match self.named(attestation) {
+    /// `judged` is the height at which it was judged, `since` that of the round before.
+    pub(crate) async fn pinned(
+        &self,
+        attestation: &Attestation,
+        judged: u64,
+        since: Option<u64>,
+    ) -> Result<Pinned> {
+        let pins = match self.named(attestation, judged, since) {
             Ok(pins) => pins,
             Err(why) => return Ok(Pinned::Wrong(why)),
         };
@@ -132,7 +175,7 @@ impl App {
     }
 
     /// The registrations that an attestation pins, or how they are not those of the chain.
-    fn named(&self, attestation: &Attestation) -> Result<Named, String> {
+    fn named(&self, attestation: &Attestation, judged: u64, since: Option<u64>) -> Result<Named, String> {
         let contract = self.ledger.contract().read();
         let (agreement, policies, inventory) =
             (&attestation.agreement, &attestation.policy_set, &attestation.inventory);
@@ -165,6 +208,8 @@ impl App {
             }
         } else if attestation.opened.is_some() {
             return Err("an opening that the chain does not know".to_owned());
+        } else {
+            in_force_between(&contract, attestation, judged, since)?;
         }
         Ok(pins)
     }

@@ -51,6 +51,7 @@ impl DisputeKind {
 /// A member disputes a round of another. Its agent opens it, under its log key.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct DisputeStatement {
+    /// [`DisputeStatement::id_of`] its sender and what it disputes.
     pub id: String,
     /// Whose round it is: the accused.
     pub origin: MemberId,
@@ -60,6 +61,14 @@ pub struct DisputeStatement {
     pub kind: DisputeKind,
     /// [`crate::record::Record::commitment`] of the disputing member's judgement record.
     pub judgement: Hash,
+}
+
+impl DisputeStatement {
+    /// The only id under which `disputer` may dispute that round of `origin` in this way:
+    /// `D-<disputer>-<origin>-<round>-<kind>`. It names the disputer, so that nobody else can take it first.
+    pub fn id_of(disputer: &str, origin: &str, round: u64, kind: DisputeKind) -> String {
+        format!("D-{disputer}-{origin}-{round}-{}", kind.as_str())
+    }
 }
 
 /// The accused answers, under its approval key.

@@ -2,7 +2,7 @@
 //! sender, so that one member cannot take the others' room.
 //! Kept in memory only; whoever submitted a transaction keeps it until it is final.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anchor::Hash;
 
@@ -143,18 +143,50 @@ impl Mempool {
         }
     }
 
-    /// The longest prefix of the queue within both limits.
+    /// What waits longest, in order of arrival, within both limits. While several senders wait, each gets its share
+    /// first and only then what others leave: what one of them piles up does not keep the others out. Of each sender
+    /// it is a prefix, since its transactions may build on each other.
     pub fn first(&self, transactions: usize, bytes: usize) -> Vec<Vec<u8>> {
-        let mut left = bytes;
-        let fits = |transaction: &&Vec<u8>| match left.checked_sub(transaction.len()) {
-            Some(rest) => {
-                left = rest;
-                true
+        let senders = self.senders.len().clamp(1, MAX_SHARES);
+        let share = Load { transactions: transactions.div_ceil(senders), bytes: bytes / senders };
+        let whole = Load { transactions, bytes };
+        let mut choice = Choice::default();
+        choice.extend(&self.queue, share, whole);
+        choice.extend(&self.queue, whole, whole);
+        let chosen = choice.arrivals.iter().filter_map(|arrival| self.queue.get(arrival));
+        chosen.map(|waiting| waiting.transaction.clone()).collect()
+    }
+}
+
+/// Shares of a block; more senders than that have to leave something for later blocks.
+const MAX_SHARES: usize = 16;
+
+/// Transactions chosen for a block.
+#[derive(Debug, Default)]
+struct Choice {
+    arrivals: BTreeSet<u64>,
+    total: Load,
+    senders: BTreeMap<Sender, Load>,
+}
+
+impl Choice {
+    /// Adds what fits, of each sender up to `share` in all.
+    fn extend(&mut self, queue: &BTreeMap<u64, Waiting>, share: Load, whole: Load) {
+        let mut closed = BTreeSet::new();
+        for (arrival, waiting) in queue {
+            if self.arrivals.contains(arrival) || closed.contains(&waiting.sender) {
+                continue;
             }
-            None => false,
-        };
-        let queue = self.queue.values().map(|waiting| &waiting.transaction);
-        queue.take(transactions).take_while(fits).cloned().collect()
+            let size = waiting.transaction.len();
+            let own = self.senders.entry(waiting.sender).or_default();
+            if own.takes(size, share) && self.total.takes(size, whole) {
+                own.add(size);
+                self.total.add(size);
+                self.arrivals.insert(*arrival);
+            } else {
+                closed.insert(waiting.sender);
+            }
+        }
     }
 }
 
@@ -169,6 +201,24 @@ mod tests {
 
     fn insert(mempool: &mut Mempool, transaction: &[u8]) -> Result<(), Full> {
         mempool.insert(Hash::of(transaction), None, transaction.to_vec())
+    }
+
+    #[test]
+    fn what_one_sender_piles_up_leaves_the_others_their_share() {
+        let mut pool = mempool(1_000, 10_000);
+        let mut send = |sender: u8, n: u8| {
+            let transaction = vec![sender, n, 0, 0, 0];
+            pool.insert(Hash::of(&transaction), Some([sender; 32]), transaction).unwrap();
+        };
+        (0..100).for_each(|n| send(1, n));
+        (0..3).for_each(|n| send(2, n));
+        let of = |sender: u8, found: &[Vec<u8>]| {
+            found.iter().filter(|t| t[0] == sender).map(|t| t[1]).collect::<Vec<_>>()
+        };
+        let found = pool.first(10, 10_000);
+        assert_eq!((of(1, &found), of(2, &found)), ((0..7).collect(), vec![0, 1, 2]));
+        let found = pool.first(1_000, 40);
+        assert_eq!((of(1, &found), of(2, &found)), ((0..5).collect(), vec![0, 1, 2]));
     }
 
     #[test]

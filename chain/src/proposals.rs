@@ -58,6 +58,10 @@ struct Stream {
 
 impl Stream {
     fn add(&mut self, message: StreamMessage<Part>) {
+        // No honest stream is so long, and a peer's number is not to be counted on from.
+        if message.sequence >= MAX_STREAM_PARTS as u64 {
+            return;
+        }
         let Entry::Vacant(place) = self.parts.entry(message.sequence) else { return };
         let part = match message.content {
             StreamContent::Data(part) => Some(part),
@@ -228,6 +232,17 @@ mod tests {
         let found = assemble(messages).unwrap();
         assert_eq!(found, staged);
         assert!(is_authentic(&found, &set, &scheme));
+    }
+
+    #[test]
+    fn a_number_beyond_every_stream_is_ignored() {
+        let (staged, _, _) = proposal(10);
+        let mut messages = parts(&staged).unwrap();
+        let id = messages[0].stream_id.clone();
+        for sequence in [u64::MAX, MAX_STREAM_PARTS as u64] {
+            messages.insert(0, StreamMessage::new(id.clone(), sequence, StreamContent::Fin));
+        }
+        assert_eq!(assemble(messages), Some(staged));
     }
 
     #[test]

@@ -80,6 +80,7 @@ codes! {
     FORK = "fork", true, "another root at the size that is already anchored";
     INCONSISTENT = "inconsistent", true, "the consistency proof does not lead from the anchored tree to the new one";
     NO_PROGRESS = "no-progress", true, "the checkpoint anchors nothing new";
+    DISPUTE_ID = "dispute-id", true, "a dispute's id is not made of its sender, the disputed origin and round, and the kind";
     OWN_ROUND = "own-round", true, "a member disputes rounds of others, not its own";
     ATTESTATION = "attestation", true, "the disputed round has no attestation, or another than the one named";
     UNKNOWN_DISPUTE = "unknown-dispute", true, "no dispute of this id was opened";

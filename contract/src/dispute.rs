@@ -13,6 +13,7 @@ use crate::state::Writes;
 /// The log key opens it, because the agent that judged does. That the judgement stands in the disputer's log is for
 /// those who hold the log: the chain knows its commitment.
 pub(crate) fn open(call: &Call<'_>, statement: &DisputeStatement) -> Result<Writes, Refusal> {
+    check_id(call, statement)?;
     let entry = key::dispute(&statement.id);
     match call.view.get(&entry) {
         Some(earlier) if earlier.statement == *statement && earlier.disputer == *call.author_id() => {
@@ -20,7 +21,7 @@ pub(crate) fn open(call: &Call<'_>, statement: &DisputeStatement) -> Result<Writ
             return Err(Refusal::new(code::DUPLICATE, reason));
         }
         Some(_) => {
-            let reason = format!("dispute `{}` was opened before, by another or differently", statement.id);
+            let reason = format!("dispute `{}` was opened before, differently", statement.id);
             return Err(Refusal::new(code::CONFLICT, reason));
         }
         None => {}
@@ -38,6 +39,17 @@ pub(crate) fn open(call: &Call<'_>, statement: &DisputeStatement) -> Result<Writ
     let mut writes = Writes::default();
     writes.put(&entry, &record);
     Ok(writes)
+}
+
+/// Ids are one namespace for all. If each could be chosen freely, the accused could take those of its accuser first.
+fn check_id(call: &Call<'_>, statement: &DisputeStatement) -> Result<(), Refusal> {
+    let DisputeStatement { id, origin, round, kind, .. } = statement;
+    let own = DisputeStatement::id_of(call.author_id(), origin, *round, *kind);
+    if *id == own {
+        return Ok(());
+    }
+    let reason = format!("`{}` cannot open dispute `{id}`; hint: its id must be `{own}`", call.author_id());
+    Err(Refusal::new(code::DISPUTE_ID, reason))
 }
 
 /// Another operator among the parties of the agreement that the round pinned.

@@ -47,7 +47,12 @@ pub(crate) struct Outcome {
     pub inadmissible: Vec<usize>,
 }
 
-pub(crate) fn run(entries: &Entries, context: &BlockContext, transactions: &[Vec<u8>]) -> Outcome {
+pub(crate) fn run(
+    entries: &Entries,
+    context: &BlockContext,
+    transactions: &[Vec<u8>],
+    verified: &dyn Fn(&Hash) -> bool,
+) -> Outcome {
     let now = Moment { height: context.height, time: context.time };
     let mut changes = Changes::new();
     let (writes, missed) = round::sweep(entries, now);
@@ -57,7 +62,12 @@ pub(crate) fn run(entries: &Entries, context: &BlockContext, transactions: &[Vec
     let mut inadmissible = Vec::new();
     for (position, bytes) in transactions.iter().enumerate() {
         let transaction = envelope::id(bytes);
-        let outcome = match run_one(View::through(entries, &changes), now, transaction, bytes) {
+        let outcome = match run_one(
+            View::through(entries, &changes),
+            now,
+            (transaction, bytes),
+            verified(&transaction),
+        ) {
             Ok((writes, outcome)) => {
                 writes.merge_into(&mut changes);
                 outcome
@@ -78,10 +88,10 @@ pub(crate) fn run(entries: &Entries, context: &BlockContext, transactions: &[Vec
 fn run_one(
     view: View<'_>,
     now: Moment,
-    transaction: Hash,
-    bytes: &[u8],
+    (transaction, bytes): (Hash, &[u8]),
+    verified: bool,
 ) -> Result<(Writes, ReceiptOutcome), Refusal> {
-    let opened = envelope::open(view, bytes, 0)?;
+    let opened = envelope::open(view, bytes, 0, verified)?;
     let signed = &opened.signed.transaction;
     let call = Call { view, now, transaction, author: &opened.holder, action: &signed.action };
     let (mut writes, outcome) = match call.run() {

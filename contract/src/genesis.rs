@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use anchor::{Genesis, Hash, Member, PublicKey};
+use anchor::transaction::{DisputeKind, DisputeStatement};
+use anchor::{Genesis, Hash, Member, MemberRole, PublicKey};
 
 use crate::RULES_VERSION;
 use crate::form::{MAX_ID, MAX_MEMBERS, is_chain_id, is_id};
@@ -32,6 +33,10 @@ pub enum GenesisError {
     DuplicateMember(String),
     #[error("genesis gives member `{0}` no name of 1 to {MAX_ID} bytes without control characters")]
     MemberName(String),
+    #[error(
+        "genesis has operators with the dispute id `{0}`, too long or not theirs alone; hint: shorter ids without `-`"
+    )]
+    DisputeId(String),
     #[error("genesis uses key {0} twice; hint: each duty of each member has a key of its own")]
     DuplicateKey(PublicKey),
     #[error("genesis gives two members the TLS certificate {0}; hint: each agent has its own")]
@@ -50,6 +55,7 @@ pub enum GenesisError {
 pub(crate) fn first_entries(genesis: &Genesis) -> Result<Changes, GenesisError> {
     check_chain(genesis)?;
     check_members(genesis)?;
+    check_dispute_ids(genesis)?;
     check_validators(genesis)?;
     check_keys(genesis)?;
     let mut writes = Writes::default();
@@ -98,6 +104,24 @@ fn check_members(genesis: &Genesis) -> Result<(), GenesisError> {
         }
         if name.is_empty() || name.len() > MAX_ID || name.chars().any(char::is_control) {
             return Err(GenesisError::MemberName(id.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Each operator can dispute each other's rounds, under an id that no other pair has: `a` against `b-c` is not to be
+/// read as `a-b` against `c`.
+fn check_dispute_ids(genesis: &Genesis) -> Result<(), GenesisError> {
+    let operators = || genesis.members.iter().filter(|member| member.role == MemberRole::Operator);
+    let mut ids = BTreeSet::new();
+    for disputer in operators() {
+        for origin in operators().filter(|origin| origin.id != disputer.id) {
+            // The longest: no kind has a longer name.
+            let id = DisputeStatement::id_of(&disputer.id, &origin.id, u64::MAX, DisputeKind::Undisclosed);
+            if !is_id(&id) || ids.contains(&id) {
+                return Err(GenesisError::DisputeId(short(&id)));
+            }
+            ids.insert(id);
         }
     }
     Ok(())

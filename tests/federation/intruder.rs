@@ -79,7 +79,7 @@ fn at_the_nodes(world: &World) {
     config.peers = peers.map(|peer| peer["node"].as_str().unwrap().to_owned()).collect();
     let contract = SharedContract::from_genesis(&genesis).unwrap();
     let reached = world.runtime.block_on(async {
-        let node = Node::start(config, Box::new(Machine { genesis, contract })).await.unwrap();
+        let node = Node::start(config, Box::new(Machine::new(genesis, contract))).await.unwrap();
         tokio::time::sleep(VISIT).await;
         let reached = node.tip().height;
         node.shutdown().await;

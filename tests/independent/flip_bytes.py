@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 STEPS = (
     "format record inclusion checkpoint origin cosignatures receipts headers certificates validators approvals "
-    "agreement openings order"
+    "agreement openings judgements order"
 ).split()
 
 

@@ -1,13 +1,14 @@
 //! Second judgements as evidence: each disclosed record with its place in its judge's own log, which is mirrored here.
 
 use anchor::bundle::{
-    BlockEvidence, Bundle, BundleParts, JudgementEvidence, Role, SubjectKind, TransactionEvidence,
+    BlockEvidence, Bundle, BundleError, BundleParts, JudgementEvidence, Role, SubjectKind,
+    TransactionEvidence,
 };
 use anchor::proof::TlogProof;
 use anchor::record::{JudgementRecord, Record};
 use anchor::tree::leaf_hash;
 use anchor::trust::Trust;
-use anchor::verify::Outcome;
+use anchor::verify::{Outcome, Report};
 use anyhow::{Context as _, Result, bail};
 
 use crate::app::App;
@@ -57,45 +58,62 @@ async fn judged(app: &App, record: JudgementRecord) -> Result<Option<Judged>> {
     Ok(Some(Judged { evidence: JudgementEvidence { record, proof }, transaction, block }))
 }
 
-/// The bundle's bytes, verified. A judgement that would refute it is left out: what a judge writes into its own log must
-/// not keep an origin from proving its claim.
+/// The bundle's bytes, verified. A judgement that would refute it, or make it too long, is left out: what a judge writes into
+/// its own log must not keep an origin from proving its claim.
 pub(super) fn assemble(parts: &BundleParts, judged: Vec<Judged>, trust: &Trust) -> Result<Vec<u8>> {
-    let (bytes, refuted) = attempt(parts, &judged, trust)?;
-    let Some(report) = refuted else { return Ok(bytes) };
-    if report.decisive_step().is_none_or(|step| step.name != "judgements") {
-        bail!("it does not verify here and is not handed out:\n{report}");
+    match attempt(parts, &judged, trust)? {
+        Attempt::Stands(bytes) => return Ok(bytes),
+        Attempt::Refuted(report) if report.decisive_step().is_none_or(|s| s.name != "judgements") => {
+            bail!("it does not verify here and is not handed out:\n{report}");
+        }
+        Attempt::Refuted(_) | Attempt::TooLong(_) => {}
     }
+    let mut bytes = match attempt(parts, &[], trust)? {
+        Attempt::Stands(bytes) => bytes,
+        Attempt::Refuted(report) => bail!("it does not verify here and is not handed out:\n{report}"),
+        Attempt::TooLong(error) => return Err(error.into()),
+    };
     let mut sound = Vec::new();
     for one in judged {
-        match attempt(parts, std::slice::from_ref(&one), trust)? {
-            (_, None) => sound.push(one),
-            (_, Some(report)) => {
-                let (judge, why) =
-                    (&one.evidence.record.judge, report.decisive_step().map(|s| s.sentence.as_str()));
-                tracing::warn!(peer = %judge, "A judgement of `{judge}` is left out: {}", why.unwrap_or("refuted"));
+        let judge = one.evidence.record.judge.clone();
+        sound.push(one);
+        let why = match attempt(parts, &sound, trust)? {
+            Attempt::Stands(longer) => {
+                bytes = longer;
+                continue;
             }
-        }
+            Attempt::Refuted(report) => report.decisive_step().map(|step| step.sentence.clone()),
+            Attempt::TooLong(error) => Some(error.to_string()),
+        };
+        sound.pop();
+        let why = why.as_deref().unwrap_or("refuted");
+        tracing::warn!(peer = %judge, "A judgement of `{judge}` is left out: {why}");
     }
-    match attempt(parts, &sound, trust)? {
-        (bytes, None) => Ok(bytes),
-        (_, Some(report)) => bail!("it does not verify here and is not handed out:\n{report}"),
-    }
+    Ok(bytes)
 }
 
-/// The bytes, and the report if they are refuted. An incomplete bundle is for its reader to weigh.
-fn attempt(
-    parts: &BundleParts,
-    judged: &[Judged],
-    trust: &Trust,
-) -> Result<(Vec<u8>, Option<anchor::verify::Report>)> {
+/// What becomes of a bundle. An incomplete one is for its reader to weigh.
+enum Attempt {
+    Stands(Vec<u8>),
+    Refuted(Box<Report>),
+    TooLong(BundleError),
+}
+
+fn attempt(parts: &BundleParts, judged: &[Judged], trust: &Trust) -> Result<Attempt> {
     let mut parts = parts.clone();
     for one in judged {
         parts.judgements.push(one.evidence.clone());
         parts.transactions.push(one.transaction.clone());
         parts.blocks.push(one.block.clone());
     }
-    let bytes = Bundle::assemble(parts).encode()?;
+    let bytes = match Bundle::assemble(parts).encode() {
+        Ok(bytes) => bytes,
+        Err(error @ BundleError::TooLarge(_)) => return Ok(Attempt::TooLong(error)),
+        Err(error) => return Err(error.into()),
+    };
     let report = anchor::verify(&bytes, trust);
-    let refuted = matches!(report.outcome, Outcome::Refuted | Outcome::Malformed);
-    Ok((bytes, refuted.then_some(report)))
+    Ok(match report.outcome {
+        Outcome::Refuted | Outcome::Malformed => Attempt::Refuted(Box::new(report)),
+        _ => Attempt::Stands(bytes),
+    })
 }

@@ -6,6 +6,12 @@ use store::{HeadCheck, MirrorHead, Store, StoreError};
 
 use crate::peer::{PeerError, Peers};
 
+/// Leaves brought here before their root is compared: what a member serves takes this agent's disk until then.
+const MAX_GROWTH: u64 = 1_000_000;
+
+/// The largest leaf taken, in bytes; attestations, the largest there are, have about two thousand.
+const MAX_LEAF: usize = 8 << 10;
+
 /// Where a log is read from.
 pub(crate) trait Source {
     /// What stands at `path`, at most `limit` bytes and none of them checked; `None` where nothing is.
@@ -39,6 +45,10 @@ pub enum MirrorError {
     /// It keeps back what the chain has a checkpoint of, or is behind the chain.
     #[error("{origin} does not serve {path}, though its log is anchored with {size} leaves")]
     Withheld { origin: MemberId, path: String, size: u64 },
+    #[error(
+        "the log of {origin} grew from {from} to {to} leaves at once, at most {MAX_GROWTH} are mirrored unseen"
+    )]
+    TooFar { origin: MemberId, from: u64, to: u64 },
     /// On record in the store.
     #[error("what {origin} serves as its log is not the one of {size} leaves that the chain anchored")]
     Forked { origin: MemberId, size: u64 },
@@ -64,7 +74,12 @@ pub(crate) async fn pull(
     source: &impl Source,
     head: &MirrorHead,
 ) -> Result<HeadCheck, MirrorError> {
-    let mut held = store.mirror(&head.origin).await?.held;
+    let mirror = store.mirror(&head.origin).await?;
+    let from = mirror.head.map_or(0, |checked| checked.size);
+    if head.size.saturating_sub(from) > MAX_GROWTH {
+        return Err(MirrorError::TooFar { origin: head.origin.clone(), from, to: head.size });
+    }
+    let mut held = mirror.held;
     while held < head.size {
         held = pull_bundle(store, source, head, held).await?;
     }
@@ -92,6 +107,10 @@ async fn pull_bundle(
             return Err(MirrorError::NotUnderstood { member: origin, path, why: error.to_string() });
         }
     };
+    if let Some(large) = entries.iter().find(|entry| entry.len() > MAX_LEAF) {
+        let why = format!("a leaf of {} bytes, at most {MAX_LEAF} are taken", large.len());
+        return Err(MirrorError::NotUnderstood { member: origin, path, why });
+    }
     let entries: Vec<Vec<u8>> = entries.into_iter().map(<[u8]>::to_vec).collect();
     // Leaves of the bundle that are held already are passed over by the store.
     let first = tile.first_leaf().ok_or_else(|| MirrorError::Damaged(origin.clone()))?;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use anchor::record::Attestation;
 use anchor::{MemberRole, json};
 use anyhow::Context as _;
-use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use super::server::Caller;
 use crate::api::ApiError;
@@ -22,10 +23,18 @@ use crate::second::gathering::{JudgedRounds, Judgements};
 /// Rounds listed in one answer.
 const LISTED: u32 = 100;
 
+/// Disclosures that are built at a time, whoever asks: each may take as much memory as a round has values.
+const AT_ONCE: usize = 2;
+
+/// Room for disclosures that are being built.
+#[derive(Debug, Clone)]
+struct Building(Arc<Semaphore>);
+
 pub(super) fn routes() -> Router<Arc<App>> {
+    let building = Building(Arc::new(Semaphore::new(AT_ONCE)));
     Router::new()
         .route("/peer/v1/disclosures", get(list))
-        .route("/peer/v1/disclosures/{round}", get(disclose))
+        .route("/peer/v1/disclosures/{round}", get(disclose).layer(Extension(building)))
         .route("/peer/v1/judgements/{origin}", get(judged))
         .route("/peer/v1/judgements/{origin}/{round}", get(judgements))
 }
@@ -42,8 +51,11 @@ struct Extent {
 }
 
 fn canonical<T: Serialize>(answer: &T) -> Result<Response, ApiError> {
-    let bytes = json::encode(answer).context("an answer has no canonical form")?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
+    Ok(json_answer(json::encode(answer).context("an answer has no canonical form")?))
+}
+
+fn json_answer(bytes: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], bytes).into_response()
 }
 
 fn nothing() -> Response {
@@ -73,10 +85,11 @@ async fn list(
     canonical(&disclosing::list(&app.store, after).await?)
 }
 
-/// `GET /peer/v1/disclosures/{round}`, `?whole=1` for all and not what changed.
+/// `GET /peer/v1/disclosures/{round}`, `?whole=1` for all and not what changed. 503 while others are told at length.
 async fn disclose(
     Caller(caller): Caller,
     State(app): State<Arc<App>>,
+    Extension(Building(building)): Extension<Building>,
     Path(round): Path<u64>,
     Query(extent): Query<Extent>,
 ) -> Result<Response, ApiError> {
@@ -85,11 +98,20 @@ async fn disclose(
     else {
         return Ok(nothing());
     };
+    let Ok(turn) = building.try_acquire_owned() else {
+        return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
+    };
     let agreement: model::Agreement = app.read_body(&attestation.agreement.body, "agreement").await?;
     let secret = crate::statements::map_secret(&agreement)?;
     let sight = Sight { agreement: &agreement, reader: &caller };
     let whole = extent.whole == Some(1);
-    canonical(&disclosing::disclose(&app.store, attestation, sight, &secret, whole).await?)
+    let told = disclosing::disclose(&app.store, attestation, sight, &secret, whole).await?;
+    let encoding = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        json::encode(&told)
+    });
+    let bytes = encoding.await.context("a disclosure was not encoded")?;
+    Ok(json_answer(bytes.context("a disclosure has no canonical form")?))
 }
 
 /// `GET /peer/v1/judgements/{origin}?after=N`

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use anchor::Hash;
 use anchor::map::Map;
 use anchor::record::{JudgementCounts, ViolationRecord};
+use anchor::standing::Moment;
 use model::{Agreement, Dn};
 use store::{CommittedAttribute, MapUpdate, StationResult, StationSnapshot, StoredOpening, StoredSnapshot};
 
@@ -32,12 +33,25 @@ pub struct Before<'a> {
     pub snapshots: &'a BTreeMap<Dn, StoredSnapshot>,
 }
 
-/// Heights between which the origin must have judged: its round's opening and attestation on the chain.
+/// Blocks between which the origin must have read and judged: its round's opening and attestation on the chain.
 #[derive(Debug, Clone, Copy)]
 pub struct Heights {
-    pub opened: Option<u64>,
+    pub opened: Option<Moment>,
     /// Where the attestation, or the leaf that is it, was final.
-    pub attested: u64,
+    pub attested: Moment,
+    /// Height at which the round that was kept before was judged.
+    pub since: Option<u64>,
+}
+
+impl Heights {
+    /// That no round can have been judged at `height`.
+    pub fn finding(&self, height: u64) -> Option<Finding> {
+        let first = self.opened.map_or(0, |opened| opened.height).max(self.since.unwrap_or(0));
+        (!(first..=self.attested.height).contains(&height)).then(|| {
+            let en = format!("the round cannot have been judged at height {height}");
+            Finding::account("height", en, format!("该轮次不可能在高度 {height} 处判定"))
+        })
+    }
 }
 
 /// A violation as the origin recorded it.
@@ -96,6 +110,7 @@ pub fn check(
     let look = Look { disclosure, in_force, agreement, sight: Sight { agreement, reader: judge }, before };
     let mut findings = Vec::new();
     account::check_story(&look, heights, &mut findings);
+    account::check_times(&look, heights, &mut findings);
     let told = account::stations(&look, &mut findings);
     let objects = objects::read(&look, &told, &mut findings)?;
     let mut entries = map::follow(&look, &mut findings);

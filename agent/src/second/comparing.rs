@@ -42,6 +42,15 @@ pub struct Comparison<'a> {
     pub sight: Sight<'a>,
     /// The judge knew nothing of the origin before: what stood already, the origin recorded in an earlier round.
     pub began: bool,
+    pub unread: &'a Unread,
+}
+
+/// Requests that the judge could not read, for want of their bodies.
+#[derive(Debug, Default)]
+pub struct Unread {
+    pub requests: BTreeSet<String>,
+    /// What the origin's changes rest on among them, by object and attribute.
+    pub places: BTreeMap<(String, String), String>,
 }
 
 type Key = (Dn, String, String);
@@ -126,6 +135,12 @@ impl Comparison<'_> {
         if let Some(why) = place.and_then(|place| self.beyond(place, &record.rule)) {
             return (JudgementVerdict::Unjudged, why);
         }
+        let place = (record.dn.clone(), record.attribute.clone());
+        let considered = record.considered.iter().map(|considered| &considered.request);
+        let mut rests = considered.filter(|id| self.unread.requests.contains(*id));
+        if let Some(id) = rests.next().or_else(|| self.unread.places.get(&place)) {
+            return (JudgementVerdict::Unjudged, lacking(id));
+        }
         let theirs = record.authorisation.map_or("violated", Authorisation::as_str);
         match own {
             Some(own) if own.first_seen.round < self.round => {
@@ -164,15 +179,20 @@ impl Comparison<'_> {
             return None;
         }
         let word = recorded(own).map_or("violated", Authorisation::as_str);
+        let rests = self.unread.places.get(&(own.object.to_string(), own.attribute.clone()));
+        let (verdict, why) = match rests.filter(|_| own.rule == AUTHORISATION_RULE) {
+            Some(id) => (JudgementVerdict::Unjudged, lacking(id)),
+            None => {
+                let en = format!("judged {word}, the origin recorded nothing");
+                (JudgementVerdict::Extra, Text::new(en, format!("复判为 {word}，原方未记录")))
+            }
+        };
         Some(Draft {
             violation: Told::Own(Box::new(own.clone())),
-            verdict: JudgementVerdict::Extra,
+            verdict,
             theirs: None,
             own: recorded(own),
-            why: Text::new(
-                format!("judged {word}, the origin recorded nothing"),
-                format!("复判为 {word}，原方未记录"),
-            ),
+            why,
         })
     }
 
@@ -201,6 +221,13 @@ impl Comparison<'_> {
         let edit = self.found.edits.iter().find(at)?;
         Authorisation::of_name(edit.authorisation?.as_str())
     }
+}
+
+fn lacking(request: &str) -> Text {
+    Text::new(
+        format!("it rests on request {request}, whose body is not here"),
+        format!("其依据的变更申请 {request} 的正文不在此处"),
+    )
 }
 
 fn recorded(violation: &Violation) -> Option<Authorisation> {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 /// Longest disclosure taken, in bytes. The first round of some thousand stations comes whole in one answer: an origin with
 /// more would have to send it in parts.
-pub const MAX_DISCLOSURE: usize = 512 << 20;
+pub const MAX_DISCLOSURE: usize = 128 << 20;
 
 /// One round, for one reader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Others' second judgements: pulled once they are anchored, checked against the mirrored log of their judge, kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anchor::record::{JudgementRecord, Record};
 use anchor::transaction::MemberId;
@@ -12,8 +12,14 @@ use super::{Progress, taking};
 use crate::app::App;
 use crate::clock;
 
-/// Longest answer taken, in bytes.
-const MAX_ANSWER: usize = 64 << 20;
+/// Longest list of judged rounds taken, in bytes.
+const MAX_LIST: usize = 1 << 20;
+
+/// Longest answer of one round's records taken, in bytes.
+const MAX_RECORDS: usize = 8 << 20;
+
+/// Longest reason of a record that is kept, in bytes.
+pub(super) const MAX_WHY: usize = 4 << 10;
 
 /// Answer of `GET /peer/v1/judgements/{origin}?after=N`: rounds past N that the caller asked about and that are judged and
 /// anchored, ascending.
@@ -36,9 +42,26 @@ impl Judgements {
     pub const FORMAT: &'static str = "ranproof/judgements/1";
 }
 
-/// Up to which mirrored size of a judge's log all its judgements are here.
+/// What was gathered.
 #[derive(Debug, Default)]
-pub(super) struct Gathered(BTreeMap<MemberId, u64>);
+pub(super) struct Gathered {
+    /// Up to which mirrored size of a judge's log all its judgements are here.
+    sizes: BTreeMap<MemberId, u64>,
+    /// Judges of whom it was told that a record is not kept.
+    wordy: BTreeSet<MemberId>,
+}
+
+impl Gathered {
+    /// Whether a record is kept. What its judge writes at length, nobody else has to store.
+    fn keeps(&mut self, record: &JudgementRecord) -> bool {
+        let kept = record.why.len() <= MAX_WHY;
+        if !kept && self.wordy.insert(record.judge.clone()) {
+            let JudgementRecord { judge, id, .. } = record;
+            tracing::warn!(peer = %judge, "Judgements of `{judge}` such as `{id}` are too long and not kept");
+        }
+        kept
+    }
+}
 
 /// Pulls from every other operator what it judged of this one's rounds and of third operators'.
 pub(super) async fn advance(app: &App, gathered: &mut Gathered) -> Result<Progress> {
@@ -54,12 +77,12 @@ pub(super) async fn advance(app: &App, gathered: &mut Gathered) -> Result<Progre
     for judge in operators.iter().filter(|judge| known.contains(judge)) {
         // Only what stands in the judge's log can be checked, and only a longer log has more.
         let Some(head) = app.store.mirror(judge).await?.head else { continue };
-        if gathered.0.get(*judge) == Some(&head.size) {
+        if gathered.sizes.get(*judge) == Some(&head.size) {
             continue;
         }
         let mut all = true;
         for origin in operators.iter().filter(|origin| origin != &judge) {
-            match gather(app, judge, origin).await {
+            match gather(app, gathered, judge, origin).await {
                 Ok(Progress::Done) => continue,
                 Ok(waits) => progress = waits,
                 // One judge that is away keeps nobody else's judgements away.
@@ -68,17 +91,17 @@ pub(super) async fn advance(app: &App, gathered: &mut Gathered) -> Result<Progre
             all = false;
         }
         if all {
-            gathered.0.insert((*judge).clone(), head.size);
+            gathered.sizes.insert((*judge).clone(), head.size);
         }
     }
     trouble.map_or(Ok(progress), Err)
 }
 
 /// All that is listed, page by page.
-async fn gather(app: &App, judge: &str, origin: &str) -> Result<Progress> {
+async fn gather(app: &App, gathered: &mut Gathered, judge: &str, origin: &str) -> Result<Progress> {
     loop {
         let before = app.store.last_judged(judge, origin).await?;
-        if let waits @ Progress::Waits(_) = page(app, judge, origin).await? {
+        if let waits @ Progress::Waits(_) = page(app, gathered, judge, origin).await? {
             return Ok(waits);
         }
         if app.store.last_judged(judge, origin).await? == before {
@@ -87,14 +110,14 @@ async fn gather(app: &App, judge: &str, origin: &str) -> Result<Progress> {
     }
 }
 
-async fn page(app: &App, judge: &str, origin: &str) -> Result<Progress> {
+async fn page(app: &App, gathered: &mut Gathered, judge: &str, origin: &str) -> Result<Progress> {
     let after = app.store.last_judged(judge, origin).await?.unwrap_or(0);
     let path = format!("/peer/v1/judgements/{origin}?after={after}");
-    let listed: Option<JudgedRounds> = taking::ask(app, judge, &path, MAX_ANSWER).await?;
+    let listed: Option<JudgedRounds> = taking::ask(app, judge, &path, MAX_LIST).await?;
     for round in listed.map(|listed| listed.rounds).unwrap_or_default() {
         ensure!(round > after, "{judge} lists judged rounds out of order");
         let path = format!("/peer/v1/judgements/{origin}/{round}");
-        let Some(answer) = taking::ask::<Judgements>(app, judge, &path, MAX_ANSWER).await? else { break };
+        let Some(answer) = taking::ask::<Judgements>(app, judge, &path, MAX_RECORDS).await? else { break };
         let attestation = {
             let contract = app.ledger.contract().read();
             let state = contract.round(origin, round).and_then(|state| state.attestation);
@@ -102,7 +125,7 @@ async fn page(app: &App, judge: &str, origin: &str) -> Result<Progress> {
         };
         check(&answer, judge, origin, round, attestation.as_ref())?;
         let mut judgements = Vec::with_capacity(answer.records.len());
-        for record in answer.records {
+        for record in answer.records.into_iter().filter(|record| gathered.keeps(record)) {
             let Some(leaf) = place(app, &record).await? else {
                 return Ok(Progress::Waits(format!(
                     "{judge}'s judgement of round {round} of {origin} is not mirrored yet"
@@ -158,6 +181,7 @@ mod tests {
     use anchor::record::{JudgedViolation, JudgementCounts, JudgementRecordFormat, JudgementVerdict};
 
     use super::*;
+    use crate::second::judging::bounded;
 
     fn record(violation: Option<&str>) -> JudgementRecord {
         let judged = |id: &str| JudgedViolation {
@@ -186,6 +210,17 @@ mod tests {
 
     fn answer(records: Vec<JudgementRecord>) -> Judgements {
         Judgements { format: Judgements::FORMAT.into(), records }
+    }
+
+    #[test]
+    fn a_record_that_talks_at_length_is_not_kept() {
+        let mut gathered = Gathered::default();
+        let said = |why: usize| JudgementRecord { why: "x".repeat(why), ..record(None) };
+        assert!(gathered.keeps(&said(MAX_WHY)));
+        assert!(!gathered.keeps(&said(MAX_WHY + 1)));
+        assert!(gathered.wordy.contains("unicom"));
+        let own = bounded("数".repeat(MAX_WHY));
+        assert!(own.len() <= MAX_WHY && own.ends_with('…'), "what this judge writes is kept by others");
     }
 
     #[test]

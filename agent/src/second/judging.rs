@@ -20,10 +20,11 @@ use store::{
 };
 
 use super::checking::Checked;
-use super::comparing::{self, Comparison, Draft, Told};
+use super::comparing::{self, Comparison, Draft, Told, Unread};
 use super::disclosing::Sight;
 use super::disclosure::Disclosure;
 use super::finding::{About, Finding};
+use super::gathering::MAX_WHY;
 use crate::pins::InForce;
 use crate::round::judging::{self, Seat};
 use crate::round::records;
@@ -113,6 +114,7 @@ pub async fn judge(case: &Case<'_>, checked: Checked) -> Result<Judged> {
         findings: &checked.findings,
         sight: Sight { agreement: &case.in_force.agreement, reader: case.judge.member },
         began: case.began,
+        unread: &unread(case),
     };
     let drafts = comparing::compare(&comparison);
     let hash = attestation.hash().context("the attestation has no canonical form")?;
@@ -175,6 +177,22 @@ pub fn refuse(judge: Judge<'_>, attestation: &Attestation, hash: Hash, why: Find
         delivery: Some(serde_json::to_value(delivery).context("a delivery has no JSON")?),
         disputes: Some(serde_json::to_value(disputes).context("a dispute has no JSON")?),
     })
+}
+
+/// Requests whose body is not here, and the places where the origin says that they were carried out.
+fn unread(case: &Case<'_>) -> Unread {
+    let lacking = case.requests.iter().filter(|row| {
+        row.request.is_none() && row.unfit.is_none() && row.subject.proposed.height <= case.disclosure.height
+    });
+    let requests: BTreeSet<String> = lacking.map(|row| row.subject.subject.id.clone()).collect();
+    let mut places = BTreeMap::new();
+    for record in case.disclosure.changes.iter().filter_map(|change| change.record.as_ref()) {
+        let Record::Change(change) = record else { continue };
+        let named = change.request.as_ref().map(|request| &request.id);
+        let Some(id) = named.filter(|id| requests.contains(*id)) else { continue };
+        places.extend(change.edits.iter().map(|e| ((e.dn.clone(), e.attribute.clone()), id.clone())));
+    }
+    Unread { requests, places }
 }
 
 fn start(case: &Case<'_>, attestation: &Attestation, finished: Timestamp) -> RoundStart {
@@ -274,7 +292,7 @@ impl Writer<'_> {
             verdict: draft.verdict,
             theirs: draft.theirs,
             own: draft.own,
-            why: draft.why.en.clone(),
+            why: bounded(draft.why.en.clone()),
             counts: None,
         })
     }
@@ -293,7 +311,7 @@ impl Writer<'_> {
             verdict,
             theirs: None,
             own: None,
-            why,
+            why: bounded(why),
             counts: Some(counts),
         }
     }
@@ -330,7 +348,7 @@ impl Writer<'_> {
             let record = record.context("a round has no summary")?.clone();
             let (origin, round) = (self.attestation.origin.clone(), self.attestation.round);
             disputes.push(DisputeStatement {
-                id: format!("D-{}-{origin}-{round}-{}", self.judge.member, kind.as_str()),
+                id: DisputeStatement::id_of(self.judge.member, &origin, round, kind),
                 origin,
                 round,
                 attestation: self.hash,
@@ -342,6 +360,18 @@ impl Writer<'_> {
         }
         Ok(disputes)
     }
+}
+
+/// No longer than others keep it, however long the names are that the origin chose.
+pub(super) fn bounded(mut why: String) -> String {
+    const CUT: char = '…';
+    if why.len() > MAX_WHY {
+        let longest = MAX_WHY - CUT.len_utf8();
+        let end = (0..=longest).rev().find(|end| why.is_char_boundary(*end)).unwrap_or(0);
+        why.truncate(end);
+        why.push(CUT);
+    }
+    why
 }
 
 /// The first findings in words, and how many more there are.

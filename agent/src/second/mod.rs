@@ -26,11 +26,12 @@ mod taking;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anchor::transaction::MemberId;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::app::App;
 use gathering::Gathered;
@@ -42,32 +43,62 @@ const EVERY: Duration = Duration::from_millis(500);
 /// How long what failed is left alone.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Judges what other operators attest and gathers what others judged, until the agent ends.
+/// Judges what other operators attest and gathers what others judged, until the agent ends. Each origin on its own:
+/// one that answers slowly holds up no other, and neither anchoring nor gathering.
 pub async fn run(app: Arc<App>) {
     if !app.is_operator() {
         return;
     }
+    let mut tasks = JoinSet::new();
+    for origin in app.seconds.keys() {
+        tasks.spawn(follow(app.clone(), origin.clone()));
+    }
+    tasks.spawn(keep(app));
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!("A second judgement ended abnormally: {error}");
+        }
+    }
+}
+
+/// Judges the rounds of one origin.
+async fn follow(app: Arc<App>, origin: MemberId) {
     let mut stopping = app.stopping.subscribe();
-    let mut rounds: BTreeMap<MemberId, (Memory, Patience)> = BTreeMap::new();
+    let (mut memory, mut patience) = (Memory::default(), Patience::default());
+    let what = format!("rounds of {origin}");
+    loop {
+        if patience.is_over() {
+            patience.note(&what, taking::advance(&app, &origin, &mut memory).await);
+        }
+        if !pause(&mut stopping).await {
+            return;
+        }
+    }
+}
+
+/// Anchors what was judged and gathers what others judged.
+async fn keep(app: Arc<App>) {
+    let mut stopping = app.stopping.subscribe();
     let (mut anchoring, mut gathering, mut gathered) =
         (Patience::default(), Patience::default(), Gathered::default());
     loop {
-        for origin in app.seconds.keys() {
-            let (memory, patience) = rounds.entry(origin.clone()).or_default();
-            if patience.is_over() {
-                patience.note(&format!("rounds of {origin}"), taking::advance(&app, origin, memory).await);
-            }
-        }
         if anchoring.is_over() {
             anchoring.note("anchoring", settling::anchor(&app).await);
         }
         if gathering.is_over() {
             gathering.note("others' judgements", gathering::advance(&app, &mut gathered).await);
         }
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            _ = stopping.wait_for(|stop| *stop) => return,
+        if !pause(&mut stopping).await {
+            return;
         }
+    }
+}
+
+/// Until the chain is looked at again; false when the agent ends.
+async fn pause(stopping: &mut watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(EVERY) => true,
+        _ = stopping.wait_for(|stop| *stop) => false,
     }
 }
 

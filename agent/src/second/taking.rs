@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anchor::map::Map;
 use anchor::record::Attestation;
+use anchor::standing::Moment;
 use anchor::tree::leaf_hash;
 use anchor::{Hash, json};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -21,9 +22,6 @@ use super::{Progress, settling};
 use crate::app::App;
 use crate::baseline;
 use crate::pins::{InForce, Pinned};
-
-/// A judge that is further behind begins anew with the newest round.
-const MAX_BEHIND: u64 = 1_000;
 
 /// Longest list of rounds taken, in bytes.
 const MAX_LIST: usize = 1 << 20;
@@ -62,13 +60,9 @@ pub(crate) async fn advance(app: &App, origin: &str, memory: &mut Memory) -> Res
     }
     loop {
         let last = store.last_second().await?;
-        let (next, last) = match next(app, origin, last.as_ref()).await? {
-            Next::None => {
-                memory.seen = Some((seen, empty + 1));
-                return Ok(Progress::Done);
-            }
-            Next::Follows(next) => (next, last),
-            Next::Anew(next) => (next, None),
+        let Some(next) = next(app, origin, last.as_ref()).await? else {
+            memory.seen = Some((seen, empty + 1));
+            return Ok(Progress::Done);
         };
         memory.seen = None;
         if let waits @ Progress::Waits(_) = take(app, origin, store, last, &next, memory).await? {
@@ -92,23 +86,11 @@ fn look(app: &App, origin: &str) -> Seen {
     }
 }
 
-/// Which round comes next.
-enum Next {
-    None,
-    Follows(DisclosedRound),
-    /// Too many lie between: the judge begins again with this one.
-    Anew(DisclosedRound),
-}
-
-/// The round after the last one that was looked at, as the origin lists it.
-async fn next(app: &App, origin: &str, last: Option<&SecondRound>) -> Result<Next> {
-    let after = last.map_or(0, |last| last.round);
-    let listed = list(app, origin, after).await?;
-    if listed.newest.saturating_sub(after) <= MAX_BEHIND {
-        return Ok(listed.rounds.into_iter().next().map_or(Next::None, Next::Follows));
-    }
-    let newest = list(app, origin, listed.newest.saturating_sub(1)).await?;
-    Ok(newest.rounds.into_iter().next().map_or(Next::None, Next::Anew))
+/// The round after the last one that was looked at, as the origin lists it. However far its number lies ahead, the judge
+/// goes on with what it knows: an origin that jumps must not make it forget.
+async fn next(app: &App, origin: &str, last: Option<&SecondRound>) -> Result<Option<DisclosedRound>> {
+    let listed = list(app, origin, last.map_or(0, |last| last.round)).await?;
+    Ok(listed.rounds.into_iter().next())
 }
 
 async fn list(app: &App, origin: &str, after: u64) -> Result<DisclosedRounds> {
@@ -138,25 +120,27 @@ pub(super) async fn ask<T: DeserializeOwned + Serialize>(
 
 /// What the chain says of a round that an origin claims to have attested.
 enum Word {
-    /// The attestation that stands for it, the height it stands at, and whether the chain has it itself.
+    /// The attestation that stands for it, the blocks of its opening and of itself, and whether the chain has it itself.
     Stands {
         hash: Hash,
-        height: u64,
+        opened: Option<Moment>,
+        at: Moment,
         attested: bool,
     },
     Waits(String),
 }
 
 async fn word(app: &App, origin: &str, claimed: &DisclosedRound, attestation: &Attestation) -> Result<Word> {
-    let (state, height) = {
+    let (state, anchored) = {
         let contract = app.ledger.contract().read();
-        (contract.round(origin, claimed.round), contract.last_checkpoint(origin).map(|c| c.at.height))
+        (contract.round(origin, claimed.round), contract.last_checkpoint(origin).map(|c| c.at))
     };
     let round = claimed.round;
+    let opened = state.as_ref().filter(|_| attestation.opened.is_some()).map(|state| state.opening.at);
     if let Some(state) = state {
         if let Some(attested) = state.attestation {
-            let (hash, height) = (attested.statement.attestation, attested.at.height);
-            return Ok(Word::Stands { hash, height, attested: true });
+            let (hash, at) = (attested.statement.attestation, attested.at);
+            return Ok(Word::Stands { hash, opened, at, attested: true });
         }
         if state.missed.is_none() {
             return Ok(Word::Waits(format!("round {round} is not attested yet")));
@@ -164,8 +148,8 @@ async fn word(app: &App, origin: &str, claimed: &DisclosedRound, attestation: &A
     }
     // The chain never had it: then it must stand in the log that the chain anchored and this agent mirrored.
     let bytes = attestation.encode().context("an attestation has no canonical form")?;
-    match (app.store.mirror_index(origin, &leaf_hash(&bytes)).await?, height) {
-        (Some(_), Some(height)) => Ok(Word::Stands { hash: Hash::of(&bytes), height, attested: false }),
+    match (app.store.mirror_index(origin, &leaf_hash(&bytes)).await?, anchored) {
+        (Some(_), Some(at)) => Ok(Word::Stands { hash: Hash::of(&bytes), opened, at, attested: false }),
         _ => Ok(Word::Waits(format!("round {round}, which the chain did not open, is not mirrored yet"))),
     }
 }
@@ -185,8 +169,8 @@ async fn take(
     };
     let attestation = &disclosure.attestation;
     let hash = attestation.hash().context("an attestation has no canonical form")?;
-    let (standing, height, attested) = match word(app, origin, next, attestation).await? {
-        Word::Stands { hash, height, attested } => (hash, height, attested),
+    let (standing, opened, at, attested) = match word(app, origin, next, attestation).await? {
+        Word::Stands { hash, opened, at, attested } => (hash, opened, at, attested),
         Word::Waits(why) => return Ok(Progress::Waits(why)),
     };
     let judge = Judge { member: app.origin(), epoch: &app.epoch };
@@ -203,7 +187,12 @@ async fn take(
         let told = Attestation { origin: origin.to_owned(), round: next.round, ..attestation.clone() };
         return refuse(app, store, judge, &told, standing, finding).await;
     }
-    let in_force = match app.pinned(attestation).await? {
+    let heights = Heights { opened, attested: at, since: last_height(store).await? };
+    // Before anything is taken over up to that height.
+    if let Some(finding) = heights.finding(disclosure.height) {
+        return refuse(app, store, judge, attestation, standing, finding).await;
+    }
+    let in_force = match app.pinned(attestation, disclosure.height, heights.since).await? {
         Pinned::Ready(in_force) => in_force,
         Pinned::Missing(body) => return Ok(Progress::Waits(format!("body {body} is not here yet"))),
         Pinned::Wrong(what) => {
@@ -215,10 +204,15 @@ async fn take(
     if let Some(id) = waiting.first() {
         return Ok(Progress::Waits(format!("the body of baseline {id} is not here yet")));
     }
-    let heights = Heights { opened: attestation.opened, attested: height };
     let began = last.is_none() && attestation.previous.is_some();
     let round = Round { app, origin, store, last, in_force: &in_force, heights, began, attested };
     round.judge(disclosure, judge, memory).await
+}
+
+/// At which height the newest round was judged that the judge kept.
+async fn last_height(store: &Store) -> Result<Option<u64>> {
+    let Some(newest) = store.rounds(None, 1).await?.pop() else { return Ok(None) };
+    Ok(store.judged_height(newest.start.round).await?)
 }
 
 async fn fetch(app: &App, origin: &str, round: u64, whole: bool) -> Result<Option<Disclosure>> {
@@ -338,7 +332,8 @@ impl Round<'_> {
         Ok(whole)
     }
 
-    /// The requests of the round's agreement, or one that was approved by then and whose body is not here.
+    /// The requests of the round's agreement, or one that this judge approved by then and whose body is not here yet.
+    /// Others may be approved without this judge; whoever keeps the body of such a one back must not stop it.
     async fn requests(
         &self,
         disclosure: &Disclosure,
@@ -348,7 +343,8 @@ impl Round<'_> {
         let missing = |row: &&RequestRow| {
             let approved = row.subject.finalized.is_some_and(|at| at.height <= disclosure.height);
             let rejected = matches!(row.subject.standing(), Standing::Rejected { .. });
-            approved && !rejected && row.request.is_none() && row.unfit.is_none()
+            let ours = row.subject.required.iter().any(|member| member == self.app.origin());
+            ours && approved && !rejected && row.request.is_none() && row.unfit.is_none()
         };
         if let Some(row) = rows.iter().find(missing) {
             return Ok(Err(row.subject.subject.id.clone()));

@@ -1,4 +1,4 @@
-//! Step `order`: what was final before what, by heights; windows by the collector's own times.
+//! Step `order`: what was final before what, by heights; windows by the collector's own times, held to those of blocks.
 
 use crate::record::Authorisation;
 
@@ -6,6 +6,10 @@ use super::agreement::{Round, Rounds};
 use super::approvals::Request;
 use super::record::Claim;
 use super::report::{Finding, Gaps, Refuted, StepResult, refuted};
+
+/// How far the clocks of a collector and of the validators may lie apart, in milliseconds. A block's time and a
+/// sweep's times are read from different clocks: what they contradict by less proves nothing.
+const CLOCK_TOLERANCE: u64 = 60_000;
 
 pub(super) fn check(claim: &Claim<'_>, request: &Option<Request>, rounds: &Rounds<'_>) -> StepResult<()> {
     let Some(after) = rounds.after else {
@@ -27,7 +31,9 @@ pub(super) fn check(claim: &Claim<'_>, request: &Option<Request>, rounds: &Round
         said.push(format!("new value attested by the round opened at {opened}"));
     }
     said.push(attested(&after, rounds.attest_within)?);
+    check_sweep(&after, &mut gaps);
     if let Some(before) = &rounds.before {
+        check_sweep(before, &mut gaps);
         said.push(check_before(before, opened, &mut gaps)?);
     }
     if let Some(request) = request {
@@ -50,6 +56,34 @@ fn attested(round: &Round<'_>, within: Option<u64>) -> Result<String, Refuted> {
         }
         _ => format!("attested at {attested}, in time"),
     })
+}
+
+/// The collector says itself when it read; the blocks that opened and attested the round bound that. A contradiction
+/// refutes nothing, because a clock may be wrong, but then nothing may rest on these times.
+fn check_sweep(round: &Round<'_>, gaps: &mut Gaps) {
+    let (number, started, finished) =
+        (round.attestation.round, round.attestation.started, round.attestation.finished);
+    if started > finished {
+        gaps.add(format!("round {number} says that it finished before it started"));
+    }
+    if let Some(opened_at) = round.opened_at
+        && started < opened_at.saturating_sub(CLOCK_TOLERANCE)
+    {
+        gaps.add(format!(
+            "round {number} says that it started {} s before the block that opened it: a clock is wrong, or it was \
+             read before",
+            (opened_at - started).div_ceil(1000)
+        ));
+    }
+    if let Some(attested_at) = round.attested_at
+        && finished > attested_at.saturating_add(CLOCK_TOLERANCE)
+    {
+        gaps.add(format!(
+            "round {number} says that it finished {} s after the block that attested it: a clock is wrong, or it \
+             was still being read",
+            (finished - attested_at).div_ceil(1000)
+        ));
+    }
 }
 
 /// The old value was committed to before the round that saw the new one.

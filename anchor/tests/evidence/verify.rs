@@ -328,6 +328,59 @@ fn reads_wholly_outside_the_window_refute_exact() {
     assert_at(&report, Outcome::Refuted, "order", "expired");
 }
 
+/// A sweep starts 100 ms after the opening's block and ends 1800 ms before that of the `AttestRound`.
+#[test]
+fn sweep_that_the_chains_times_contradict_leaves_the_claim_incomplete() {
+    let parts = [World::violation_parts, World::round_parts];
+    for (start, end, part) in [
+        (-3_600_000, -3_600_000, "round 2 says that it started 3600 s before the block that opened it"),
+        (-60_101, 0, "round 2 says that it started"),
+        (0, 61_801, "round 2 says that it finished"),
+        (3_600_000, 3_600_000, "finished 3599 s after the block that attested it"),
+        (101, 0, "round 2 says that it finished before it started"),
+        (i64::MIN, 0, "started"),
+        (0, 1 << 52, "finished"),
+    ] {
+        let world = World::play(Story { wrong_clock: Some((2, start, end)), ..Story::default() });
+        for parts in parts {
+            let report = verify(&encode(parts(&world)), &world.trust());
+            assert_at(&report, Outcome::Incomplete, "order", part);
+        }
+    }
+    for (start, end) in [(-60_100, 0), (0, 61_800)] {
+        let world = World::play(Story { wrong_clock: Some((2, start, end)), ..Story::default() });
+        for parts in parts {
+            let report = verify(&encode(parts(&world)), &world.trust());
+            assert_eq!(report.outcome, Outcome::Verified, "{report}");
+        }
+    }
+}
+
+/// The window begins an hour after the round that saw the change was attested, or was over before the one that saw
+/// the old value was opened; the collector says otherwise of its reads.
+#[test]
+fn exact_does_not_rest_on_times_that_the_chain_contradicts() {
+    let hour = 3_600_000;
+    let early = Story { window: (hour as u64, 2 * hour as u64), ..Story::default() };
+    assert_at(&change(early.clone()), Outcome::Refuted, "order", "early");
+    let report = change(Story { wrong_clock: Some((2, hour, hour)), ..early });
+    assert_at(&report, Outcome::Incomplete, "order", "round 2 says that it finished 3599 s after");
+    let expired = Story { window: (0, 1), ..Story::default() };
+    assert_at(&change(expired.clone()), Outcome::Refuted, "order", "expired");
+    let report = change(Story { wrong_clock: Some((1, -hour, -hour)), ..expired });
+    assert_at(&report, Outcome::Incomplete, "order", "round 1 says that it started 3600 s before");
+}
+
+/// A claim of the last round alone does not rest on the first.
+#[test]
+fn earlier_round_is_held_to_the_chains_times_where_it_is_used() {
+    let world = World::play(Story { wrong_clock: Some((1, 0, 61_801)), ..Story::default() });
+    let report = verify(&encode(world.change_parts()), &world.trust());
+    assert_at(&report, Outcome::Incomplete, "order", "round 1 says that it finished 61 s after");
+    let report = verify(&encode(world.round_parts()), &world.trust());
+    assert_eq!(report.outcome, Outcome::Verified, "{report}");
+}
+
 #[test]
 fn edits_other_than_the_approved_ones_refute_exact() {
     let report = change(Story { approved_pci: "103", ..Story::default() });

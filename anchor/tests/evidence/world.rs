@@ -66,6 +66,8 @@ pub struct Story {
     pub other_standing: bool,
     /// Whether the change record names CR-1.
     pub named: bool,
+    /// What is added to the times of this round's attestation, its start and its end, in milliseconds.
+    pub wrong_clock: Option<(u64, i64, i64)>,
     /// A second judgement that its judge anchors before the last round is attested on chain.
     pub judged_early: Option<JudgementRecord>,
 }
@@ -88,6 +90,7 @@ impl Default for Story {
             forged_previous: false,
             other_standing: false,
             named: true,
+            wrong_clock: None,
             judged_early: None,
         }
     }
@@ -444,6 +447,10 @@ impl World {
             self.append(record.envelope(CHAIN).unwrap());
         }
         let now = START + 1000 * self.blocks.len() as u64;
+        let (start_off, end_off) = match self.story.wrong_clock {
+            Some((wrong, start, end)) if wrong == round => (start, end),
+            _ => (0, 0),
+        };
         let stations = ["SubNetwork=bj,ManagedElement=g1", "SubNetwork=bj,ManagedElement=g2"];
         let outcomes = [outcome_hash("collected", ""), outcome_hash("failed", "unreachable")];
         let outcomes = stations.iter().zip(outcomes);
@@ -459,8 +466,8 @@ impl World {
             policy_set: document("core", b"policies"),
             inventory: InventoryVersion { version: 1, root: Hash::of(b"inventory"), count: 2 },
             profile: Hash::of(b"profile"),
-            started: now + 100,
-            finished: now + 200,
+            started: (now + 100).saturating_add_signed(start_off),
+            finished: (now + 200).saturating_add_signed(end_off),
             counts: Counts { expected: 2, collected: 1, unchanged: 0, failed: 1, skipped: 0 },
             outcomes_root: outcomes.root(),
             outcomes_count: 2,

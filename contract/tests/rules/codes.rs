@@ -6,7 +6,7 @@ use anchor::Hash;
 use anchor::transaction::*;
 use contract::{Duty, code};
 
-use crate::disputes::{attested, dispute, disputed, fork, resolve, respond};
+use crate::disputes::{attested, dispute, dispute_by, dispute_named, disputed, fork, resolve, respond};
 use crate::envelope::SHOWN;
 use crate::world::*;
 
@@ -267,17 +267,19 @@ const CASES: &[Case] = &[
     case(code::NO_PROGRESS, "same again after it was anchored", World::ready, "telecom", |w| { let mut s = w.anchoring("telecom"); s.old_size = 0; Action::AnchorCheckpoint(s) }),
 
     // Disputes
-    case(code::FORM, "nameless dispute", attested, "unicom", |_| dispute(|s| s.id = "".into())),
+    case(code::FORM, "nameless dispute", attested, "unicom", |_| dispute_named("")),
     case(code::FORM, "dispute of a nameless origin", attested, "unicom", |_| dispute(|s| s.origin = "a/b".into())),
     case(code::FORM, "answer to a nameless dispute", disputed, "telecom", |_| Action::Respond(RespondStatement { id: "".into(), body: Hash::ZERO })),
     case(code::FORM, "end of a nameless dispute", disputed, "unicom", |_| Action::Resolve(ResolveStatement { id: "".into(), outcome: DisputeOutcome::Upheld })),
     case(code::DUPLICATE, "same dispute", disputed, "unicom", |_| dispute(|_| ())),
-    case(code::CONFLICT, "same dispute by another", disputed, "telecom", |_| dispute(|_| ())),
-    case(code::CONFLICT, "another dispute of this id", disputed, "unicom", |_| dispute(|s| s.kind = DisputeKind::Opening)),
-    case(code::OWN_ROUND, "own round", attested, "telecom", |_| dispute(|_| ())),
-    case(code::ROLE, "tower company disputes", attested, "tower", |_| dispute(|_| ())),
-    case(code::ROLE, "witness disputes", attested, "watch", |_| dispute(|_| ())),
-    case(code::NOT_A_PARTY, "outsider disputes", attested, "mobile", |_| dispute(|_| ())),
+    case(code::CONFLICT, "another dispute of this id", disputed, "unicom", |_| dispute(|s| s.judgement = Hash::ZERO)),
+    case(code::DISPUTE_ID, "same dispute by another", disputed, "telecom", |_| dispute(|_| ())),
+    case(code::DISPUTE_ID, "another's dispute before it", attested, "telecom", |_| dispute(|_| ())),
+    case(code::DISPUTE_ID, "dispute of any id", attested, "unicom", |_| dispute_named("D-1")),
+    case(code::OWN_ROUND, "own round", attested, "telecom", |_| dispute_by("telecom", |_| ())),
+    case(code::ROLE, "tower company disputes", attested, "tower", |_| dispute_by("tower", |_| ())),
+    case(code::ROLE, "witness disputes", attested, "watch", |_| dispute_by("watch", |_| ())),
+    case(code::NOT_A_PARTY, "outsider disputes", attested, "mobile", |_| dispute_by("mobile", |_| ())),
     case(code::UNKNOWN_MEMBER, "dispute of a stranger", attested, "unicom", |_| dispute(|s| s.origin = "vodacom".into())),
     case(code::UNKNOWN_ROUND, "dispute of a round never opened", attested, "unicom", |_| dispute(|s| s.round = 2)),
     case(code::ATTESTATION, "dispute before the attestation", World::sweeping, "unicom", |_| dispute(|_| ())),

@@ -20,25 +20,44 @@ pub fn disputed() -> World {
     world
 }
 
+/// The id of Unicom's dispute of round 1.
+const ID: &str = "D-unicom-telecom-1-verdict";
+
+/// By Unicom, under the id that `change` leads to.
 pub fn dispute(change: impl FnOnce(&mut DisputeStatement)) -> Action {
-    let mut statement = DisputeStatement {
-        id: "D-1".into(),
+    dispute_by("unicom", change)
+}
+
+pub fn dispute_by(disputer: &str, change: impl FnOnce(&mut DisputeStatement)) -> Action {
+    let mut statement = statement();
+    change(&mut statement);
+    let DisputeStatement { origin, round, kind, .. } = &statement;
+    statement.id = DisputeStatement::id_of(disputer, origin, *round, *kind);
+    Action::Dispute(statement)
+}
+
+/// The same under any id.
+pub fn dispute_named(id: &str) -> Action {
+    Action::Dispute(DisputeStatement { id: id.into(), ..statement() })
+}
+
+fn statement() -> DisputeStatement {
+    DisputeStatement {
+        id: ID.into(),
         origin: "telecom".into(),
         round: 1,
         attestation: attestation(1).attestation,
         kind: DisputeKind::Verdict,
         judgement: Hash::of(b"judgement"),
-    };
-    change(&mut statement);
-    Action::Dispute(statement)
+    }
 }
 
 pub fn respond(body: &[u8]) -> Action {
-    Action::Respond(RespondStatement { id: "D-1".into(), body: Hash::of(body) })
+    Action::Respond(RespondStatement { id: ID.into(), body: Hash::of(body) })
 }
 
 pub fn resolve(outcome: DisputeOutcome) -> Action {
-    Action::Resolve(ResolveStatement { id: "D-1".into(), outcome })
+    Action::Resolve(ResolveStatement { id: ID.into(), outcome })
 }
 
 /// Two roots for five leaves of Telecom's log.
@@ -53,17 +72,17 @@ pub fn fork(world: &World, change: impl FnOnce(&mut EvidenceStatement)) -> Actio
 #[test]
 fn a_dispute_is_opened_answered_and_ended_once_each() {
     let mut world = disputed();
-    let opened = world.contract.dispute("D-1").unwrap();
+    let opened = world.contract.dispute(ID).unwrap();
     assert_eq!((opened.disputer.as_str(), opened.at.height), ("unicom", world.height));
     assert_eq!((opened.response, opened.resolution), (None, None));
     world.accept("telecom", respond(b"answer"));
     let at = world.height;
     world.accept("unicom", resolve(DisputeOutcome::Upheld));
-    let ended = world.contract.dispute("D-1").unwrap();
+    let ended = world.contract.dispute(ID).unwrap();
     let response = ended.response.unwrap();
     assert_eq!((response.body, response.at.height), (Hash::of(b"answer"), at));
     assert_eq!(ended.resolution.unwrap().outcome, DisputeOutcome::Upheld);
-    assert_eq!(world.contract.disputes(), [("D-1".to_owned(), ended)]);
+    assert_eq!(world.contract.disputes(), [(ID.to_owned(), ended)]);
     assert_eq!(world.submit("telecom", respond(b"answer")), refused(code::DUPLICATE));
     assert_eq!(world.submit("unicom", resolve(DisputeOutcome::Withdrawn)), refused(code::DECIDED));
 }
@@ -73,7 +92,7 @@ fn the_accused_may_answer_what_was_ended_before_it_could() {
     let mut world = disputed();
     world.accept("unicom", resolve(DisputeOutcome::Upheld));
     world.accept("telecom", respond(b"answer"));
-    let record = world.contract.dispute("D-1").unwrap();
+    let record = world.contract.dispute(ID).unwrap();
     assert!(record.response.is_some() && record.resolution.is_some());
 }
 
@@ -87,18 +106,39 @@ fn what_the_round_pinned_decides_who_may_dispute_it() {
     };
     world.adopt("telecom", Action::RegisterAgreement(without_unicom));
     world.accept("unicom", dispute(|_| ()));
-    assert_eq!(world.submit("mobile", dispute(|s| s.id = "D-2".into())), refused(code::NOT_A_PARTY));
+    assert_eq!(world.submit("mobile", dispute_by("mobile", |_| ())), refused(code::NOT_A_PARTY));
 }
 
 #[test]
 fn disputes_are_listed_by_id() {
     let mut world = disputed();
-    for id in ["D-3", "D-2"] {
-        world.accept("unicom", dispute(|s| s.id = id.into()));
+    for kind in [DisputeKind::Withheld, DisputeKind::Account] {
+        world.accept("unicom", dispute(|s| s.kind = kind));
     }
     let ids: Vec<_> = world.contract.disputes().into_iter().map(|(id, _)| id).collect();
-    assert_eq!(ids, ["D-1", "D-2", "D-3"]);
-    assert_eq!(world.contract.dispute("D-4"), None);
+    assert_eq!(ids, ["D-unicom-telecom-1-account", ID, "D-unicom-telecom-1-withheld"]);
+    assert_eq!(world.contract.dispute("D-unicom-telecom-1-opening"), None);
+}
+
+/// Neither the accused nor a third member.
+#[test]
+fn nobody_can_take_the_id_of_another_members_dispute() {
+    let mut world = attested();
+    for member in ["telecom", "tower", "mobile", "watch"] {
+        assert_eq!(world.submit(member, dispute_named(ID)), refused(code::DISPUTE_ID), "{member}");
+    }
+    world.accept("unicom", dispute_named(ID));
+}
+
+#[test]
+fn one_dispute_for_each_disputer_origin_round_and_kind() {
+    let mut world = disputed();
+    let again = dispute(|s| s.judgement = Hash::of(b"another judgement"));
+    assert_eq!(world.submit("unicom", again), refused(code::CONFLICT));
+    for id in ["D-unicom-telecom-1-verdict-2", "D-unicom-telecom-2-verdict", "D-unicom-telecom-1-account"] {
+        assert_eq!(world.submit("unicom", dispute_named(id)), refused(code::DISPUTE_ID), "{id}");
+    }
+    world.accept("unicom", dispute(|s| s.kind = DisputeKind::Account));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The first state, and its return from storage.
 
-use anchor::{Genesis, Hash, SigningKey};
+use anchor::{Genesis, Hash, MemberRole, SigningKey};
 use contract::{Contract, Duty, GenesisError, RestoreError};
 
 use crate::world::*;
@@ -44,6 +44,14 @@ fn a_bad_genesis_is_refused_by_what_is_wrong_with_it() {
     );
     expect(|g| g.members[0].id = "a/b".into(), |e| matches!(e, GenesisError::MemberId(_)));
     expect(|g| g.members[0].id = "unicom".into(), |e| matches!(e, GenesisError::DuplicateMember(_)));
+    expect(|g| rename_operators(g, ["a", "b-c", "a-b", "c"]), |e| matches!(e, GenesisError::DisputeId(_)));
+    expect(
+        |g| {
+            let long = "x".repeat(90);
+            rename_operators(g, [&long, "abc"]);
+        },
+        |e| matches!(e, GenesisError::DisputeId(_)),
+    );
     expect(|g| g.members[0].name = "\n".into(), |e| matches!(e, GenesisError::MemberName(_)));
     expect(|g| g.members[0].log_key = g.members[0].approval_key, is_duplicate_key);
     expect(|g| g.members[0].log_key = g.members[1].approval_key, is_duplicate_key);
@@ -58,6 +66,13 @@ fn a_bad_genesis_is_refused_by_what_is_wrong_with_it() {
     expect(|g| g.validators[0].power = 0, |e| matches!(e, GenesisError::Powerless(_)));
     expect(|g| g.validators[0].power = u64::MAX, |e| matches!(e, GenesisError::TooMuchPower));
     expect(|g| g.validators[0].member = "vodacom".into(), |e| matches!(e, GenesisError::UnknownValidator(_)));
+}
+
+/// The first members, all of them operators.
+fn rename_operators<const N: usize>(genesis: &mut Genesis, ids: [&str; N]) {
+    for (member, id) in genesis.members.iter_mut().zip(ids) {
+        (member.id, member.role) = (id.into(), MemberRole::Operator);
+    }
 }
 
 fn is_duplicate_key(error: &GenesisError) -> bool {

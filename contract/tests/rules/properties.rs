@@ -91,8 +91,12 @@ fn log_action() -> impl Strategy<Value = Action> {
             statement.consistency = tree.consistency(old, old + more).unwrap();
             Action::AnchorCheckpoint(statement)
         }),
-        (1..3u64, 1..3u32).prop_map(|(round, id)| {
-            dispute(|statement| (statement.round, statement.id) = (round, format!("D-{id}")))
+        (1..3u64, any::<bool>(), any::<bool>()).prop_map(|(round, verdict, turned)| {
+            dispute(|statement| {
+                statement.round = round;
+                statement.kind = if verdict { DisputeKind::Verdict } else { DisputeKind::Opening };
+                statement.judgement = Hash::of(if turned { b"another" } else { b"judgement" });
+            })
         }),
         any::<bool>().prop_map(|turned| {
             fork(&World::empty(), |statement| {
@@ -295,12 +299,12 @@ fn the_rules_of_version_1_give_these_roots() {
         roots,
         [
             (
-                text("ef1407b4fca6695ad8a0e10b3e504c5fbd61ed568e81836ffbf98a681dab99b9"),
-                text("41c533361bfa7503cc76759a2e40af0b7203cbea0010240dec9d2005efcb5204")
+                text("0c61198914f8f327f2e26a0ca7369b56ceeebca3567edf57c442761b6fa24f7e"),
+                text("7e3562eb978af36c1e516f0f71a9914fdcf5f395b94bd0e6937aeea5d108c12c")
             ),
             (
-                text("d216973bb832a4047df44ec9e6fac2885fc9af870283a56acc12bd6cf96a60a1"),
-                text("e8f09ed68d98e318d1ac50584ba2eb634d5fa72cfa7b795657db460f32918ebf")
+                text("1ad1098853ca528a1d614ba64931f1099f3419ae139f622f5a4877e5e71b5877"),
+                text("1a919dc230156fb121a551ffec11f6105d1f926d9fb3454125e2a1e3adaff48b")
             ),
         ]
     );

@@ -1,12 +1,12 @@
 //! Outcomes, figures and records against what the attestation commits to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anchor::commitment::outcome_hash;
 use anchor::map::Map;
-use anchor::record::{Counts, Record};
+use anchor::record::{Counts, Record, ViolationRecord};
 use anchor::transaction::DisputeKind;
-use model::{Accounting, Dn, Outcome, Text};
+use model::{Accounting, Dn, Outcome, Text, Violation};
 use store::StationResult;
 
 use super::{Heights, Look, Recorded};
@@ -33,11 +33,37 @@ pub(super) fn check_story(look: &Look<'_>, heights: Heights, findings: &mut Vec<
             "该轮次不接续上一次披露的轮次：其间有轮次未披露或被替换",
         ));
     }
-    let first = heights.opened.unwrap_or(0);
-    if !(first..=heights.attested).contains(&look.disclosure.height) {
-        let en = format!("the round cannot have been judged at height {}", look.disclosure.height);
-        let zh = format!("该轮次不可能在高度 {} 处判定", look.disclosure.height);
-        findings.push(Finding::account("height", en, zh));
+    findings.extend(heights.finding(look.disclosure.height));
+}
+
+/// How far the origin's clock may be off that of the chain, in milliseconds.
+const CLOCK_SKEW: u64 = 60_000;
+
+/// The round was read between its opening and its attestation, and every station while the round was read.
+pub(super) fn check_times(look: &Look<'_>, heights: Heights, findings: &mut Vec<Finding>) {
+    let attestation = &look.disclosure.attestation;
+    let (first, last) =
+        (attestation.started.saturating_sub(CLOCK_SKEW), attestation.finished.saturating_add(CLOCK_SKEW));
+    if let Some(opened) = heights.opened {
+        let early = attestation.started < opened.time.saturating_sub(CLOCK_SKEW);
+        let late = attestation.finished > heights.attested.time.saturating_add(CLOCK_SKEW);
+        if early || late {
+            let en = "the round says it was read before its opening or after its attestation on the chain";
+            findings.push(Finding::account("times", en, "该轮次所称的读取时间早于链上开启或晚于链上存证"));
+        }
+    }
+    for station in &look.disclosure.stations {
+        if !(first..=last).contains(&station.read.to_unsigned()) {
+            let element = &station.element;
+            let (en, zh) = (
+                format!("station {element} was read outside of the round's time"),
+                format!("站点 {element} 的读取时间不在该轮次的时间内"),
+            );
+            findings.push(Finding {
+                place: Some((element.clone(), "@station".to_owned())),
+                ..Finding::account("read-time", en, zh)
+            });
+        }
     }
 }
 
@@ -130,7 +156,27 @@ pub(super) fn records(look: &Look<'_>, findings: &mut Vec<Finding>) -> Vec<Recor
             findings.extend(check_record(look, code, record));
         }
     }
-    disclosure.violations.iter().map(recorded).collect()
+    let mut known = BTreeSet::new();
+    let named = disclosure.violations.iter().filter(|told| is_named(told) && known.insert(&told.id));
+    named.map(recorded).collect()
+}
+
+/// Whether a violation has a name that it can have. Judgements are named after it: with another's name it would take
+/// the place of what is yet to be judged.
+fn is_named(disclosed: &DisclosedRecord) -> bool {
+    let Some(digits) = disclosed.id.strip_prefix("V-") else { return false };
+    let formed = digits.len() == 12 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let derived = match &disclosed.record {
+        Some(Record::Violation(record)) if record.id == disclosed.id => derived_id(record),
+        _ => Some(disclosed.id.clone()),
+    };
+    formed && derived.as_ref() == Some(&disclosed.id)
+}
+
+fn derived_id(record: &ViolationRecord) -> Option<String> {
+    let object = record.dn.parse::<Dn>().ok()?;
+    let (attribute, rule) = (&record.attribute, &record.rule);
+    Some(Violation::derive_id(&record.origin, &object, attribute, rule, record.first_seen.round))
 }
 
 fn recorded(disclosed: &DisclosedRecord) -> Recorded {
@@ -151,6 +197,10 @@ fn stands(disclosed: &DisclosedRecord, record: &Record) -> bool {
 
 fn check_record(look: &Look<'_>, code: &str, disclosed: &DisclosedRecord) -> Option<Finding> {
     let id = &disclosed.id;
+    if code == "violations" && !is_named(disclosed) {
+        let en = format!("violation {id} has a name that is not its own");
+        return Some(Finding::account("record-name", en, format!("违规记录 {id} 的标识不是其应有的标识")));
+    }
     let Some(record) = &disclosed.record else {
         // Which value it would tell cannot be known; an agreement that withholds nothing withholds no record.
         return look.sight.is_full().then(|| {

@@ -2,12 +2,15 @@
 
 use anchor::Hash;
 use anchor::commitment::{Opening, Salt};
-use anchor::record::{Authorisation, JudgementVerdict, Record};
+use anchor::record::{Authorisation, JudgementRecord, JudgementVerdict, Record};
+use anchor::standing::Moment;
 use anchor::transaction::{DisputeKind, DisputeStatement};
 use model::violation::SECOND_JUDGEMENT_RULE;
 use model::{Dn, Severity, Value};
+use store::RequestRow;
 
-use super::world::{World, cell, delivery, element, request};
+use super::world::{ORIGIN, World, cell, delivery, element, request};
+use crate::second::checking::Heights;
 use crate::second::disclosure::{DisclosedAttribute, DisclosedOpening, Disclosure};
 use crate::second::judging::Judged;
 
@@ -278,6 +281,76 @@ async fn another_approved_state_gives_another_verdict_on_either_side() {
     world.set(&cell(2), "nRPCI", "9");
     let differs = world.honest_round().await;
     assert_eq!(delivery(&differs).records[0].verdict, JudgementVerdict::Differs);
+}
+
+#[tokio::test]
+async fn what_rests_on_a_request_that_cannot_be_read_is_not_judged() {
+    // The origin alone approved it and keeps its body back.
+    let kept_back = |row: &RequestRow| {
+        let mut row = RequestRow { request: None, ..row.clone() };
+        row.subject.required = vec![ORIGIN.into()];
+        row
+    };
+    for (new, own) in [("9", "carried out"), ("8", "considered")] {
+        let mut world = World::new().await;
+        world.honest_round().await;
+        let row = request("CR-1", 2, new, 15);
+        world.judge_requests.push(kept_back(&row));
+        world.requests.push(row);
+        world.set(&cell(2), "nRPCI", "9");
+        let judged = world.honest_round().await;
+        let record = delivery(&judged).records[0].clone();
+        assert_eq!(record.verdict, JudgementVerdict::Unjudged, "{own}: {record:?}");
+        assert!(record.why.contains("request CR-1, whose body is not here"), "{own}: {}", record.why);
+        assert_eq!((kinds(&judged), judged.wrong), (vec![], 0), "{own}");
+    }
+}
+
+#[tokio::test]
+async fn a_violation_under_another_s_name_is_found_and_takes_no_judgement_s_place() {
+    for name in ["telecom-9", "V-0123456789ab", "V-x"] {
+        let (_, judged) = told(|told| {
+            let violation = &mut told.violations[0];
+            violation.id = name.into();
+            let Some(Record::Violation(record)) = &mut violation.record else { unreachable!() };
+            record.id = name.into();
+            violation.commitment = violation.record.as_ref().unwrap().commitment().unwrap();
+        })
+        .await;
+        assert!(kinds(&judged).contains(&DisputeKind::Account));
+        let records = delivery(&judged).records;
+        let taken = JudgementRecord::violation_id(name);
+        assert!(records.iter().all(|record| record.id != taken), "{name}");
+        assert!(records.last().unwrap().why.contains("a name that is not its own"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn reads_outside_of_the_round_and_a_round_outside_of_its_blocks_are_found() {
+    const TWO_MINUTES: i64 = 120_000;
+    for (lie, words) in [
+        (
+            (|told: &mut Disclosure| told.attestation.started -= 120_000) as fn(&mut Disclosure),
+            "before its opening",
+        ),
+        (|told| told.attestation.finished += 120_000, "after its attestation"),
+        (|told| told.stations[0].read = told.stations[0].read.plus_millis(TWO_MINUTES), "was read outside"),
+        (|told| told.stations[0].read = told.stations[0].read.plus_millis(-TWO_MINUTES), "was read outside"),
+    ] {
+        let (kinds, messages) = caught(lie).await;
+        assert_eq!(kinds, [DisputeKind::Account], "{words}");
+        assert!(messages.iter().any(|m| m.contains(words)), "{words}: {messages:?}");
+    }
+}
+
+#[test]
+fn a_round_is_judged_between_its_blocks_and_not_before_the_last_one() {
+    let block = |height| Moment { height, time: 0 };
+    let heights = Heights { opened: Some(block(10)), attested: block(20), since: Some(12) };
+    let refused = |heights: Heights| (9..=21).filter(|h| heights.finding(*h).is_some()).collect::<Vec<_>>();
+    assert_eq!(refused(heights), [9, 10, 11, 21]);
+    assert_eq!(refused(Heights { since: None, ..heights }), [9, 21]);
+    assert_eq!(refused(Heights { since: None, opened: None, ..heights }), [21]);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anchor::commitment::EpochSecret;
 use anchor::map::Map;
+use anchor::standing;
 use anchor::transaction::{Decision, ProposalKind, Subject, SubjectKind};
 use anchor::tree::Tree;
 use anchor::{Hash, json};
@@ -332,7 +333,13 @@ impl World {
             openings: &openings.map(|o| ((o.opening.dn.clone(), o.opening.attribute.clone()), o)).collect(),
             snapshots: &newest(&self.judge).await,
         };
-        let heights = Heights { opened: Some(opened(self.round)), attested: opened(self.round) + 5 };
+        let block = |height, time: Timestamp| standing::Moment { height, time: time.to_unsigned() };
+        let read = read_at(self.round);
+        let heights = Heights {
+            opened: Some(block(opened(self.round), read)),
+            attested: block(opened(self.round) + 5, read.plus_millis(2_000)),
+            since: None,
+        };
         checking::check(disclosure, &self.in_force, JUDGE, &before, heights)
     }
 

@@ -206,7 +206,7 @@ async fn judgements_stand_side_by_side_with_their_dispute() {
         "unicom finds late, telecom found unapproved.",
         "leaf 5 of its log",
         "Another verdict",
-        "D-unicom-3-1",
+        "D-unicom-telecom-3-verdict",
     ] {
         assert!(html.contains(expected), "{expected} is not in {html}");
     }

@@ -99,7 +99,7 @@ fn status() -> ChainStatus {
 fn dispute() -> DisputeView {
     let judgement = judgement("unicom", "telecom", &violations()[1].id, JudgementVerdict::Differs);
     DisputeView {
-        id: "D-unicom-3-1".into(),
+        id: "D-unicom-telecom-3-verdict".into(),
         disputer: "unicom".into(),
         origin: "telecom".into(),
         round: 3,

@@ -77,7 +77,7 @@ async fn start(args: &ValidatorArgs) -> Result<Node> {
     let mut config = NodeConfig::new(args.folder.join("node"), genesis.clone(), key);
     config.listen = args.listen;
     config.peers.clone_from(&args.peer);
-    Node::start(config, Box::new(Machine { genesis, contract })).await.context("the node does not start")
+    Node::start(config, Box::new(Machine::new(genesis, contract))).await.context("the node does not start")
 }
 
 /// Under another name first, so that nobody reads half of it.
