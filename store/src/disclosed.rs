@@ -73,13 +73,6 @@ impl Store {
         rows.iter().map(|row| Ok((row.number("round")?, row.blob("attestation")?))).collect()
     }
 
-    /// The newest round whose attestation stands below `size` in the log.
-    pub async fn last_anchored_round(&self, size: u64) -> Result<Option<u64>> {
-        let query =
-            sqlx::query("SELECT max(round) AS round FROM rounds WHERE leaf_index < ?").bind(int(size)?);
-        self.reader().await?.row(query).await?.map_or(Ok(None), |row| row.opt_number("round"))
-    }
-
     /// When each station was last read completely before `round`.
     pub async fn reads_before(&self, round: u64) -> Result<BTreeMap<Dn, Timestamp>> {
         // SQLite takes a bare column from the row that has the maximum.

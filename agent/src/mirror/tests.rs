@@ -246,6 +246,24 @@ async fn what_is_no_bundle_of_the_asked_size_is_not_kept() {
 }
 
 #[tokio::test]
+async fn a_log_that_grows_beyond_all_measure_takes_no_disk() {
+    let (store, _folder) = scratch().await;
+    let far = MirrorHead { size: 1_000_001, ..head(1) };
+    let error = pull(&store, &Serving::new(300, None), &far).await.unwrap_err();
+    assert!(matches!(error, MirrorError::TooFar { from: 0, to: 1_000_001, .. }), "{error}");
+    assert_eq!(store.mirror("telecom").await.unwrap().held, 0);
+}
+
+#[tokio::test]
+async fn a_leaf_larger_than_any_of_ours_is_not_kept() {
+    let (store, _folder) = scratch().await;
+    let serving = Serving { leaves: Arc::new(vec![vec![b'x'; (8 << 10) + 1]]), ..Serving::new(1, None) };
+    let error = pull(&store, &serving, &head(1)).await.unwrap_err();
+    assert!(matches!(&error, MirrorError::NotUnderstood { why, .. } if why.contains("8193")), "{error}");
+    assert_eq!(store.mirror("telecom").await.unwrap().held, 0);
+}
+
+#[tokio::test]
 async fn a_cosigner_shown_forked_leaves_does_not_sign_and_records_evidence() {
     let (store, _folder) = scratch().await;
     assert_eq!(step(&store, Serving::new(300, None), 300).await.unwrap(), HONEST);

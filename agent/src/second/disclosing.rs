@@ -57,10 +57,9 @@ impl Sight<'_> {
 pub async fn list(store: &Store, after: u64) -> Result<DisclosedRounds> {
     let size = store.log_state().await?.size;
     let anchored = store.anchored_rounds(after, size, LISTED as u32).await?;
-    let newest = store.last_anchored_round(size).await?.unwrap_or(0);
     let rounds =
         anchored.into_iter().map(|(round, bytes)| DisclosedRound { round, attestation: Hash::of(&bytes) });
-    Ok(DisclosedRounds { rounds: rounds.collect(), newest })
+    Ok(DisclosedRounds { rounds: rounds.collect() })
 }
 
 /// The attestation of a round, if it stands in the anchored log.

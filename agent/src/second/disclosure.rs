@@ -106,8 +106,6 @@ pub struct DisclosedRecord {
 #[serde(deny_unknown_fields)]
 pub struct DisclosedRounds {
     pub rounds: Vec<DisclosedRound>,
-    /// The newest there is, listed or not; 0 for none.
-    pub newest: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -279,26 +279,25 @@ impl Writer<'_> {
                 }
             }
         };
-        let id = JudgementRecord::violation_id(&violation.id);
         Ok(JudgementRecord {
-            format: JudgementRecordFormat,
-            nonce: self.nonce(&id),
-            id,
-            judge: self.judge.member.to_owned(),
-            origin: self.attestation.origin.clone(),
-            round: self.attestation.round,
-            attestation: self.hash,
-            violation: Some(violation),
-            verdict: draft.verdict,
             theirs: draft.theirs,
             own: draft.own,
-            why: bounded(draft.why.en.clone()),
-            counts: None,
+            violation: Some(violation.clone()),
+            ..self.blank(
+                JudgementRecord::violation_id(&violation.id),
+                draft.verdict,
+                bounded(draft.why.en.clone()),
+            )
         })
     }
 
     fn summary(&self, verdict: JudgementVerdict, why: String, counts: JudgementCounts) -> JudgementRecord {
         let id = JudgementRecord::summary_id(&self.attestation.origin, self.attestation.round);
+        JudgementRecord { counts: Some(counts), ..self.blank(id, verdict, bounded(why)) }
+    }
+
+    /// What all records of the round have in common.
+    fn blank(&self, id: String, verdict: JudgementVerdict, why: String) -> JudgementRecord {
         JudgementRecord {
             format: JudgementRecordFormat,
             nonce: self.nonce(&id),
@@ -311,8 +310,8 @@ impl Writer<'_> {
             verdict,
             theirs: None,
             own: None,
-            why: bounded(why),
-            counts: Some(counts),
+            why,
+            counts: None,
         }
     }
 

@@ -96,7 +96,7 @@ async fn next(app: &App, origin: &str, last: Option<&SecondRound>) -> Result<Opt
 async fn list(app: &App, origin: &str, after: u64) -> Result<DisclosedRounds> {
     let path = format!("/peer/v1/disclosures?after={after}");
     let listed: Option<DisclosedRounds> = ask(app, origin, &path, MAX_LIST).await?;
-    let listed = listed.unwrap_or(DisclosedRounds { rounds: vec![], newest: 0 });
+    let listed = listed.unwrap_or(DisclosedRounds { rounds: vec![] });
     let ascending = listed
         .rounds
         .iter()

@@ -15,6 +15,7 @@ mod record;
 mod report;
 mod standing;
 
+pub use order::CLOCK_TOLERANCE;
 pub use report::{BOUNDARY, Outcome, Report, STEPS, Status, Step};
 
 use crate::bundle::Bundle;

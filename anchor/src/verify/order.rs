@@ -9,7 +9,7 @@ use super::report::{Finding, Gaps, Refuted, StepResult, refuted};
 
 /// How far the clocks of a collector and of the validators may lie apart, in milliseconds. A block's time and a
 /// sweep's times are read from different clocks: what they contradict by less proves nothing.
-const CLOCK_TOLERANCE: u64 = 60_000;
+pub const CLOCK_TOLERANCE: u64 = 60_000;
 
 pub(super) fn check(claim: &Claim<'_>, request: &Option<Request>, rounds: &Rounds<'_>) -> StepResult<()> {
     let Some(after) = rounds.after else {

@@ -6,6 +6,7 @@ use anchor::commitment::outcome_hash;
 use anchor::map::Map;
 use anchor::record::{Counts, Record, ViolationRecord};
 use anchor::transaction::DisputeKind;
+use anchor::verify::CLOCK_TOLERANCE;
 use model::{Accounting, Dn, Outcome, Text, Violation};
 use store::StationResult;
 
@@ -36,17 +37,16 @@ pub(super) fn check_story(look: &Look<'_>, heights: Heights, findings: &mut Vec<
     findings.extend(heights.finding(look.disclosure.height));
 }
 
-/// How far the origin's clock may be off that of the chain, in milliseconds.
-const CLOCK_SKEW: u64 = 60_000;
-
 /// The round was read between its opening and its attestation, and every station while the round was read.
 pub(super) fn check_times(look: &Look<'_>, heights: Heights, findings: &mut Vec<Finding>) {
     let attestation = &look.disclosure.attestation;
-    let (first, last) =
-        (attestation.started.saturating_sub(CLOCK_SKEW), attestation.finished.saturating_add(CLOCK_SKEW));
+    let (first, last) = (
+        attestation.started.saturating_sub(CLOCK_TOLERANCE),
+        attestation.finished.saturating_add(CLOCK_TOLERANCE),
+    );
     if let Some(opened) = heights.opened {
-        let early = attestation.started < opened.time.saturating_sub(CLOCK_SKEW);
-        let late = attestation.finished > heights.attested.time.saturating_add(CLOCK_SKEW);
+        let early = attestation.started < opened.time.saturating_sub(CLOCK_TOLERANCE);
+        let late = attestation.finished > heights.attested.time.saturating_add(CLOCK_TOLERANCE);
         if early || late {
             let en = "the round says it was read before its opening or after its attestation on the chain";
             findings.push(Finding::account("times", en, "该轮次所称的读取时间早于链上开启或晚于链上存证"));
