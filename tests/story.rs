@@ -125,7 +125,9 @@ fn check_second_judgements(story: &Json) {
     };
     assert_eq!(disputes.len(), 1, "{disputes:?}");
     assert_eq!(about(&disputes[0]), ("telecom".to_owned(), REWRITTEN, "unicom".to_owned()));
-    assert_eq!((text(&disputes[0], "kind"), text(&disputes[0], "state")), ("opening", "open"));
+    assert_eq!((text(&disputes[0], "kind"), text(&disputes[0], "state")), ("opening", "upheld"));
+    let height = |step: &str| disputes[0][step]["height"].as_u64().unwrap();
+    assert!(height("opened") < height("answered") && height("answered") < height("ended"), "{disputes:?}");
 }
 
 fn check_failed(failed: &[Json], stations: u64) {

@@ -183,6 +183,9 @@ impl Metrics {
         for (why, count) in [("stranger", strangers), ("handshake", handshakes), ("crowded", crowded)] {
             self.gauge(PEER_REFUSED, &[why]).set(count as f64);
         }
+        for (what, count) in federation.node_refused.counts() {
+            self.gauge(NODE_REFUSED, &[what]).set(count as f64);
+        }
         for state in DISPUTE_STATE.1 {
             let count = federation.disputes.iter().filter(|dispute| dispute.state == *state).count();
             self.gauge(DISPUTES, &[state]).set(count as f64);

@@ -64,6 +64,41 @@ impl PolicyBody {
     }
 }
 
+/// What the accused of a dispute says; the operators of the agreement and the two sides may read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DisputeAnswer {
+    /// `ranproof/response/1`.
+    pub format: String,
+    /// Id of the dispute.
+    pub dispute: String,
+    /// In words, at most 4,000 characters.
+    pub text: String,
+    /// A ticket of the accused; may be empty.
+    #[serde(default)]
+    pub ticket: String,
+}
+
+impl DisputeAnswer {
+    pub const FORMAT: &'static str = "ranproof/response/1";
+    const MAX_TEXT: usize = 4_000;
+
+    /// That it can be an answer to this dispute.
+    pub fn check(&self, dispute: &str) -> Result<()> {
+        if self.format != Self::FORMAT {
+            bail!("the answer has format `{}`; hint: `{}` is understood here", self.format, Self::FORMAT);
+        }
+        if self.dispute != dispute {
+            bail!("the answer is about dispute `{}`, not `{dispute}`; nothing was signed", self.dispute);
+        }
+        let length = self.text.chars().count();
+        if self.text.trim().is_empty() || length > Self::MAX_TEXT {
+            bail!("the answer has {length} characters; hint: 1 to {} are wanted", Self::MAX_TEXT);
+        }
+        Ok(())
+    }
+}
+
 /// Reads the `*.yaml` files of a folder and of its sub-folders except `tests`, sorted by name.
 pub fn policy_files(dir: &Path) -> Result<Vec<(String, String)>> {
     yaml_files(dir, |relative| !relative.split('/').any(|part| part == "tests"))

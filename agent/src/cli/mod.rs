@@ -8,6 +8,7 @@ mod change;
 mod collect;
 mod daemon;
 mod diff;
+mod dispute;
 mod fsck;
 mod inventory;
 pub mod node;
@@ -62,6 +63,9 @@ enum Command {
     /// Review violations
     #[command(subcommand)]
     Violation(violation::ViolationCommand),
+    /// Look at disputes, answer and end them
+    #[command(subcommand)]
+    Dispute(dispute::DisputeCommand),
     /// Fetch evidence as one file
     Bundle(bundle::BundleArgs),
     /// Check evidence, offline
@@ -102,6 +106,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<Exit> {
         Command::Inventory(command) => inventory::run(&command, json),
         Command::Change(command) => change::run(&command, json),
         Command::Violation(command) => violation::run(&command, json),
+        Command::Dispute(command) => dispute::run(&command, json),
         Command::Bundle(args) => bundle::fetch(&args),
         Command::Verify(args) => bundle::verify(&args, json),
         Command::Node(command) => node::run(&command, json),

@@ -130,6 +130,12 @@ fn quarrels(federation: &Federation) -> String {
     for e in &federation.equivocations {
         line(&mut out, format_args!("equivocation: {} at height {}: {}", e.member, e.height, e.what));
     }
+    let refused = federation.node_refused.counts();
+    let refused: Vec<_> =
+        refused.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")).collect();
+    if !refused.is_empty() {
+        line(&mut out, format_args!("not taken from peers since the start: {}", refused.join(", ")));
+    }
     if out.is_empty() { out } else { format!("\n{out}") }
 }
 

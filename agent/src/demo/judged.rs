@@ -92,6 +92,15 @@ pub fn wait_for_cosignatures(world: &World, operator: &str, required: &[&str]) -
     })
 }
 
+/// Waits until Unicom's people can read what Telecom answered to a dispute.
+pub fn wait_for_answer(world: &World, id: &str) -> Result<()> {
+    world.wait("the answer to Unicom's dispute", || {
+        let shown: Result<Json> = world.member("unicom")?.person.ask(&["dispute", "show", id]);
+        // The block with the answer may not be there yet, nor the answer's body behind the block.
+        Ok(shown.ok().filter(|shown| !shown["answer"].is_null()).map(drop))
+    })
+}
+
 /// Waits until Unicom's agent has a violation of its own kind on `object`, and its dispute stands on the chain.
 pub fn wait_for_dispute(world: &World, round: u64, object: &Dn) -> Result<DisputeView> {
     let unicom = world.member("unicom")?;

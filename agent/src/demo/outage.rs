@@ -57,9 +57,16 @@ fn found_out(world: &mut World, told: &Told) -> Result<()> {
     world.say(&format!(
         "A commitment of round {round} does not open: dispute {id} ({kind}) in block {height}"
     ));
-    world.say("Found out, Telecom puts the value back; the dispute stays");
+    world.say("Found out, Telecom puts the value back and answers; Unicom stands by its dispute, which stays on the chain");
     liar::rewrite(&world.member("telecom")?.data("ranproof.db"), object, POWER, &Value::from("150000"))?;
-    Ok(())
+    let answer = "The stored value was rewritten by hand. It is put back, and who did it answers for it.";
+    world
+        .member("telecom")?
+        .person
+        .run(&["dispute", "respond", id, "--text", answer, "--ticket", "INC-7"])?;
+    judged::wait_for_answer(world, id)?;
+    world.member("unicom")?.person.run(&["dispute", "resolve", id, "--uphold"])?;
+    world.follow(world.member("unicom")?.chain()?.height)
 }
 
 /// With two operators away the chain halts; Telecom's round goes on without it.

@@ -46,6 +46,8 @@ pub(super) const JUDGE: Label = ("judge", &[]);
 pub(super) const VERDICT: Label = ("verdict", &["same", "differs", "missing", "extra", "unjudged"]);
 pub(super) const DISPUTE_STATE: Label = ("state", &["open", "upheld", "withdrawn"]);
 pub(super) const REFUSED: Label = ("why", &["stranger", "handshake", "crowded"]);
+pub(super) const WHAT: Label =
+    ("what", &["flooded", "transactions", "repeated", "proposals", "blocks", "synced"]);
 pub(super) const VERSION: Label = ("version", &[env!("CARGO_PKG_VERSION")]);
 pub(super) const AUTHORISATION: Label = ("authorisation", AUTHORISATIONS);
 
@@ -86,6 +88,7 @@ pub(super) const REACHABLE: &str = "ranproof_chain_validators_reachable";
 pub(super) const REACHABLE_POWER: &str = "ranproof_chain_reachable_power_ratio";
 pub(super) const CERTIFICATE_POWER: &str = "ranproof_chain_certificate_power_ratio";
 pub(super) const EQUIVOCATIONS: &str = "ranproof_chain_equivocations";
+pub(super) const NODE_REFUSED: &str = "ranproof_chain_refused";
 pub(super) const PEER_UP: &str = "ranproof_peer_up";
 pub(super) const PEER_CLOCK: &str = "ranproof_peer_clock_difference_seconds";
 pub(super) const PEER_BEHIND: &str = "ranproof_peer_behind_blocks";
@@ -215,6 +218,13 @@ pub const TABLE: &[Definition] = &[
         Unit::Count,
         &[],
         "Votes that contradict each other, seen by this node since it started; any is a reason to look.",
+    ),
+    line(
+        NODE_REFUSED,
+        Kind::Gauge,
+        Unit::Count,
+        &[WHAT],
+        "What peers sent that this node would not take, since it started: transactions beyond a peer's share (flooded), refused by the contract (transactions) or known already (repeated), proposals out of turn (proposals), blocks it voted against (blocks) and wrong blocks served for catching up (synced).",
     ),
     line(PEER_UP, Kind::Gauge, Unit::Count, &[MEMBER], "1 while a member's agent answers, else 0."),
     line(

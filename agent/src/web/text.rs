@@ -165,6 +165,7 @@ mod tests {
         "fork.",
         "nodestanding.",
         "disputestate.",
+        "noderefused.",
         "secondverdict.",
         "dispute.",
     ];

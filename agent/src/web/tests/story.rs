@@ -108,6 +108,7 @@ fn dispute() -> DisputeView {
         state: "open".into(),
         opened: At { height: 17, time: Timestamp(NOW - 4_000) },
         answered: None,
+        answer: None,
         ended: None,
     }
 }
