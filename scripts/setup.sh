@@ -204,6 +204,8 @@ need_testers() {
     # The federation's tests give each operator a network namespace of its own and cut the wires between them.
     require iproute2 ip
     require nftables /usr/sbin/nft
+    # One of them has a wrong clock.
+    require libfaketime /usr/lib/*/faketime/libfaketimeMT.so.1
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
     install_missing
     keep_sshd_quiet

@@ -123,8 +123,9 @@ impl World {
         self.level();
         for (member, origin) in members().flat_map(|member| MEMBERS.map(|origin| (member, origin))) {
             if origin != MEMBERS[member] {
-                wait(&format!("cosignature over {origin}'s log"), member, &|store| {
-                    self.runtime.block_on(is_mirrored(store, origin))
+                let cosigned = !self.convicted.contains(origin);
+                wait(&format!("mirror of {origin}'s log"), member, &|store| {
+                    self.runtime.block_on(is_mirrored(store, origin, cosigned))
                 });
             }
         }
@@ -158,11 +159,14 @@ async fn is_judged(store: &Store) -> bool {
     last == 0 || judged.iter().any(|(round, leaf)| *round == last && leaf.is_some())
 }
 
-/// The newest anchored head is mirrored and vouched for.
-async fn is_mirrored(store: &Store, origin: &str) -> bool {
+/// The newest anchored head is mirrored, and vouched for unless its origin is convicted.
+async fn is_mirrored(store: &Store, origin: &str, cosigned: bool) -> bool {
     let anchored = store.chain_anchor(origin).await.unwrap().map_or(0, |anchor| anchor.size);
-    let vouched = store.vouched(origin).await.unwrap().map_or(0, |head| head.size);
-    vouched == anchored
+    let reached = match cosigned {
+        true => store.vouched(origin).await.unwrap().map(|head| head.size),
+        false => store.mirror(origin).await.unwrap().head.map(|head| head.size),
+    };
+    reached.unwrap_or(0) == anchored
 }
 
 impl Places {

@@ -11,9 +11,10 @@ use anchor::SigningKey;
 use chain::{Node, NodeConfig};
 
 use crate::alone::alone;
+use crate::impostor::nodes_known_to;
 use crate::network::{HUB, Watch};
 use crate::seed;
-use crate::world::{MEMBERS, TELECOM, World};
+use crate::world::{MEMBERS, TELECOM, WITNESS, World};
 
 /// Long enough for a member's node to be connected and to have fetched the whole chain.
 const VISIT: Duration = Duration::from_secs(6);
@@ -74,9 +75,7 @@ fn at_the_nodes(world: &World) {
     let watch = Watch::visits_to(TELECOM, world.places[TELECOM].node.port());
     let mut config = NodeConfig::new(folder.path(), genesis.clone(), SigningKey::from_seed(&[66; 32]));
     config.listen = (HUB, 9_000).into();
-    let listed: serde_json::Value = agent::config::read_yaml(&world.dir.join("witness/agent.yaml")).unwrap();
-    let peers = listed["peers"]["members"].as_array().unwrap().iter();
-    config.peers = peers.map(|peer| peer["node"].as_str().unwrap().to_owned()).collect();
+    config.peers = nodes_known_to(world, WITNESS);
     let contract = SharedContract::from_genesis(&genesis).unwrap();
     let reached = world.runtime.block_on(async {
         let node = Node::start(config, Box::new(Machine::new(genesis, contract))).await.unwrap();

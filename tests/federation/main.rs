@@ -1,19 +1,25 @@
 //! Four members, four processes, and what happens to them: killed, cut off, halved, losing packets, restarted all at
-//! once, courted by a stranger. Each test asserts that its fault happened, and then that nothing else did
+//! once, courted by a stranger, lied to by one of their own. Each test asserts that its fault happened, and then that nothing else did
 //! ([`world::World::check`]). `RANPROOF_SEED` repeats a run, `RANPROOF_LONG=1` kills more often.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod alone;
 mod check;
 mod files;
+mod impostor;
 mod intruder;
 mod kill;
 mod load;
+#[path = "../../chain/tests/chain/mallory.rs"]
+#[expect(dead_code, reason = "shared with the tests of the chain")]
+mod mallory;
 mod network;
 mod partition;
 mod person;
 #[path = "../support/process.rs"]
 mod process;
+mod traitor;
+mod twofaced;
 mod world;
 
 use rand::Rng as _;

@@ -4,8 +4,11 @@
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
+use std::{fs::File, os::fd::AsFd as _};
 
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value as Json;
+use tokio::runtime::Runtime;
 
 use crate::process::PROGRAM;
 use crate::world::MEMBERS;
@@ -36,6 +39,20 @@ pub fn program(member: &str) -> Command {
     let mut command = Command::new("nsenter");
     command.arg(format!("--net=/run/netns/{member}")).arg(PROGRAM);
     command
+}
+
+/// A runtime whose threads, and all that they start, are where the member is.
+pub fn runtime(member: &'static str) -> Runtime {
+    let enter = move || {
+        let place = File::open(format!("/run/netns/{member}")).unwrap();
+        move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+    };
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .on_thread_start(enter)
+        .build()
+        .unwrap()
 }
 
 fn address(member: usize) -> IpAddr {

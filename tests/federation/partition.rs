@@ -3,9 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use agent::api::types::RoundSummary;
 use agent::cli::output::talk;
-use serde_json::json;
 
 use crate::alone::alone;
 use crate::load::Load;
@@ -56,7 +54,7 @@ fn one_member_cut_off_stands_still_while_the_others_go_on_and_then_catches_up() 
 fn two_against_two_halt_and_go_on_without_a_fork_when_they_meet_again() {
     alone("partition::two_against_two_halt_and_go_on_without_a_fork_when_they_meet_again", || {
         let mut world = World::build(seed());
-        world.client(TELECOM).post::<RoundSummary>("/api/v1/rounds", &json!({})).unwrap();
+        world.collect();
         let fault = Fault::partition(&[TELECOM, TOWER], &[UNICOM, WITNESS]);
         std::thread::sleep(Duration::from_secs(1));
         let stands = [0, 1, 2, 3].map(|member| world.tip(member));
@@ -74,7 +72,7 @@ fn two_against_two_halt_and_go_on_without_a_fork_when_they_meet_again() {
                     person.send(signed, &told_to_give_up).expect_err("final without a quorum")
                 });
             }
-            let round: RoundSummary = world.client(TELECOM).post("/api/v1/rounds", &json!({})).unwrap();
+            let round = world.collect();
             assert_eq!(round.opened, None, "a round was opened while the chain stood still");
             std::thread::sleep(STANDSTILL);
         });
@@ -90,7 +88,7 @@ fn two_against_two_halt_and_go_on_without_a_fork_when_they_meet_again() {
             world.note(person);
         }
         world.finalize("CR-healed");
-        let next: RoundSummary = world.client(TELECOM).post("/api/v1/rounds", &json!({})).unwrap();
+        let next = world.collect();
         assert!(next.opened.is_some(), "{next:?}");
         world.check();
         talk(&format!("two against two: {dropped} packets dropped, the next block {took:?} after"));
@@ -105,7 +103,7 @@ fn with_a_third_of_all_packets_lost_approvals_still_become_final() {
         let without: Duration = (0..REQUESTS).map(|n| world.finalize(&format!("CR-fine-{n}"))).sum();
         let fault = Fault::loss(30);
         let with: Duration = (0..REQUESTS).map(|n| world.finalize(&format!("CR-lossy-{n}"))).sum();
-        world.client(TELECOM).post::<RoundSummary>("/api/v1/rounds", &json!({})).unwrap();
+        world.collect();
         let dropped = fault.heal();
         assert!(dropped > 100, "{dropped} packets were lost");
         world.check();

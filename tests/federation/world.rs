@@ -1,19 +1,22 @@
 //! Four members, each with an agent in a process of its own that can be killed, stopped and started again.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use agent::api::types::RoundSummary;
 use agent::client::{AgentOptions, Client};
 use agent::statements;
 use anchor::transaction::{Subject, SubjectKind};
 use anchor::{Action, Hash};
-use model::Agreement;
-use serde_json::Value as Json;
-use store::{Store, StoreConfig};
+use model::{Agreement, Timestamp};
+use serde_json::{Value as Json, json};
+use store::{Store, StoreConfig, Vouched};
 use tokio::runtime::Runtime;
 
+use crate::alone;
 use crate::check::Seen;
 use crate::files;
 use crate::network::{self, Place};
@@ -67,6 +70,8 @@ pub struct World {
     pub acknowledged: Mutex<Vec<Acknowledged>>,
     /// What was seen so far and must stay so.
     pub seen: Seen,
+    /// Whose logs told two stories and are not cosigned any more.
+    pub convicted: BTreeSet<&'static str>,
     // Last, so that the folder goes after the processes that use it.
     _folder: tempfile::TempDir,
 }
@@ -91,6 +96,7 @@ impl World {
             starts: 0,
             acknowledged: Mutex::default(),
             seen: Seen::default(),
+            convicted: BTreeSet::new(),
             _folder: folder,
         };
         world.start_all();
@@ -113,13 +119,31 @@ impl World {
         self.await_start(member);
     }
 
+    /// The same, with a clock that differs from everybody's by `offset`, such as `+3600s`.
+    pub fn start_with_clock(&mut self, member: usize, offset: &str) {
+        let library = alone::wrong_clock().expect("looked for before the test began");
+        let clock = [
+            ("LD_PRELOAD", library.to_str().unwrap()),
+            ("FAKETIME", offset),
+            // Only the time of day is wrong: pauses stay as long as they are.
+            ("DONT_FAKE_MONOTONIC", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ];
+        self.launch_with(member, &clock);
+        self.await_start(member);
+    }
+
     fn launch(&mut self, member: usize) {
+        self.launch_with(member, &[]);
+    }
+
+    fn launch_with(&mut self, member: usize, environment: &[(&str, &str)]) {
         self.starts += 1;
         let name = MEMBERS[member];
         let log = self.dir.join(format!("{name}-{}.log", self.starts));
         let config = self.dir.join(name).join("agent.yaml");
         let mut command = network::program(name);
-        command.args(["agent", "--config"]).arg(config);
+        command.args(["agent", "--config"]).arg(config).envs(environment.iter().copied());
         self.agents[member] = Some(Process::start(command, log));
     }
 
@@ -194,6 +218,11 @@ impl World {
         begun.elapsed()
     }
 
+    /// One round of Telecom.
+    pub fn collect(&self) -> RoundSummary {
+        self.client(TELECOM).post("/api/v1/rounds", &json!({})).unwrap()
+    }
+
     /// Keeps what the person's agent acknowledged.
     pub fn note(&self, person: &Person) {
         self.acknowledged.lock().unwrap().extend(person.acknowledged.iter().cloned());
@@ -203,6 +232,26 @@ impl World {
     pub fn store(&self, member: usize) -> Store {
         let path = self.dir.join(MEMBERS[member]).join("data/ranproof.db");
         self.runtime.block_on(Store::open(StoreConfig::new(path))).unwrap()
+    }
+
+    /// The largest head of an origin's log that the member's cosigner vouched for.
+    pub fn vouched(&self, member: usize, origin: usize) -> Option<Vouched> {
+        let store = self.store(member);
+        self.runtime.block_on(async {
+            let head = store.vouched(MEMBERS[origin]).await.unwrap();
+            store.close().await;
+            head
+        })
+    }
+
+    /// Heights and times of all final blocks, as the member has them.
+    pub fn block_times(&self, member: usize) -> Vec<(u64, Timestamp)> {
+        let store = self.store(member);
+        self.runtime.block_on(async {
+            let blocks = store.blocks(None, u32::MAX).await.unwrap();
+            store.close().await;
+            blocks.into_iter().map(|block| (block.height, block.time)).collect()
+        })
     }
 
     fn agree(&self, inventory: &model::Inventory) {
