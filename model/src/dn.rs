@@ -62,9 +62,13 @@ impl Dn {
 
     /// The containing object's name, `None` at the root.
     pub fn parent(&self) -> Option<Dn> {
-        let last = last_rdn(&self.0);
-        let end = self.0.len().checked_sub(last.len() + 1)?;
-        Some(Dn(self.0[..end].into()))
+        self.parent_str().map(|parent| Dn(parent.into()))
+    }
+
+    /// The text of [`Dn::parent`].
+    pub fn parent_str(&self) -> Option<&str> {
+        let end = self.0.len().checked_sub(last_rdn(&self.0).len() + 1)?;
+        self.0.get(..end)
     }
 
     /// Whether `self` is `other` or lies below it.
@@ -217,6 +221,10 @@ impl Scope {
         if self.0.is_empty() {
             return true;
         }
+        // Without wildcards and escapes it is the beginning of the name.
+        if !self.0.contains(['*', '\\']) {
+            return dn.0.strip_prefix(&*self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(','));
+        }
         let mut names = dn.rdns();
         split_rdns(&self.0).all(|rdn| {
             let (class, id) = rdn.split_once('=').unwrap_or((rdn, ""));
@@ -283,6 +291,12 @@ mod tests {
         assert!(!scope.covers(&dn("SubNetwork=bj,ManagedElement=g1,OperatorDU=telecom")));
         assert!(!scope.covers(&dn("SubNetwork=bj,ManagedElement=g1")));
         assert!(Scope::default().covers(&dn("X=1")));
+        let plain: Scope = "SubNetwork=bj,ManagedElement=g1".parse().unwrap();
+        assert!(plain.covers(&dn("SubNetwork=bj,ManagedElement=g1")));
+        assert!(plain.covers(&dn("SubNetwork=bj,ManagedElement=g1,OperatorDU=unicom")));
+        assert!(!plain.covers(&dn("SubNetwork=bj,ManagedElement=g10")));
+        assert!(!plain.covers(&dn("SubNetwork=bj,ManagedElement=g1\\,x")));
+        assert!(!plain.covers(&dn("SubNetwork=bj")));
     }
 
     #[test]

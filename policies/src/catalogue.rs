@@ -44,6 +44,12 @@ impl Record {
         own.or_else(|| self.base.and_then(|base| base.field(name)))
     }
 
+    /// Place of a field among the record's own and then its base's.
+    pub fn slot(&self, name: &str) -> usize {
+        let own = self.fields.iter().position(|(field, _)| *field == name);
+        own.unwrap_or_else(|| self.fields.len() + self.base.map_or(0, |base| base.slot(name)))
+    }
+
     pub fn names(&self) -> Vec<&'static str> {
         let mut names: Vec<_> = self.fields.iter().map(|(name, _)| *name).collect();
         names.extend(self.base.into_iter().flat_map(Record::names));

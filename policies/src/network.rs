@@ -1,5 +1,6 @@
 //! What lies around a cell: an index of the newest snapshots of all stations.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -42,8 +43,19 @@ struct Station {
     cells: BTreeMap<String, usize>,
     /// cellLocalId → NRCellCU.
     units: BTreeMap<String, Dn>,
-    /// NRCellCU → the references of its NRCellRelations, in their order.
-    relations: BTreeMap<Dn, Vec<Reference>>,
+    /// NRCellCU → its NRCellDU's place in the snapshot.
+    cells_of_units: BTreeMap<Dn, usize>,
+    /// All NRCellRelations, in the order of their names.
+    relations: Vec<Relation>,
+    /// Stations that relations point to, sorted.
+    targets: Arc<[Dn]>,
+}
+
+/// An NRCellRelation: its place in the snapshot and what it refers to.
+#[derive(Debug, Clone)]
+struct Relation {
+    place: usize,
+    to: Reference,
 }
 
 #[derive(Debug, Clone)]
@@ -57,14 +69,18 @@ enum Reference {
 const STATION: &str = "ManagedElement";
 const CELL_DU: &str = "NRCellDU";
 const CELL_CU: &str = "NRCellCU";
+const RELATION: &str = "NRCellRelation";
 
 impl NetworkIndex {
     /// Takes a station's snapshot in, read in this round (or `stale`: the newest there is, but older).
     pub fn update(&mut self, element: &Dn, snapshot: Arc<Snapshot>, stale: bool) {
-        self.remove(element);
-        let station = Station::new(snapshot, stale);
-        for target in station.targets() {
-            self.pointed_at_by.entry(target).or_default().insert(element.clone());
+        let old = self.stations.get(element);
+        let station = Station::new(snapshot, stale, old);
+        if old.is_none_or(|old| old.targets != station.targets) {
+            self.remove(element);
+            for target in station.targets.iter() {
+                self.pointed_at_by.entry(target.clone()).or_default().insert(element.clone());
+            }
         }
         self.stations.insert(element.clone(), station);
     }
@@ -72,8 +88,8 @@ impl NetworkIndex {
     /// Forgets a station.
     pub fn remove(&mut self, element: &Dn) {
         let Some(old) = self.stations.remove(element) else { return };
-        for target in old.targets() {
-            if let Some(sources) = self.pointed_at_by.get_mut(&target) {
+        for target in old.targets.iter() {
+            if let Some(sources) = self.pointed_at_by.get_mut(target) {
                 sources.remove(element);
             }
         }
@@ -131,7 +147,7 @@ impl NetworkIndex {
             }
         };
         let station = self.stations.get(element);
-        let cell = station.and_then(|s| s.cell_of(s.snapshot.object(dn)?));
+        let cell = station.and_then(|s| s.cell_named(dn));
         NeighbourRef {
             dn: cell.map_or(dn, |cell| cell.dn()).clone(),
             cell,
@@ -144,8 +160,7 @@ impl Neighbourhood for NetworkIndex {
     fn relations_of(&self, cell: &Object) -> Option<Vec<NeighbourRef<'_>>> {
         let station = self.station_of(cell.dn())?;
         let unit = if cell.class() == CELL_CU { cell.dn() } else { station.units.get(local_id(cell)?)? };
-        let references = station.relations.get(unit).map_or(&[][..], Vec::as_slice);
-        Some(references.iter().map(|reference| self.resolve(reference)).collect())
+        Some(station.relations_under(unit).map(|relation| self.resolve(&relation.to)).collect())
     }
 
     fn cell_of<'a>(&'a self, object: &'a Object) -> Option<&'a Object> {
@@ -157,26 +172,62 @@ impl Neighbourhood for NetworkIndex {
 }
 
 impl Station {
-    fn new(snapshot: Arc<Snapshot>, stale: bool) -> Station {
+    /// What `old` knew of relations that have not changed is taken over.
+    fn new(snapshot: Arc<Snapshot>, stale: bool, old: Option<&Station>) -> Station {
         let (mut cells, mut units) = (BTreeMap::new(), BTreeMap::new());
-        let mut relations = BTreeMap::<Dn, Vec<Reference>>::new();
+        let (mut unit_places, mut relations) = (Vec::new(), Vec::new());
+        let mut known = Known::of(old);
         for (place, object) in snapshot.objects().iter().enumerate() {
-            match (object.class(), local_id(object)) {
-                (CELL_DU, Some(id)) => {
-                    cells.entry(id.to_owned()).or_insert(place);
-                }
-                (CELL_CU, Some(id)) => {
-                    units.entry(id.to_owned()).or_insert_with(|| object.dn().clone());
-                }
-                ("NRCellRelation", _) => {
-                    if let Some(unit) = object.dn().parent() {
-                        relations.entry(unit).or_default().push(Reference::of(object));
+            match (object.class(), object) {
+                (CELL_DU, cell) => {
+                    if let Some(id) = local_id(cell) {
+                        cells.entry(id.to_owned()).or_insert(place);
                     }
+                }
+                (CELL_CU, unit) => {
+                    unit_places.push(place);
+                    if let Some(id) = local_id(unit) {
+                        units.entry(id.to_owned()).or_insert_with(|| unit.dn().clone());
+                    }
+                }
+                (RELATION, relation) => {
+                    let to = known.reference(relation).unwrap_or_else(|| Reference::of(relation));
+                    relations.push(Relation { place, to });
                 }
                 _ => {}
             }
         }
-        Station { snapshot, stale, cells, units, relations }
+        let targets = match old {
+            Some(old) if known.all_taken(relations.len()) => Arc::clone(&old.targets),
+            _ => targets(&relations),
+        };
+        let mut station =
+            Station { snapshot, stale, cells, units, cells_of_units: BTreeMap::new(), relations, targets };
+        for place in unit_places {
+            let cell = station.cell_of(&station.snapshot.objects()[place]).map(|cell| cell.dn());
+            let cell =
+                cell.and_then(|dn| station.snapshot.objects().binary_search_by(|o| o.dn().cmp(dn)).ok());
+            let unit = station.snapshot.objects()[place].dn().clone();
+            station.cells_of_units.extend(cell.map(|cell| (unit, cell)));
+        }
+        station
+    }
+
+    /// The NRCellDU that a name leads to: most references name the NRCellCU.
+    fn cell_named(&self, dn: &Dn) -> Option<&Object> {
+        match self.cells_of_units.get(dn) {
+            Some(place) => self.snapshot.objects().get(*place),
+            None => self.cell_of(self.snapshot.object(dn)?),
+        }
+    }
+
+    /// Relations whose names begin with the unit's stand together, since names are sorted; those right below it count.
+    fn relations_under<'a>(&'a self, unit: &'a Dn) -> impl Iterator<Item = &'a Relation> {
+        let name = |relation: &Relation| self.snapshot.objects()[relation.place].dn();
+        let below = move |relation: &&Relation| name(relation).is_within(unit);
+        let from = self.relations.partition_point(|relation| name(relation) < unit);
+        let own = move |relation: &&Relation| name(relation).parent_str() == Some(unit.as_str());
+        self.relations.get(from..).unwrap_or_default().iter().take_while(below).filter(own)
     }
 
     fn cell_of(&self, object: &Object) -> Option<&Object> {
@@ -189,16 +240,54 @@ impl Station {
         });
         referenced.or_else(|| self.snapshot.objects().get(*self.cells.get(local_id(object)?)?))
     }
+}
 
-    /// The stations its relations point to.
-    fn targets(&self) -> BTreeSet<Dn> {
-        let references = self.relations.values().flatten();
-        references
-            .filter_map(|reference| match reference {
-                Reference::Cell(_, element) => Some(element.clone()),
-                Reference::Unreadable(_) => None,
-            })
-            .collect()
+/// The stations that relations point to.
+fn targets(relations: &[Relation]) -> Arc<[Dn]> {
+    let mut targets: Vec<Dn> = relations
+        .iter()
+        .filter_map(|relation| match &relation.to {
+            Reference::Cell(_, element) => Some(element.clone()),
+            Reference::Unreadable(_) => None,
+        })
+        .collect();
+    targets.sort_unstable();
+    targets.dedup();
+    targets.into()
+}
+
+/// A station's relations as they were read before, walked in step with the new ones.
+struct Known<'a> {
+    old: Option<&'a Station>,
+    next: usize,
+    taken: usize,
+}
+
+impl<'a> Known<'a> {
+    fn of(old: Option<&'a Station>) -> Known<'a> {
+        Known { old, next: 0, taken: 0 }
+    }
+
+    /// What an unchanged relation refers to. Relations come in the order of their names.
+    fn reference(&mut self, relation: &Object) -> Option<Reference> {
+        let old = self.old?;
+        while let Some(before) = old.relations.get(self.next) {
+            let object = old.snapshot.objects().get(before.place)?;
+            match object.dn().cmp(relation.dn()) {
+                Ordering::Less => self.next += 1,
+                Ordering::Equal if object.digest() == relation.digest() => {
+                    self.taken += 1;
+                    return Some(before.to.clone());
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// Whether there are the relations there were, all unchanged.
+    fn all_taken(&self, relations: usize) -> bool {
+        self.old.is_some_and(|old| old.relations.len() == relations) && self.taken == relations
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::{Agreement, ApprovedValue, Dn, Object, Scope, Severity, Text, violation::RuleOutcome};
 use serde::{Deserialize, Serialize};
 
-use crate::expression::{self, Inputs, Node, Observation};
+use crate::expression::{self, Evaluation, Inputs, Node, Observation};
 use crate::network::Neighbourhood;
 use crate::template::Message;
 
@@ -107,20 +107,26 @@ impl Rule {
 
     /// `None` where the rule is kept, or is not about this object.
     pub fn evaluate(&self, case: &RuleCase<'_>) -> Option<RuleResult> {
-        if self.mode == Mode::Off || !self.covers(case.object) {
+        self.evaluate_in(&mut Evaluation::new(case.inputs()))
+    }
+
+    /// The same for the object that an evaluation is at.
+    pub(crate) fn evaluate_in<'a>(&'a self, evaluation: &mut Evaluation<'a>) -> Option<RuleResult> {
+        let object = evaluation.inputs().object;
+        if self.mode == Mode::Off || !self.covers(object) {
             return None;
         }
-        let inputs = case.inputs();
-        let (outcome, message) = self.judge(&inputs)?;
+        let (outcome, message) = self.judge(evaluation)?;
+        let inputs = evaluation.inputs();
         Some(RuleResult {
             rule: self.name.clone(),
-            object: case.object.dn().clone(),
+            object: object.dn().clone(),
             attribute: self.attribute.clone(),
             outcome,
             severity: self.severity,
             mode: self.mode,
             message,
-            why: expression::parts(&self.compiled, &inputs),
+            why: expression::parts(&self.compiled, inputs),
         })
     }
 
@@ -128,7 +134,7 @@ impl Rule {
     pub fn explain(&self, case: &RuleCase<'_>) -> Explanation {
         let inputs = case.inputs();
         let why = expression::parts(&self.compiled, &inputs);
-        match self.judge(&inputs) {
+        match self.judge(&mut Evaluation::new(inputs)) {
             Some((outcome, message)) => Explanation { outcome: Some(outcome), message, why },
             None => {
                 Explanation { outcome: None, message: Text::new("The rule is kept.", "符合规则。"), why }
@@ -136,10 +142,10 @@ impl Rule {
         }
     }
 
-    fn judge(&self, inputs: &Inputs<'_>) -> Option<(RuleOutcome, Text)> {
-        match expression::evaluate(&self.compiled, inputs) {
-            Ok(expression::Val::Bool(true)) => None,
-            Ok(_) => Some((RuleOutcome::Violated, self.compiled_message.render(inputs))),
+    fn judge<'a>(&'a self, evaluation: &mut Evaluation<'a>) -> Option<(RuleOutcome, Text)> {
+        match evaluation.condition(&self.compiled) {
+            Ok(true) => None,
+            Ok(false) => Some((RuleOutcome::Violated, self.compiled_message.render(evaluation.inputs()))),
             Err(trouble) => {
                 let why = trouble.text();
                 let message = Text::new(
@@ -153,7 +159,7 @@ impl Rule {
 }
 
 impl<'a> RuleCase<'a> {
-    fn inputs(&self) -> Inputs<'a> {
+    pub(crate) fn inputs(&self) -> Inputs<'a> {
         let RuleCase { agreement, object, previous, approved, neighbours } = *self;
         Inputs { agreement, object, previous, approved, neighbours }
     }

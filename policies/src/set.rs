@@ -6,6 +6,7 @@ use model::{Agreement, ApprovedState, Object, Snapshot};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::expression::{Evaluation, Inputs};
 use crate::network::Neighbourhood;
 use crate::rule::{Rule, RuleCase, RuleResult};
 use crate::source::{LoadError, load_rule};
@@ -72,11 +73,15 @@ impl PolicySet {
 
     /// The rules that one object does not keep, and those that cannot be judged on it, by rule name.
     pub fn evaluate(&self, case: &RuleCase<'_>) -> Vec<RuleResult> {
-        let about = self.by_class.get(case.object.class());
-        about.into_iter().flatten().filter_map(|index| self.rules[*index].evaluate(case)).collect()
+        let mut evaluation = Evaluation::new(case.inputs());
+        self.about(case.object)
+            .iter()
+            .filter_map(|rule| self.rules[*rule].evaluate_in(&mut evaluation))
+            .collect()
     }
 
-    /// [`PolicySet::evaluate`] over every object of a station.
+    /// [`PolicySet::evaluate`] over every object of a station, in the order of their names. What the rules ask of an
+    /// object, or of the agreement, again and again is looked up once.
     pub fn evaluate_station(
         &self,
         agreement: &Agreement,
@@ -85,18 +90,35 @@ impl PolicySet {
         approved: Option<&ApprovedState>,
         neighbours: &dyn Neighbourhood,
     ) -> Vec<RuleResult> {
-        let judged = |object: &&Object| self.by_class.contains_key(object.class());
         let mut out = Vec::new();
-        for object in current.objects().iter().filter(judged) {
-            out.extend(self.evaluate(&RuleCase {
+        let mut evaluation: Option<Evaluation<'_>> = None;
+        for object in current.objects() {
+            let about = self.about(object);
+            if about.is_empty() {
+                continue;
+            }
+            let inputs = Inputs {
                 agreement,
                 object,
                 previous: previous.and_then(|snapshot| snapshot.object(object.dn())),
                 approved: approved.and_then(|state| state.objects().get(object.dn())),
                 neighbours,
-            }));
+            };
+            let evaluation = match &mut evaluation {
+                Some(evaluation) => {
+                    evaluation.turn_to(inputs);
+                    evaluation
+                }
+                none => none.insert(Evaluation::new(inputs)),
+            };
+            out.extend(about.iter().filter_map(|rule| self.rules[*rule].evaluate_in(evaluation)));
         }
         out
+    }
+
+    /// The rules about objects of this one's class, by their places.
+    fn about(&self, object: &Object) -> &[usize] {
+        self.by_class.get(object.class()).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -6,10 +6,10 @@ use model::violation::{
     AUTHORISATION_RULE, ActorClass, Responsibility, RuleOutcome, SECOND_JUDGEMENT_RULE, Sighting,
 };
 use model::{
-    Agreement, ApprovedState, Authorisation, AuthorisationVerdict, Dn, Edit, OBJECT, Object, Severity,
-    Snapshot, Text, Value, Violation, ViolationState,
+    Agreement, ApprovedState, Authorisation, AuthorisationVerdict, Dn, Edit, OBJECT, Severity, Snapshot,
+    Text, Value, Violation, ViolationState,
 };
-use policies::{GoneReason, JudgedDifference, Judgement, NetworkIndex, PolicySet, RuleCase, RuleResult};
+use policies::{GoneReason, JudgedDifference, Judgement, NetworkIndex, PolicySet, RuleResult};
 
 /// One station in one round, for its violations.
 pub struct Context<'a> {
@@ -53,7 +53,7 @@ pub fn update(context: &Context<'_>, open: Vec<Violation>, judgement: &Judgement
             out.push(resolve(before, context.sighting));
         }
     }
-    for result in context.current.objects().iter().flat_map(|object| context.evaluate(object)) {
+    for result in context.broken_rules() {
         let before = take(&mut open, &result.object, &result.attribute, &result.rule);
         out.push(context.broken_rule(result, before));
     }
@@ -78,15 +78,9 @@ fn resolve(mut violation: Violation, sighting: &Sighting) -> Violation {
 }
 
 impl Context<'_> {
-    fn evaluate(&self, object: &Object) -> Vec<RuleResult> {
-        let case = RuleCase {
-            agreement: self.agreement,
-            object,
-            previous: self.previous.and_then(|snapshot| snapshot.object(object.dn())),
-            approved: self.approved.objects().get(object.dn()),
-            neighbours: self.index,
-        };
-        self.policies.evaluate(&case)
+    fn broken_rules(&self) -> Vec<RuleResult> {
+        let Context { policies, agreement, current, previous, approved, index, .. } = *self;
+        policies.evaluate_station(agreement, current, previous, Some(approved), index)
     }
 
     fn unauthorised(&self, difference: &JudgedDifference, before: Option<Violation>) -> Violation {

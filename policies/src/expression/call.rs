@@ -6,7 +6,7 @@ use model::Decimal;
 
 use super::evaluate::Evaluation;
 use super::node::{Function, Node};
-use super::trouble::Trouble;
+use super::trouble::{Fail, Trouble};
 use super::types::Type;
 use super::value::Val;
 
@@ -49,9 +49,9 @@ pub(super) fn call<'a>(
     evaluation: &mut Evaluation<'a>,
     function: Function,
     arguments: &'a [Node],
-) -> Result<Val<'a>, Trouble> {
+) -> Result<Val<'a>, Fail> {
     let [first, rest @ ..] = arguments else {
-        return Err(Trouble::Null { what: function.name().to_owned() });
+        return Err(Trouble::Null { what: function.name().to_owned() }.into());
     };
     match (function, rest) {
         (Function::Size, _) => size(evaluation, first),
@@ -73,44 +73,46 @@ pub(super) fn call<'a>(
         (Function::ToInt, _) => match evaluation.value(first)? {
             Val::Text(text) => match text.parse() {
                 Ok(number) => Ok(Val::Int(number)),
-                Err(_) => Err(Trouble::NotConvertible { text: text.into_owned(), to: "an integer" }),
+                Err(_) => Err(Trouble::NotConvertible { text: text.into_owned(), to: "an integer" }.into()),
             },
             Val::Int(number) => Ok(Val::Int(number)),
-            _ => Err(Trouble::null(first)),
+            _ => Err(Trouble::null(first).into()),
         },
         (Function::ToText, _) => match evaluation.value(first)? {
             value @ (Val::Text(_) | Val::Int(_) | Val::Decimal(_) | Val::Bool(_)) => {
                 Ok(Val::text(value.to_string()))
             }
-            _ => Err(Trouble::null(first)),
+            _ => Err(Trouble::null(first).into()),
         },
         (Function::ToDecimal, _) => match evaluation.value(first)? {
             Val::Text(text) => match Decimal::parse(&text) {
                 Some(number) => Ok(Val::Decimal(number)),
-                None => Err(Trouble::NotConvertible { text: text.into_owned(), to: "a decimal number" }),
+                None => {
+                    Err(Trouble::NotConvertible { text: text.into_owned(), to: "a decimal number" }.into())
+                }
             },
             Val::Int(number) => Ok(Val::Decimal(number.into())),
             value @ Val::Decimal(_) => Ok(value),
-            _ => Err(Trouble::null(first)),
+            _ => Err(Trouble::null(first).into()),
         },
-        (Function::NrArfcnKhz, _) => evaluation.int(first).and_then(nr_arfcn_khz).map(Val::Int),
-        _ => Err(Trouble::null(first)),
+        (Function::NrArfcnKhz, _) => Ok(Val::Int(nr_arfcn_khz(evaluation.int(first)?)?)),
+        _ => Err(Trouble::null(first).into()),
     }
 }
 
-fn size<'a>(evaluation: &mut Evaluation<'a>, node: &'a Node) -> Result<Val<'a>, Trouble> {
+fn size<'a>(evaluation: &mut Evaluation<'a>, node: &'a Node) -> Result<Val<'a>, Fail> {
     let length = match evaluation.value(node)? {
         Val::Text(text) => {
             evaluation.spend_on_text(text.len())?;
             text.chars().count()
         }
         Val::List(list) => list.len(),
-        _ => return Err(Trouble::null(node)),
+        _ => return Err(Trouble::null(node).into()),
     };
-    i64::try_from(length).map(Val::Int).map_err(|_| Trouble::Overflow { operation: "size" })
+    i64::try_from(length).map(Val::Int).map_err(|_| Trouble::Overflow { operation: "size" }.into())
 }
 
-fn distinct<'a>(evaluation: &mut Evaluation<'a>, node: &'a Node) -> Result<Val<'a>, Trouble> {
+fn distinct<'a>(evaluation: &mut Evaluation<'a>, node: &'a Node) -> Result<Val<'a>, Fail> {
     let list = evaluation.list(node)?;
     let mut out: Vec<Val<'a>> = Vec::new();
     for index in 0..list.len() {
@@ -126,11 +128,11 @@ fn distinct<'a>(evaluation: &mut Evaluation<'a>, node: &'a Node) -> Result<Val<'
     Ok(Val::made(out))
 }
 
-fn join<'a>(evaluation: &mut Evaluation<'a>, node: &'a Node, separator: &str) -> Result<Val<'a>, Trouble> {
+fn join<'a>(evaluation: &mut Evaluation<'a>, node: &'a Node, separator: &str) -> Result<Val<'a>, Fail> {
     let list = evaluation.list(node)?;
     let mut out = String::new();
     for index in 0..list.len() {
-        let Val::Text(text) = list.get(index)? else { return Err(Trouble::null(node)) };
+        let Val::Text(text) = list.get(index)? else { return Err(Trouble::null(node).into()) };
         evaluation.spend_on_text(text.len().saturating_add(separator.len()))?;
         if index > 0 {
             out.push_str(separator);

@@ -8,7 +8,7 @@ use model::Decimal;
 use super::call::{FUNCTIONS, result_of};
 use super::check::{Environment, Fault};
 use super::macros::shape;
-use super::node::{Arithmetic, Comprehension, Node, Order, Part, Quantifier, Variable};
+use super::node::{Arithmetic, Comprehension, Field, Node, Order, Part, Quantifier, Sides, Variable};
 use super::types::Type;
 use crate::agreed;
 use crate::catalogue::{self, Kind, NR_CELL_DU, Record};
@@ -141,10 +141,10 @@ impl<'a> Compiler<'a> {
             return Err(self.fault(at, message, ""));
         };
         let kind = self.check_field(at, record, field)?;
-        let (of, name) = (Box::new(of), field.to_owned());
+        let (of, field) = (Box::new(of), Field::new(field, kind, record.slot(field)));
         Ok(match select.test {
-            true => (Node::Has { of, name, kind }, Type::Bool),
-            false => (Node::Field { of, name, kind }, kind.into()),
+            true => (Node::Has { of, field }, Type::Bool),
+            false => (Node::Field { of, field }, kind.into()),
         })
     }
 
@@ -270,7 +270,9 @@ impl<'a> Compiler<'a> {
         }
         self.check_word(a, &left, &b_type)?;
         self.check_word(b, &right, &a_type)?;
-        Ok((Node::Equal { negated, sides: Box::new([left, right]) }, Type::Bool))
+        let sides = Box::new([left, right]);
+        let kind = Sides::of(&sides);
+        Ok((Node::Equal { negated, sides, kind }, Type::Bool))
     }
 
     fn never_equal(&self, at: &IdedExpr, a: (&Node, &Type), b: (&Node, &Type)) -> Fault {
@@ -315,7 +317,9 @@ impl<'a> Compiler<'a> {
             let message = format!("{left} is {a_type}, {right} is {b_type}: they have no order");
             return Err(self.fault(at, message, ""));
         }
-        Ok((Node::Order(order, Box::new([left, right])), Type::Bool))
+        let sides = Box::new([left, right]);
+        let kind = Sides::of(&sides);
+        Ok((Node::Order(order, sides, kind), Type::Bool))
     }
 
     fn arithmetic(&mut self, a: &IdedExpr, b: &IdedExpr, operator: Arithmetic) -> Checked {

@@ -1,15 +1,14 @@
 //! Evaluates checked expressions, within a budget of steps.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 
 use model::{Agreement, ApprovedValue, Object};
 
 use super::call;
-use super::node::{Arithmetic, Comprehension, Node, Order, Quantifier, Variable};
-use super::trouble::Trouble;
+use super::node::{Arithmetic, Field, Node, Variable};
+use super::seen::Seen;
+use super::trouble::{Fail, Trouble};
 use super::value::{List, Rec, Val};
-use crate::agreed;
 use crate::catalogue::Kind;
 use crate::network::Neighbourhood;
 
@@ -31,7 +30,7 @@ pub(crate) struct Inputs<'a> {
 
 /// The value of an expression.
 pub(crate) fn evaluate<'a>(node: &'a Node, inputs: &Inputs<'a>) -> Result<Val<'a>, Trouble> {
-    Evaluation { inputs: *inputs, locals: Vec::new(), left: BUDGET, neighbours: None }.value(node)
+    Evaluation::new(*inputs).value(node).map_err(|trouble| *trouble)
 }
 
 /// The value of an expression inside comprehensions, whose variables have these values, on what is left of a
@@ -42,40 +41,77 @@ pub(super) fn evaluate_inside<'a>(
     locals: Vec<Val<'a>>,
     left: &mut u32,
 ) -> Result<Val<'a>, Trouble> {
-    let mut evaluation = Evaluation { inputs: *inputs, locals, left: *left, neighbours: None };
-    let value = evaluation.value(node);
+    let mut evaluation = Evaluation { locals, left: *left, ..Evaluation::new(*inputs) };
+    let value = evaluation.value(node).map_err(|trouble| *trouble);
     // What failed for want of steps leaves none.
     *left = if value.as_ref().err() == Some(&Trouble::Budget) { 0 } else { evaluation.left };
     value
 }
 
-pub(super) struct Evaluation<'a> {
-    pub inputs: Inputs<'a>,
-    locals: Vec<Val<'a>>,
+/// Evaluates expressions over one object after the other, each on a budget of its own.
+pub(crate) struct Evaluation<'a> {
+    pub(super) inputs: Inputs<'a>,
+    pub(super) locals: Vec<Val<'a>>,
     left: u32,
-    neighbours: Option<List<'a>>,
+    pub(super) seen: Seen<'a>,
 }
 
-type Outcome<'a> = Result<Val<'a>, Trouble>;
+pub(super) type Outcome<'a> = Result<Val<'a>, Fail>;
 
-fn field_of<'a>(record: &Rec<'a>, name: &str, kind: &'static Kind) -> Outcome<'a> {
-    let missing = || Trouble::Missing { object: record.name(), attribute: name.to_owned() };
-    record.field(name, kind)?.ok_or_else(missing)
+fn missing(record: &Rec<'_>, field: &Field) -> Fail {
+    Trouble::Missing { object: record.name(), attribute: field.name.clone() }.into()
 }
 
 impl<'a> Evaluation<'a> {
+    pub fn new(inputs: Inputs<'a>) -> Evaluation<'a> {
+        Evaluation { inputs, locals: Vec::new(), left: BUDGET, seen: Seen::default() }
+    }
+
+    /// Goes on to another object of the same station, under the same agreement.
+    pub fn turn_to(&mut self, inputs: Inputs<'a>) {
+        self.inputs = inputs;
+        self.seen.forget_object();
+    }
+
+    pub fn inputs(&self) -> &Inputs<'a> {
+        &self.inputs
+    }
+
+    /// Whether a condition holds. What it asked of the object and an earlier one did too is looked up once, and paid
+    /// for by each.
+    pub fn condition(&mut self, node: &'a Node) -> Result<bool, Trouble> {
+        (self.left, self.seen.paid) = (BUDGET, false);
+        self.locals.clear();
+        self.truth(node).map_err(|trouble| *trouble)
+    }
+
     /// Takes `steps` from the budget.
-    pub fn spend(&mut self, steps: usize) -> Result<(), Trouble> {
-        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
-        self.left = self.left.checked_sub(steps).ok_or(Trouble::Budget)?;
+    #[inline]
+    pub(super) fn spend(&mut self, steps: usize) -> Result<(), Fail> {
+        let left = u32::try_from(steps).ok().and_then(|steps| self.left.checked_sub(steps));
+        self.left = left.ok_or_else(|| Fail::new(Trouble::Budget))?;
         Ok(())
     }
 
-    pub fn spend_on_text(&mut self, length: usize) -> Result<(), Trouble> {
+    #[inline]
+    pub(super) fn spend_on_text(&mut self, length: usize) -> Result<(), Fail> {
         self.spend(length / CHARACTERS_PER_STEP + 1)
     }
 
-    pub fn value(&mut self, node: &'a Node) -> Outcome<'a> {
+    pub(super) fn value(&mut self, node: &'a Node) -> Outcome<'a> {
+        match node {
+            Node::And(..)
+            | Node::Or(..)
+            | Node::Not(_)
+            | Node::Has { .. }
+            | Node::HasAgreed(_)
+            | Node::Equal { .. }
+            | Node::Order(..)
+            | Node::In(_)
+            | Node::Matches { .. } => return self.truth(node).map(Val::Bool),
+            Node::Arithmetic(..) | Node::Negate(_) => return self.int(node).map(Val::Int),
+            _ => {}
+        }
         self.spend(1)?;
         match node {
             Node::Null => Ok(Val::Null),
@@ -85,47 +121,21 @@ impl<'a> Evaluation<'a> {
             Node::Decimal(_, value) => Ok(Val::Decimal(*value)),
             Node::Variable(variable) => self.variable(*variable),
             Node::Local(_, place) => Ok(self.locals.get(*place).cloned().unwrap_or(Val::Null)),
-            Node::Agreement(part) => agreed::part(&self.inputs, *part),
-            Node::Range(attribute) => agreed::range(&self.inputs, attribute),
-            Node::HasAgreed(of) => match self.value(of) {
-                Err(Trouble::NotAgreed { .. }) => Ok(Val::Bool(false)),
-                other => other.map(|_| Val::Bool(true)),
-            },
-            Node::Field { of, name, kind } => self.field(of, name, kind),
-            Node::Has { of, name, kind } => Ok(Val::Bool(self.record(of)?.field(name, kind)?.is_some())),
-            Node::Not(a) => Ok(Val::Bool(!self.truth(a)?)),
-            Node::Negate(a) => {
-                let negated = self.int(a)?.checked_neg();
-                negated.map(Val::Int).ok_or(Trouble::Overflow { operation: "-" })
-            }
-            Node::And(a, b) => self.either(a, b, false),
-            Node::Or(a, b) => self.either(a, b, true),
+            Node::Agreement(part) => self.part(*part),
+            Node::Range(attribute) => self.range(attribute),
+            Node::Field { of, field } => self.field(of, field),
             Node::Choose(parts) => {
                 let [condition, yes, no] = &**parts;
                 if self.truth(condition)? { self.value(yes) } else { self.value(no) }
             }
-            Node::Equal { negated, sides } => {
-                let (a, b) = (self.value(&sides[0])?, self.value(&sides[1])?);
-                Ok(Val::Bool(self.equal(&a, &b)? != *negated))
-            }
-            Node::Order(order, sides) => self.order(*order, &sides[0], &sides[1]),
-            Node::Arithmetic(operator, sides) => self.arithmetic(*operator, &sides[0], &sides[1]),
             Node::Concatenate(sides) => self.concatenate(&sides[0], &sides[1]),
-            Node::In(sides) => {
-                let (needle, list) = (self.value(&sides[0])?, self.list(&sides[1])?);
-                Ok(Val::Bool(self.contains(&list, &needle)?))
-            }
             Node::Index(sides) => self.index(&sides[0], &sides[1]),
             Node::List(nodes) => {
-                nodes.iter().map(|node| self.value(node)).collect::<Result<_, _>>().map(Val::made)
+                nodes.iter().map(|node| self.value(node)).collect::<Result<_, Fail>>().map(Val::made)
             }
             Node::Comprehension(comprehension) => self.comprehension(comprehension),
             Node::Call { function, arguments } => call::call(self, *function, arguments),
-            Node::Matches { text, pattern } => {
-                let text = self.text(text)?;
-                self.spend_on_text(text.len())?;
-                Ok(Val::Bool(pattern.is_match(&text)))
-            }
+            _ => Err(Trouble::null(node).into()),
         }
     }
 
@@ -138,114 +148,161 @@ impl<'a> Evaluation<'a> {
             Variable::Previous => record(previous),
             Variable::Approved => approved.map_or(Val::Null, |a| Val::Record(Rec::Approved(object.dn(), a))),
             Variable::Dn => Val::text(object.dn().as_str()),
-            Variable::Owner => or_null(agreement.owner(object.dn())),
-            Variable::Mop => or_null(agreement.master_operator(object.dn())),
-            Variable::Cell => record(neighbours.cell_of(object)),
+            Variable::Owner => or_null(self.seen.owner(agreement, object)),
+            Variable::Mop => or_null(self.seen.master(agreement, object)),
+            Variable::Cell => record(self.seen.cell(neighbours, object)),
             Variable::Neighbours => return self.neighbours(),
         })
     }
 
-    /// Walks inside walks ask for the neighbours again and again.
-    fn neighbours(&mut self) -> Outcome<'a> {
-        if let Some(neighbours) = &self.neighbours {
-            return Ok(Val::List(neighbours.clone()));
-        }
-        let relations =
-            self.inputs.neighbours.relations_of(self.inputs.object).ok_or(Trouble::NoRelations)?;
-        self.spend(relations.len())?;
-        let all = relations.into_iter().map(|neighbour| Val::Record(Rec::Neighbour(neighbour.into())));
-        let all = List::Made(all.collect::<Vec<_>>().into());
-        self.neighbours = Some(all.clone());
-        Ok(Val::List(all))
-    }
-
-    fn field(&mut self, of: &'a Node, name: &str, kind: &'static Kind) -> Outcome<'a> {
+    fn field(&mut self, of: &'a Node, field: &Field) -> Outcome<'a> {
+        let found = |record: &Rec<'a>| record.field(field)?.ok_or_else(|| missing(record, field));
         // The two that rules are made of need no copy of the record.
         match of {
-            Node::Variable(Variable::Object) => field_of(&Rec::Object(self.inputs.object), name, kind),
+            Node::Variable(Variable::Object) => found(&Rec::Object(self.inputs.object)),
             Node::Local(_, place) => match self.locals.get(*place) {
-                Some(Val::Record(record)) => field_of(record, name, kind),
-                _ => Err(Trouble::null(of)),
+                Some(Val::Record(record)) => found(record),
+                _ => Err(Trouble::null(of).into()),
             },
-            _ => field_of(&self.record(of)?, name, kind),
+            _ => found(&self.record(of)?),
         }
     }
 
-    fn record(&mut self, node: &'a Node) -> Result<Rec<'a>, Trouble> {
+    /// The same of a field that is an int, which most are.
+    fn int_field(&mut self, of: &'a Node, field: &Field) -> Result<i64, Fail> {
+        let neighbour = match of {
+            Node::Local(_, place) => match self.locals.get(*place) {
+                Some(Val::Record(Rec::Neighbour(neighbour))) => Some(neighbour),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(known) = neighbour.and_then(|neighbour| neighbour.int(field)) {
+            return Ok(known);
+        }
+        match self.field(of, field)? {
+            Val::Int(number) => {
+                if let Node::Local(_, place) = of
+                    && let Some(Val::Record(Rec::Neighbour(neighbour))) = self.locals.get(*place)
+                {
+                    neighbour.remember(field, number);
+                }
+                Ok(number)
+            }
+            _ => Err(Trouble::null(of).into()),
+        }
+    }
+
+    fn record(&mut self, node: &'a Node) -> Result<Rec<'a>, Fail> {
         match self.value(node)? {
             Val::Record(record) => Ok(record),
-            _ => Err(Trouble::null(node)),
+            _ => Err(Trouble::null(node).into()),
         }
     }
 
-    pub fn truth(&mut self, node: &'a Node) -> Result<bool, Trouble> {
+    pub(super) fn truth(&mut self, node: &'a Node) -> Result<bool, Fail> {
+        if let Node::Bool(_) | Node::Choose(_) | Node::Comprehension(_) | Node::Call { .. } = node {
+            return self.other_truth(node);
+        }
+        self.spend(1)?;
+        match node {
+            Node::And(a, b) => self.either(a, b, false),
+            Node::Or(a, b) => self.either(a, b, true),
+            Node::Not(a) => Ok(!self.truth(a)?),
+            Node::Has { of, field } => Ok(self.record(of)?.field(field)?.is_some()),
+            Node::HasAgreed(of) => match self.value(of) {
+                Err(trouble) if matches!(*trouble, Trouble::NotAgreed { .. }) => Ok(false),
+                other => other.map(|_| true),
+            },
+            Node::Equal { negated, sides, kind } => Ok(self.equal_sides(sides, *kind)? != *negated),
+            Node::Order(order, sides, kind) => self.order(*order, sides, *kind),
+            Node::In(sides) => {
+                let (needle, list) = (self.value(&sides[0])?, self.list(&sides[1])?);
+                self.contains(&list, &needle)
+            }
+            Node::Matches { text, pattern } => {
+                let text = self.text(text)?;
+                self.spend_on_text(text.len())?;
+                Ok(pattern.is_match(&text))
+            }
+            Node::Field { of, field } => match self.field(of, field)? {
+                Val::Bool(value) => Ok(value),
+                _ => Err(Trouble::null(node).into()),
+            },
+            _ => {
+                // Paid for again by what follows.
+                self.left = self.left.saturating_add(1);
+                self.other_truth(node)
+            }
+        }
+    }
+
+    fn other_truth(&mut self, node: &'a Node) -> Result<bool, Fail> {
         match self.value(node)? {
             Val::Bool(value) => Ok(value),
-            _ => Err(Trouble::null(node)),
+            _ => Err(Trouble::null(node).into()),
         }
     }
 
-    pub fn int(&mut self, node: &'a Node) -> Result<i64, Trouble> {
-        match self.value(node)? {
-            Val::Int(value) => Ok(value),
-            _ => Err(Trouble::null(node)),
+    pub(super) fn int(&mut self, node: &'a Node) -> Result<i64, Fail> {
+        match node {
+            Node::Int(number) => self.spend(1).map(|()| *number),
+            Node::Field { of, field } if matches!(field.kind, Kind::Int) => {
+                self.spend(1)?;
+                self.int_field(of, field)
+            }
+            Node::Arithmetic(operator, sides) => {
+                self.spend(1)?;
+                self.arithmetic(*operator, &sides[0], &sides[1])
+            }
+            Node::Negate(a) => {
+                self.spend(1)?;
+                let negated = self.int(a)?.checked_neg();
+                negated.ok_or_else(|| Trouble::Overflow { operation: "-" }.into())
+            }
+            _ => match self.value(node)? {
+                Val::Int(value) => Ok(value),
+                _ => Err(Trouble::null(node).into()),
+            },
         }
     }
 
-    pub fn text(&mut self, node: &'a Node) -> Result<Cow<'a, str>, Trouble> {
+    pub(super) fn text(&mut self, node: &'a Node) -> Result<Cow<'a, str>, Fail> {
         match self.value(node)? {
             Val::Text(text) => Ok(text),
-            _ => Err(Trouble::null(node)),
+            _ => Err(Trouble::null(node).into()),
         }
     }
 
-    pub fn list(&mut self, node: &'a Node) -> Result<List<'a>, Trouble> {
+    pub(super) fn list(&mut self, node: &'a Node) -> Result<List<'a>, Fail> {
         match self.value(node)? {
             Val::List(list) => Ok(list),
-            _ => Err(Trouble::null(node)),
+            _ => Err(Trouble::null(node).into()),
         }
     }
 
     /// `&&` (settled by false) and `||` (settled by true): one side that settles it makes up for trouble on
     /// the other, as CEL has it, but for a budget used up.
-    fn either(&mut self, a: &'a Node, b: &'a Node, settled: bool) -> Outcome<'a> {
+    fn either(&mut self, a: &'a Node, b: &'a Node, settled: bool) -> Result<bool, Fail> {
+        let settles = |side: &Result<bool, Fail>| match side {
+            Ok(value) => *value == settled,
+            Err(trouble) => **trouble == Trouble::Budget,
+        };
         let first = self.truth(a);
-        if first == Ok(settled) || first == Err(Trouble::Budget) {
-            return first.map(Val::Bool);
+        if settles(&first) {
+            return first;
         }
         let second = self.truth(b);
-        if second == Ok(settled) || second == Err(Trouble::Budget) {
-            return second.map(Val::Bool);
+        if settles(&second) {
+            return second;
         }
-        first.and(second).map(Val::Bool)
+        first.and(second)
     }
 
-    fn order(&mut self, order: Order, a: &'a Node, b: &'a Node) -> Outcome<'a> {
-        let (left, right) = (self.value(a)?, self.value(b)?);
-        let ordering = match (&left, &right) {
-            (Val::Int(a), Val::Int(b)) => a.cmp(b),
-            (Val::Text(a), Val::Text(b)) => {
-                self.spend_on_text(a.len().min(b.len()))?;
-                a.cmp(b)
-            }
-            (Val::Bool(a), Val::Bool(b)) => a.cmp(b),
-            (Val::Int(a), Val::Decimal(b)) => model::Decimal::from(*a).cmp(b),
-            (Val::Decimal(a), Val::Int(b)) => a.cmp(&model::Decimal::from(*b)),
-            (Val::Decimal(a), Val::Decimal(b)) => a.cmp(b),
-            _ => return Err(Trouble::null(if matches!(left, Val::Null) { a } else { b })),
-        };
-        Ok(Val::Bool(match order {
-            Order::Less => ordering == Ordering::Less,
-            Order::LessOrEqual => ordering != Ordering::Greater,
-            Order::Greater => ordering == Ordering::Greater,
-            Order::GreaterOrEqual => ordering != Ordering::Less,
-        }))
-    }
-
-    fn arithmetic(&mut self, operator: Arithmetic, a: &'a Node, b: &'a Node) -> Outcome<'a> {
+    fn arithmetic(&mut self, operator: Arithmetic, a: &'a Node, b: &'a Node) -> Result<i64, Fail> {
         let (a, b) = (self.int(a)?, self.int(b)?);
         if b == 0 && matches!(operator, Arithmetic::Divide | Arithmetic::Remainder) {
-            return Err(Trouble::DivisionByZero);
+            return Err(Trouble::DivisionByZero.into());
         }
         let result = match operator {
             Arithmetic::Add => a.checked_add(b),
@@ -254,7 +311,7 @@ impl<'a> Evaluation<'a> {
             Arithmetic::Divide => a.checked_div(b),
             Arithmetic::Remainder => a.checked_rem(b),
         };
-        result.map(Val::Int).ok_or(Trouble::Overflow { operation: operator.sign() })
+        result.ok_or_else(|| Trouble::Overflow { operation: operator.sign() }.into())
     }
 
     fn concatenate(&mut self, a: &'a Node, b: &'a Node) -> Outcome<'a> {
@@ -266,9 +323,9 @@ impl<'a> Evaluation<'a> {
             (Val::List(a), Val::List(b)) => {
                 self.spend(a.len().saturating_add(b.len()))?;
                 let all = (0..a.len()).map(|i| a.get(i)).chain((0..b.len()).map(|i| b.get(i)));
-                all.collect::<Result<_, _>>().map(Val::made)
+                all.collect::<Result<_, Fail>>().map(Val::made)
             }
-            _ => Err(Trouble::null(a)),
+            _ => Err(Trouble::null(a).into()),
         }
     }
 
@@ -276,113 +333,6 @@ impl<'a> Evaluation<'a> {
         let (list, index) = (self.list(list)?, self.int(index)?);
         let length = list.len();
         let place = usize::try_from(index).ok().filter(|place| *place < length);
-        list.get(place.ok_or(Trouble::OutOfRange { index, length })?)
-    }
-
-    pub fn contains(&mut self, list: &List<'a>, needle: &Val<'a>) -> Result<bool, Trouble> {
-        for index in 0..list.len() {
-            if self.equal(&list.get(index)?, needle)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    pub fn equal(&mut self, a: &Val<'a>, b: &Val<'a>) -> Result<bool, Trouble> {
-        self.spend(1)?;
-        Ok(match (a, b) {
-            (Val::Null, Val::Null) => true,
-            (Val::Bool(a), Val::Bool(b)) => a == b,
-            (Val::Int(a), Val::Int(b)) => a == b,
-            (Val::Decimal(a), Val::Decimal(b)) => a == b,
-            (Val::Int(a), Val::Decimal(b)) | (Val::Decimal(b), Val::Int(a)) => model::Decimal::from(*a) == *b,
-            (Val::Text(a), Val::Text(b)) => {
-                self.spend_on_text(a.len().min(b.len()))?;
-                a == b
-            }
-            (Val::List(a), Val::List(b)) => return self.equal_lists(a, b),
-            (Val::Record(Rec::Fields(a)), Val::Record(Rec::Fields(b))) => {
-                self.spend(a.len())?;
-                a == b
-            }
-            (Val::Record(Rec::Object(a)), Val::Record(Rec::Object(b))) => a == b,
-            _ => false,
-        })
-    }
-
-    fn equal_lists(&mut self, a: &List<'a>, b: &List<'a>) -> Result<bool, Trouble> {
-        if a.len() != b.len() {
-            return Ok(false);
-        }
-        for index in 0..a.len() {
-            if !self.equal(&a.get(index)?, &b.get(index)?)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn comprehension(&mut self, c: &'a Comprehension) -> Outcome<'a> {
-        let range = self.list(&c.range)?;
-        let place = self.locals.len();
-        self.locals.push(Val::Null);
-        let outcome = match c.quantifier {
-            Quantifier::All => self.quantify(c, &range, place, false),
-            Quantifier::Exists => self.quantify(c, &range, place, true),
-            Quantifier::ExistsOne => self.select(c, &range, place).map(|found| Val::Bool(found.len() == 1)),
-            Quantifier::Map | Quantifier::Filter => self.select(c, &range, place).map(Val::made),
-        };
-        self.locals.truncate(place);
-        outcome
-    }
-
-    fn holds(&mut self, c: &'a Comprehension) -> Result<bool, Trouble> {
-        c.predicate.as_ref().map_or(Ok(true), |predicate| self.truth(predicate))
-    }
-
-    /// One element that settles it makes up for trouble with others.
-    fn quantify(
-        &mut self,
-        c: &'a Comprehension,
-        range: &List<'a>,
-        place: usize,
-        settled: bool,
-    ) -> Outcome<'a> {
-        let mut trouble = None;
-        for index in 0..range.len() {
-            let element = range.get(index);
-            let holds = element.and_then(|element| {
-                self.locals[place] = element;
-                self.holds(c)
-            });
-            match holds {
-                Ok(value) if value == settled => return Ok(Val::Bool(settled)),
-                Ok(_) => {}
-                Err(Trouble::Budget) => return Err(Trouble::Budget),
-                Err(why) => trouble = trouble.or(Some(why)),
-            }
-        }
-        trouble.map_or(Ok(Val::Bool(!settled)), Err)
-    }
-
-    fn select(
-        &mut self,
-        c: &'a Comprehension,
-        range: &List<'a>,
-        place: usize,
-    ) -> Result<Vec<Val<'a>>, Trouble> {
-        let mut found = Vec::new();
-        for index in 0..range.len() {
-            self.spend(1)?;
-            let element = range.get(index)?;
-            self.locals[place] = element.clone();
-            if self.holds(c)? {
-                found.push(match &c.result {
-                    Some(result) => self.value(result)?,
-                    None => element,
-                });
-            }
-        }
-        Ok(found)
+        list.get(place.ok_or_else(|| Fail::new(Trouble::OutOfRange { index, length }))?)
     }
 }

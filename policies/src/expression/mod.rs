@@ -13,19 +13,22 @@
 
 mod call;
 mod check;
+mod compare;
 mod compile;
 mod evaluate;
 mod macros;
 mod node;
+mod seen;
 #[cfg(test)]
 mod tests;
 mod trouble;
 mod types;
 mod value;
+mod walk;
 mod witness;
 
 pub(crate) use check::{Environment, Fault, compile, compile_condition};
-pub(crate) use evaluate::{Inputs, evaluate};
+pub(crate) use evaluate::{Evaluation, Inputs, evaluate};
 pub(crate) use node::{Node, Part as AgreedPart};
 pub(crate) use trouble::Trouble;
 pub(crate) use value::{Rec, Val};

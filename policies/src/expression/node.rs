@@ -1,8 +1,9 @@
 //! Checked expressions: names resolved, types known, nothing left to look up but values.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use model::Decimal;
+use model::{Decimal, Object, Value};
 
 use crate::catalogue::Kind;
 
@@ -25,13 +26,11 @@ pub(crate) enum Node {
     HasAgreed(Box<Node>),
     Field {
         of: Box<Node>,
-        name: String,
-        kind: &'static Kind,
+        field: Field,
     },
     Has {
         of: Box<Node>,
-        name: String,
-        kind: &'static Kind,
+        field: Field,
     },
     Not(Box<Node>),
     Negate(Box<Node>),
@@ -41,8 +40,9 @@ pub(crate) enum Node {
     Equal {
         negated: bool,
         sides: Box<[Node; 2]>,
+        kind: Sides,
     },
-    Order(Order, Box<[Node; 2]>),
+    Order(Order, Box<[Node; 2]>, Sides),
     Arithmetic(Arithmetic, Box<[Node; 2]>),
     /// `+` of strings or lists.
     Concatenate(Box<[Node; 2]>),
@@ -58,6 +58,56 @@ pub(crate) enum Node {
         text: Box<Node>,
         pattern: regex_lite::Regex,
     },
+}
+
+/// An attribute of objects or a field of structures, with where it stood last time.
+#[derive(Debug)]
+pub(crate) struct Field {
+    pub name: String,
+    pub kind: &'static Kind,
+    /// Place among the attributes of the last object that had it: objects of one class mostly have the same ones. Only
+    /// a hint, checked before it is believed, so that it never changes what is found.
+    place: AtomicUsize,
+    /// Place of the field in its record, by which neighbours remember its number.
+    pub slot: usize,
+}
+
+impl Field {
+    pub fn new(name: &str, kind: &'static Kind, slot: usize) -> Field {
+        Field { name: name.to_owned(), kind, place: AtomicUsize::new(0), slot }
+    }
+
+    /// The object's attribute of this name.
+    pub fn of<'a>(&self, object: &'a Object) -> Option<&'a Value> {
+        let attributes = object.attributes();
+        match attributes.get(self.place.load(Ordering::Relaxed)) {
+            Some((name, value)) if *name == self.name => Some(value),
+            _ => {
+                let place = attributes.binary_search_by(|(name, _)| name.as_str().cmp(&self.name)).ok()?;
+                self.place.store(place, Ordering::Relaxed);
+                Some(&attributes[place].1)
+            }
+        }
+    }
+}
+
+/// What the sides of a comparison are known to be when the rule is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sides {
+    Ints,
+    Texts,
+    /// To be seen at each evaluation.
+    Any,
+}
+
+impl Sides {
+    pub fn of(sides: &[Node; 2]) -> Sides {
+        match sides {
+            [a, b] if a.is_int() && b.is_int() => Sides::Ints,
+            [a, b] if a.is_text() && b.is_text() => Sides::Texts,
+            _ => Sides::Any,
+        }
+    }
 }
 
 /// Variables every rule has.
@@ -223,7 +273,7 @@ impl Node {
             Node::And(a, b) | Node::Or(a, b) => vec![a, b],
             Node::Choose(parts) => parts.iter().collect(),
             Node::Equal { sides, .. } => sides.iter().collect(),
-            Node::Order(_, sides)
+            Node::Order(_, sides, _)
             | Node::Arithmetic(_, sides)
             | Node::Concatenate(sides)
             | Node::In(sides)
@@ -234,6 +284,28 @@ impl Node {
                 std::iter::once(&c.range).chain(inner).collect()
             }
             _ => vec![],
+        }
+    }
+
+    /// Whether its value is an int wherever it has one.
+    fn is_int(&self) -> bool {
+        match self {
+            Node::Int(_) | Node::Arithmetic(..) | Node::Negate(_) => true,
+            Node::Field { field, .. } => *field.kind == Kind::Int,
+            Node::Call { function, .. } => {
+                matches!(function, Function::Size | Function::ToInt | Function::NrArfcnKhz)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether its value is a text wherever it has one.
+    fn is_text(&self) -> bool {
+        match self {
+            Node::Text(_) | Node::Variable(Variable::Dn) => true,
+            Node::Field { field, .. } => matches!(field.kind, Kind::Text | Kind::Word(_)),
+            Node::Call { function, .. } => matches!(function, Function::Join | Function::ToText),
+            _ => false,
         }
     }
 
@@ -278,8 +350,8 @@ impl fmt::Display for Node {
             Node::Agreement(part) => write!(f, "agreement.{}", part.name()),
             Node::Range(attribute) => write!(f, "agreement.range.{attribute}"),
             Node::HasAgreed(of) => write!(f, "has({of})"),
-            Node::Field { of, name, .. } => write!(f, "{}.{name}", Side(of)),
-            Node::Has { of, name, .. } => write!(f, "has({}.{name})", Side(of)),
+            Node::Field { of, field } => write!(f, "{}.{}", Side(of), field.name),
+            Node::Has { of, field } => write!(f, "has({}.{})", Side(of), field.name),
             Node::Not(a) => write!(f, "!{}", Side(a)),
             Node::Negate(a) => write!(f, "-{}", Side(a)),
             Node::And(a, b) => infix(f, "&&", a, b),
@@ -288,10 +360,10 @@ impl fmt::Display for Node {
                 let [condition, yes, no] = &**parts;
                 write!(f, "{} ? {} : {}", Side(condition), Side(yes), Side(no))
             }
-            Node::Equal { negated, sides } => {
+            Node::Equal { negated, sides, .. } => {
                 infix(f, if *negated { "!=" } else { "==" }, &sides[0], &sides[1])
             }
-            Node::Order(order, sides) => {
+            Node::Order(order, sides, _) => {
                 let sign = match order {
                     Order::Less => "<",
                     Order::LessOrEqual => "<=",

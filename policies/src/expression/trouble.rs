@@ -51,6 +51,9 @@ pub(crate) enum Trouble {
     Budget,
 }
 
+/// Trouble on its way up: rare and large, and so kept out of every result.
+pub(crate) type Fail = Box<Trouble>;
+
 impl Trouble {
     /// A value of another type than was checked can only be null.
     pub fn null(node: &super::node::Node) -> Trouble {
