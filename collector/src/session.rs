@@ -3,7 +3,8 @@
 //! [`Session::connect`] takes a [`Target`] and [`Limits`] and gives a session that can only read. The host
 //! key is compared with the pinned one before anything secret is sent; one deadline spans the whole poll,
 //! from the first TCP packet to the last byte of the reply, so that a station that drips bytes cannot hold a
-//! round; replies are bounded. [`poll`] is connect, read, close in one step.
+//! round; replies are bounded. [`poll`] is connect, read, close in one step. [`Session::library`] and
+//! [`Session::get_schema`] read which YANG modules the station runs and their texts.
 //!
 //! Every error has a short stable [`reason`](PollError::reason) for records and metrics, and a message with
 //! place and hint for a person.
@@ -11,6 +12,7 @@
 mod deadline;
 mod error;
 mod link;
+mod schema;
 mod ssh;
 mod target;
 
@@ -25,6 +27,7 @@ use crate::wire::{DataReply, Reply, ReplyError, parse_reply};
 
 pub use error::{ConnectError, FetchError, PollError};
 pub use link::{Link, LinkError};
+pub use schema::SchemaError;
 pub use target::{Address, Credential, HostKeyPin, Target, TargetError};
 
 /// The longest hello that is read; netconfd with 90 modules sends 12 KB.
@@ -74,6 +77,7 @@ pub struct Session {
     hello: ServerHello,
     framing: Framing,
     next_id: u64,
+    max_reply_bytes: usize,
     /// Why the session can no longer be used, once something went wrong on it.
     poisoned: Option<&'static str>,
 }
@@ -97,7 +101,8 @@ impl Session {
         link.switch(framing);
         link.set_limit(limits.max_reply_bytes);
         tokio::time::sleep(HELLO_GAP).await;
-        Ok(Session { link, hello, framing, next_id: 1, poisoned: None })
+        let max_reply_bytes = limits.max_reply_bytes;
+        Ok(Session { link, hello, framing, next_id: 1, max_reply_bytes, poisoned: None })
     }
 
     /// What the server said about itself.
@@ -128,18 +133,6 @@ impl Session {
     /// Reads configuration and state (RFC 6241 §7.7).
     pub async fn get(&mut self, filter: Option<SubtreeFilter>) -> Result<DataReply, FetchError> {
         self.data(&Request::Get { filter }).await
-    }
-
-    /// Reads the text of a YANG module (RFC 6022 §3.1).
-    pub async fn get_schema(
-        &mut self,
-        identifier: &str,
-        version: Option<&str>,
-    ) -> Result<String, FetchError> {
-        let request =
-            Request::GetSchema { identifier: identifier.to_owned(), version: version.map(str::to_owned) };
-        let reply = self.data(&request).await?;
-        reply.text().map_err(|error| FetchError::Reply(ReplyError::Xml(error)))
     }
 
     /// Says goodbye and closes the connection; the server's answer is awaited for a moment only.

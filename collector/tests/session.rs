@@ -1,5 +1,7 @@
 //! Sessions against a server that behaves, and against many that do not.
 
+#[path = "session/schema.rs"]
+mod schema;
 mod support;
 
 use std::sync::atomic::Ordering;

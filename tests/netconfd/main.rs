@@ -5,6 +5,7 @@ mod server;
 
 use std::time::Duration;
 
+use collector::schema::ModuleId;
 use collector::session::{ConnectError, Limits, Session, poll};
 use model::{Authorisation, Operation, Value, diff};
 use scene::{CARRIER, CELL, POWER, Scene, collected, is_unchanged, selection};
@@ -89,7 +90,8 @@ async fn the_first_request_is_answered_in_every_session() {
 async fn the_modules_text_can_be_fetched() {
     let Some(server) = Netconfd::start() else { return };
     let mut session = Session::connect(&server.target(), &LIMITS).await.expect("it accepts us");
-    let text = session.get_schema("ranproof-nrm", None).await.expect("it serves its modules");
+    let id = ModuleId { name: "ranproof-nrm".to_owned(), revision: None };
+    let text = session.get_schema(&id).await.expect("it serves its modules");
     session.close().await;
     assert_eq!(text.trim(), include_str!("ranproof-nrm.yang").trim());
 }

@@ -135,6 +135,11 @@ impl Link {
         Ok(Link { address, handle, channel, farewell, framing, decoder, pending, deadline, seconds })
     }
 
+    /// The station.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// Changes the framing in both directions, between two messages.
     pub fn switch(&mut self, framing: Framing) {
         self.framing = framing;

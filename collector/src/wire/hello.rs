@@ -14,7 +14,7 @@ const WITH_DEFAULTS: &str = "urn:ietf:params:netconf:capability:with-defaults:1.
 const CANDIDATE: &str = "urn:ietf:params:netconf:capability:candidate:1.0";
 const WRITABLE_RUNNING: &str = "urn:ietf:params:netconf:capability:writable-running:1.0";
 const XPATH: &str = "urn:ietf:params:netconf:capability:xpath:1.0";
-const YANG_LIBRARY: &str = "urn:ietf:params:netconf:capability:yang-library:1";
+const YANG_LIBRARY: &str = "urn:ietf:params:netconf:capability:yang-library:";
 
 /// Why a server's hello does not open a session.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +96,12 @@ impl Capabilities {
         ["content-id", "module-set-id"].iter().find_map(|name| {
             self.iter().filter(|uri| uri.starts_with(YANG_LIBRARY)).find_map(|uri| parameter(uri, name))
         })
+    }
+
+    /// Whether the server has a YANG library of that version, `1.0` (RFC 7950 §5.6.4) or `1.1` (RFC 8526 §2).
+    pub fn yang_library(&self, version: &str) -> bool {
+        let has = |uri: &str| uri.strip_prefix(YANG_LIBRARY)?.split('?').next().map(|rest| rest == version);
+        self.iter().any(|uri| has(uri).unwrap_or(false))
     }
 
     fn find(&self, uri: &str) -> Option<&str> {
@@ -213,6 +219,7 @@ mod tests {
         assert!(caps.supports_with_defaults(WithDefaults::Trim));
         assert!(!caps.supports_with_defaults(WithDefaults::ReportAllTagged));
         assert_eq!(caps.schema_id(), Some("ab12"));
+        assert!(caps.yang_library("1.1") && !caps.yang_library("1.0") && !caps.yang_library("1"));
     }
 
     #[test]

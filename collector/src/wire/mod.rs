@@ -1,6 +1,7 @@
 //! NETCONF without a network: bytes in, bytes out.
 //!
 //! [`framing`] cuts a byte stream into messages (RFC 6242), [`hello`] settles what both sides can do,
+//! [`library`] reads which YANG modules a station says it runs,
 //! [`rpc`] writes the few requests a collector may send and reads the envelope of a reply,
 //! [`xml`] is the strict walk over foreign XML that the others share.
 //!
@@ -8,6 +9,7 @@
 
 pub mod framing;
 pub mod hello;
+pub mod library;
 pub mod rpc;
 pub mod xml;
 

@@ -174,7 +174,7 @@ impl Scope {
         self.is_in(tag, BASE_NAMESPACE)
     }
 
-    fn is_in(&self, tag: &BytesStart<'_>, namespace: &str) -> bool {
+    pub(crate) fn is_in(&self, tag: &BytesStart<'_>, namespace: &str) -> bool {
         self.resolver.resolve_element(tag.name()).0 == ResolveResult::Bound(Namespace(namespace))
     }
 

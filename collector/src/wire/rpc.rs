@@ -55,6 +55,11 @@ impl SubtreeFilter {
         Ok(SubtreeFilter(elements))
     }
 
+    /// A filter for everything in one top element; both words are ours and need no check.
+    pub(crate) fn element(name: &'static str, namespace: &'static str) -> SubtreeFilter {
+        SubtreeFilter(format!("<{name} xmlns=\"{namespace}\"/>"))
+    }
+
     /// The elements as given.
     pub fn as_str(&self) -> &str {
         &self.0

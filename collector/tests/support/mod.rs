@@ -45,6 +45,10 @@ pub struct Script {
     pub accepted_key: Option<PublicKey>,
     pub chunk: usize,
     pub answer: Vec<Step>,
+    /// What is answered instead to a request that holds this text; the first that fits.
+    pub answers: Vec<(String, Vec<Step>)>,
+    /// Capabilities beside the protocol versions.
+    pub capabilities: Vec<String>,
 }
 
 impl Default for Script {
@@ -58,6 +62,8 @@ impl Default for Script {
             accepted_key: None,
             chunk: 0,
             answer: vec![Step::Reply(data("<a xmlns=\"urn:a\">1</a>"))],
+            answers: Vec::new(),
+            capabilities: Vec::new(),
         }
     }
 }
@@ -178,11 +184,10 @@ impl Connection {
         if let Some(hello) = &self.script.hello {
             return hello.clone();
         }
-        let versions: String = self
-            .script
-            .versions
-            .iter()
-            .map(|v| format!("<capability>urn:ietf:params:netconf:base:{v}</capability>"))
+        let versions = self.script.versions.iter().map(|v| format!("urn:ietf:params:netconf:base:{v}"));
+        let versions: String = versions
+            .chain(self.script.capabilities.iter().map(|uri| uri.replace('&', "&amp;")))
+            .map(|uri| format!("<capability>{uri}</capability>"))
             .collect();
         let hello = format!(
             "<hello xmlns=\"{BASE}\"><capabilities>{versions}</capabilities><session-id>7</session-id></hello>]]>]]>"
@@ -199,7 +204,8 @@ impl Connection {
             let ok = format!("<rpc-reply xmlns=\"{BASE}\" message-id=\"{id}\"><ok/></rpc-reply>");
             vec![Step::Reply(ok), Step::Close]
         } else {
-            self.script.answer.clone()
+            let fitting = self.script.answers.iter().find(|(text, _)| request.contains(text));
+            fitting.map_or(&self.script.answer, |(_, steps)| steps).clone()
         };
         let id = id.to_owned();
         self.work.spawn(async move {
