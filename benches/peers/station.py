@@ -143,7 +143,10 @@ def main():
     parser.add_argument("previous", type=pathlib.Path)
     parser.add_argument("current", type=pathlib.Path)
     parser.add_argument("--stations", type=int, default=20)
-    options = parser.parse_args()
+    return measure(parser.parse_args())
+
+
+def measure(options):
     previous = keyed(read(options.previous.read_bytes()))
     reply = options.current.read_bytes()
     with tempfile.TemporaryDirectory() as folder:
