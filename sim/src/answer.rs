@@ -36,7 +36,12 @@ pub fn disturbed(
     salt: u64,
 ) -> Result<Vec<Step>, FramingError> {
     match fault {
-        Fault::None | Fault::Unreachable | Fault::HostKey => whole(framing, message, salt),
+        Fault::None
+        | Fault::Unreachable
+        | Fault::HostKey
+        | Fault::SchemaOther
+        | Fault::SchemaEndless
+        | Fault::SchemaLoop => whole(framing, message, salt),
         Fault::Garbage => whole(framing, b"%!PS-Adobe-3.0\nthis is not what you asked for &%$#\n", salt),
         Fault::RpcError => {
             let error = OperationError::new("resource-denied", "management processor overloaded");
@@ -61,6 +66,15 @@ pub fn disturbed(
         }
         Fault::Oversized => Ok(oversized(framing, message)),
         Fault::Slow => Ok(slow(framing, message)),
+    }
+}
+
+/// The answer to `<get-schema>`, whose text follows the fault already; one without end is cut nowhere.
+pub fn schema(fault: Fault, framing: Framing, message: &[u8], salt: u64) -> Result<Vec<Step>, FramingError> {
+    if fault == Fault::SchemaEndless {
+        Ok(oversized(framing, message))
+    } else {
+        whole(framing, message, salt)
     }
 }
 

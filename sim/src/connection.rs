@@ -10,8 +10,9 @@ use russh::server::{self, Auth, ChannelOpenHandle, Handle, Msg, VerifiedPublicKe
 use russh::{Channel, ChannelId};
 use tokio::sync::mpsc;
 
-use crate::answer::{Step, disturbed, whole};
-use crate::rpc::{Action, OperationError, Request, Role, data_reply, error_reply, reply};
+use crate::answer::{self, Step, disturbed, whole};
+use crate::modules;
+use crate::rpc::{Action, OperationError, Request, Role, data_reply, error_reply, reply, schema_reply};
 use crate::station::{Station, Versions, verdict};
 use crate::tree::{Element, NETCONF};
 
@@ -167,9 +168,16 @@ impl Netconf {
             "urn:ietf:params:netconf:capability:rollback-on-error:1.0",
             "urn:ietf:params:netconf:capability:with-defaults:1.0?basic-mode=report-all",
         ];
+        // Old stations have no library: their hello names the modules.
+        let modules: Vec<String> = match self.station.versions {
+            Versions::Both => vec![modules::library_capability()],
+            Versions::OnlyOld => modules::capabilities().collect(),
+        };
         let capabilities: String = versions
             .iter()
             .chain(&more)
+            .copied()
+            .chain(modules.iter().map(String::as_str))
             .map(|uri| format!("<capability>{}</capability>", escape(uri)))
             .collect();
         format!(
@@ -198,15 +206,21 @@ impl Netconf {
         };
         let id = request.message_id.clone();
         let outcome = self.carry_out(request.clone()).await;
+        let fault = self.station.fault();
+        let salt = u64::from(self.session) + self.answered;
         let (text, last) = match &outcome {
+            Ok(Action::Schema(module)) => {
+                let text = schema_reply(id.as_deref(), &modules::text(module, fault));
+                let steps = answer::schema(fault, self.framing, text.as_bytes(), salt);
+                return self.perform(steps.map_err(|_| Gone)?).await;
+            }
             Ok(Action::Read(tree)) => (data_reply(id.as_deref(), tree), false),
             Ok(Action::Write(_)) => (reply(id.as_deref(), "<ok/>"), false),
             Ok(Action::Close) => (reply(id.as_deref(), "<ok/>"), true),
             Err(error) => (error_reply(id.as_deref(), error), false),
         };
         if request.reads() {
-            let salt = u64::from(self.session) + self.answered;
-            let steps = disturbed(self.station.fault(), self.framing, text.as_bytes(), id.as_deref(), salt);
+            let steps = disturbed(fault, self.framing, text.as_bytes(), id.as_deref(), salt);
             self.perform(steps.map_err(|_| Gone)?).await?;
         } else {
             self.send_whole(&text).await?;

@@ -4,7 +4,7 @@
 //! operation succeeded and the result is valid, so an edit happens whole or not at all.
 
 use crate::rpc::OperationError;
-use crate::schema::{self, Class, Field, Identity, Kind, identity};
+use crate::schema::{self, Class, Field, Identity, Kind, STATE, identity};
 use crate::tree::{Element, NETCONF, YANG};
 
 /// What happens to an element (RFC 6241 §7.2).
@@ -165,7 +165,7 @@ fn follow_state(object: &mut Element) {
     }
     if let Some(attributes) = object.child_mut("attributes") {
         let locked = attributes.child_text("administrativeState") == Some("LOCKED");
-        if let Some(state) = attributes.child_mut("operationalState") {
+        if let Some(state) = attributes.child_mut(STATE) {
             state.text = if locked { "DISABLED" } else { "ENABLED" }.to_owned();
         }
     }

@@ -25,6 +25,12 @@ pub enum Fault {
     Slow,
     /// It answers reads with an `rpc-error`: `rpc-error`.
     RpcError,
+    /// It answers `<get-schema>` with another module: `schema-mismatch`.
+    SchemaOther,
+    /// It answers `<get-schema>` with a text without end: `too-large`.
+    SchemaEndless,
+    /// Two of its modules import each other, which a compiler of YANG finds.
+    SchemaLoop,
 }
 
 impl Fault {
@@ -39,6 +45,9 @@ impl Fault {
         Fault::HostKey,
         Fault::Slow,
         Fault::RpcError,
+        Fault::SchemaOther,
+        Fault::SchemaEndless,
+        Fault::SchemaLoop,
     ];
 }
 
@@ -51,7 +60,7 @@ mod tests {
         let names: Vec<String> = Fault::ALL.iter().map(|f| serde_json::to_string(f).unwrap()).collect();
         assert_eq!(
             names.join(" "),
-            r#""none" "unreachable" "garbage" "truncated" "oversized" "bad-utf8" "host-key" "slow" "rpc-error""#
+            r#""none" "unreachable" "garbage" "truncated" "oversized" "bad-utf8" "host-key" "slow" "rpc-error" "schema-other" "schema-endless" "schema-loop""#
         );
         assert!(serde_json::from_str::<Fault>("\"gremlin\"").is_err());
     }

@@ -4,6 +4,7 @@ use collector::wire::xml::escape;
 
 use crate::edit;
 use crate::filter;
+use crate::modules::{self, MONITORING, Module};
 use crate::tree::{Element, NETCONF};
 
 /// Who is on the other side of a session.
@@ -89,6 +90,8 @@ impl OperationError {
 pub enum Action {
     /// Answer with this part of the configuration.
     Read(Vec<Element>),
+    /// Answer with the text of this module.
+    Schema(&'static Module),
     /// Make this the configuration, then answer ok.
     Write(Vec<Element>),
     /// Answer ok and end the session.
@@ -139,11 +142,18 @@ impl Request {
             return Err(error);
         }
         match self.operation.name.as_str() {
-            "get" => self.read(tree),
+            "get" => {
+                let mut everything = tree.to_vec();
+                everything.push(modules::yang_library());
+                self.read(&everything)
+            }
             "get-config" => {
                 self.check_datastore("source")?;
-                self.read(tree)
+                // State is no configuration (RFC 6241 §7.1).
+                let configuration: Vec<Element> = tree.iter().map(Element::without_state).collect();
+                self.read(&configuration)
             }
+            "get-schema" => modules::find(&self.operation).map(Action::Schema),
             "edit-config" if role != Role::Manager => {
                 Err(OperationError::new("access-denied", "this account reads only").about("edit-config"))
             }
@@ -209,6 +219,11 @@ pub fn data_reply(message_id: Option<&str>, tree: &[Element]) -> String {
     }
     content.push_str("</data>");
     reply(message_id, &content)
+}
+
+/// A reply with the text of a module (RFC 6022 §3.1).
+pub fn schema_reply(message_id: Option<&str>, text: &str) -> String {
+    reply(message_id, &format!("<data xmlns=\"{MONITORING}\">{}</data>", escape(text)))
 }
 
 /// A reply that refuses.

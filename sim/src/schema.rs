@@ -11,6 +11,9 @@ pub const NR: &str = "urn:ranproof:nrm:nr";
 /// Namespace of radio attributes outside TS 28.541.
 pub const OVERLAY: &str = "urn:ranproof:nrm:radio";
 
+/// The attribute that a station sets itself; it is no configuration.
+pub const STATE: &str = "operationalState";
+
 /// What an attribute may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -129,7 +132,7 @@ pub const CLASSES: &[Class] = &[
         parent: Some("GNBDUFunction"),
         attributes: &[
             field("administrativeState", ADMINISTRATIVE),
-            field("operationalState", OPERATIONAL),
+            field(STATE, OPERATIONAL),
             field("cellLocalId", CELL),
             PLMN_INFO_LIST,
             field("nRPCI", Kind::Integer(0, 1007)),

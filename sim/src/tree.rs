@@ -4,10 +4,12 @@ use collector::wire::xml::{Token, Walk, XmlError, escape};
 use quick_xml::events::BytesStart;
 use quick_xml::name::{NamespaceResolver, ResolveResult};
 
-use crate::schema::{Identity, identity};
+use crate::schema::{Identity, STATE, identity};
 
 /// The namespace of edit operations (RFC 6241 §7.2).
 pub const NETCONF: &str = collector::wire::BASE_NAMESPACE;
+/// The namespace of declarations (Namespaces in XML §3); a prefix that stands in text needs one.
+pub const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
 /// The namespace of `insert` (RFC 7950 §7.8.6).
 pub const YANG: &str = "urn:ietf:params:xml:ns:yang:1";
 
@@ -99,6 +101,19 @@ impl Element {
         }
     }
 
+    /// Without what the station works out itself, all the way down.
+    #[must_use]
+    pub fn without_state(&self) -> Element {
+        let configured = self.children.iter().filter(|child| child.name != STATE);
+        Element {
+            name: self.name.clone(),
+            namespace: self.namespace.clone(),
+            attributes: self.attributes.clone(),
+            children: configured.map(Element::without_state).collect(),
+            text: self.text.clone(),
+        }
+    }
+
     /// Reads a document.
     pub fn parse(bytes: &[u8]) -> Result<Element, XmlError> {
         let mut walk = Walk::document(bytes)?;
@@ -142,7 +157,9 @@ impl Element {
             xml.push_str(&format!(" xmlns=\"{}\"", escape(&self.namespace)));
         }
         for (at, (namespace, name, value)) in self.attributes.iter().enumerate() {
-            if namespace.is_empty() {
+            if namespace == XMLNS {
+                xml.push_str(&format!(" xmlns:{name}=\"{}\"", escape(value)));
+            } else if namespace.is_empty() {
                 xml.push_str(&format!(" {name}=\"{}\"", escape(value)));
             } else {
                 let uri = escape(namespace);
