@@ -151,17 +151,18 @@ check_pages() {
 # A station must cost at most a part of what the pipelines take in the same run. About half of the ratios in
 # docs/performance.md, since others may use the machine.
 check_bench() {
-    for bench_peer in station:10 typical:14; do
+    for bench_peer in station:10 typical:14 tuned:0.4; do
         "$target/debug/ranproof" bench station --json --peer "benches/peers/${bench_peer%:*}.py" >"$out/bench.json" ||
             return 1
         cat "$out/bench.json"
         "$venv/bin/python" - "$out/bench.json" "${bench_peer#*:}" <<'CHECK' || return 1
 import json, sys
 report, least = json.load(open(sys.argv[1])), float(sys.argv[2])
-print(f"ratio {report['ratio']:.0f}, at least {least:.0f} wanted")
+print(f"ratio {report['ratio']:.1f}, at least {least:g} wanted")
 sys.exit(0 if report["ratio"] >= least else 1)
 CHECK
     done
+    "$target/debug/ranproof-benches" --strict
 }
 
 # Every process that a stage started carries the mark in its environment, whatever its parent is now.
