@@ -195,6 +195,8 @@ need_testers() {
     services_before=$(provided /usr/sbin/sshd && echo there || echo absent)
     require netconfd /usr/sbin/netconfd
     require libyuma-base /usr/share/yuma/modules/ietf
+    # Two compilers of YANG look at our modules: this one, and pyang in the virtual environment.
+    require libyang-tools yanglint
     require openssh-server /usr/sbin/sshd
     require openssh-client ssh-keygen
     require chromium chromium chromium-browser google-chrome

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::LIMITS;
 use crate::server::Netconfd;
 
-const NAMESPACE: &str = "urn:ranproof:nrm";
+const NAMESPACE: &str = sim::schema::MANAGED_ELEMENT;
 const STATION: &str = "SubNetwork=bj,ManagedElement=gnb-101";
 pub const CARRIER: &str = "SubNetwork=bj,ManagedElement=gnb-101,GNBDUFunction=1,NRSectorCarrier=2";
 pub const CELL: &str = "SubNetwork=bj,ManagedElement=gnb-101,GNBDUFunction=1,NRCellDU=1";
@@ -47,7 +47,7 @@ impl Scene {
         let clock: Clock = Arc::new(move || Timestamp::from_millis(now.fetch_add(60_000, Ordering::SeqCst)));
         let first = collected(read(server, &clock, None).await);
         assert!(first.snapshot.findings().is_empty(), "{:?}", first.snapshot.findings());
-        assert_eq!(first.snapshot.objects().len(), 7, "every object of edits/station.xml");
+        assert_eq!(first.snapshot.objects().len(), 8, "every object of edits/station.xml");
         let approved = approve(&first.snapshot);
         Scene { first, agreement: agreement(), approved, clock }
     }

@@ -118,9 +118,9 @@ impl Netconfd {
     fn launch(&mut self) -> Result<(), String> {
         let socket = self.path("ncx.sock");
         fs::write(self.path("sshd_config"), self.sshd_config()).expect("the folder is ours");
-        let modules = format!("{}:/usr/share/yuma/modules", here().display());
+        let modules = format!("{}:/usr/share/yuma/modules", modules_folder().display());
         let mut netconfd = Command::new("setpriv");
-        netconfd.args(["--pdeathsig", "KILL", NETCONFD, "--module=ranproof-nrm", "--target=candidate"]);
+        netconfd.args(["--pdeathsig", "KILL", NETCONFD, "--module=ranproof-nrm-radio", "--target=candidate"]);
         netconfd.args(["--with-startup=false", "--no-startup", "--access-control=off", "--log-level=info"]);
         netconfd.arg(format!("--modpath={modules}")).arg(format!("--superuser={}", self.user));
         netconfd.arg(format!("--ncxserver-sockname={}", socket.display()));
@@ -213,13 +213,18 @@ fn prerequisites() -> Result<PathBuf, String> {
         // sshd wants it, and it vanishes with each reboot.
         fs::create_dir_all("/run/sshd").map_err(|error| format!("/run/sshd cannot be made: {error}"))?;
     }
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/venv/bin/python");
-    let named = std::env::var_os("RANPROOF_PYTHON").map(PathBuf::from);
-    let python = named.unwrap_or_else(|| if own.exists() { own } else { "python3".into() });
+    let python = python();
     match Command::new(&python).args(["-c", "import ncclient, lxml"]).output() {
         Ok(result) if result.status.success() => Ok(python),
         _ => Err(format!("{} has no ncclient; hint: ./check sets one up", python.display())),
     }
+}
+
+/// The Python that ./check sets up, another by request.
+pub fn python() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/venv/bin/python");
+    let named = std::env::var_os("RANPROOF_PYTHON").map(PathBuf::from);
+    named.unwrap_or_else(|| if own.exists() { own } else { "python3".into() })
 }
 
 fn running_as_root() -> bool {
@@ -228,6 +233,11 @@ fn running_as_root() -> bool {
 
 fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/netconfd")
+}
+
+/// Our modules, which the simulated stations serve too; the one loaded imports the others.
+pub fn modules_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("sim/yang")
 }
 
 fn free_port() -> u16 {
