@@ -192,7 +192,8 @@ build_programs() {
 
 # need_testers: what ./check uses beside the compilers.
 need_testers() {
-    services_before=$(provided /usr/sbin/sshd && echo there || echo absent)
+    sshd_before=$(provided /usr/sbin/sshd && echo there || echo absent)
+    prometheus_before=$(provided prometheus && echo there || echo absent)
     require netconfd /usr/sbin/netconfd
     require libyuma-base /usr/share/yuma/modules/ietf
     # Two compilers of YANG look at our modules: this one, and pyang in the virtual environment.
@@ -208,18 +209,41 @@ need_testers() {
     require nftables /usr/sbin/nft
     # One of them has a wrong clock.
     require libfaketime /usr/lib/*/faketime/libfaketimeMT.so.1
+    # Its package has promtool, too.
+    require prometheus prometheus
+    # What npm brings is run by node: the TypeScript compiler.
+    require npm npm
+    require nodejs node
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
     install_missing
-    keep_sshd_quiet
+    if [ "$sshd_before" = absent ]; then keep_quiet openssh-server ssh.service ssh.socket; fi
+    if [ "$prometheus_before" = absent ]; then keep_quiet prometheus prometheus.service; fi
     need_python
+    need_modules dashboards
+    need_modules browser
 }
 
-# An sshd that came for the tests must not start at the next boot either.
-keep_sshd_quiet() {
-    if [ "$services_before" = absent ] && [ -d /run/systemd/system ]; then
-        $as_root systemctl disable --quiet ssh.service ssh.socket 2>/dev/null ||
-            say "Note: openssh-server is installed now and may start at the next boot."
+# keep_quiet PACKAGE UNIT…: a service that came for the tests must not start at the next boot either.
+keep_quiet() {
+    quiet_package=$1
+    shift
+    if [ -d /run/systemd/system ]; then
+        $as_root systemctl disable --quiet "$@" 2>/dev/null ||
+            say "Note: $quiet_package is installed now and may start at the next boot."
     fi
+}
+
+# need_modules NAME: exactly what tests/NAME/package-lock.json pins, without anybody's install scripts.
+need_modules() {
+    modules_lock=tests/$1/package-lock.json
+    modules=$tools/npm/$1
+    if cmp -s "$modules_lock" "$modules/installed"; then return 0; fi
+    say "Setting up npm packages in $modules …"
+    rm -rf "$modules"
+    mkdir -p "$modules"
+    cp "tests/$1/package.json" "$modules_lock" "$modules/"
+    (cd "$modules" && npm ci --ignore-scripts --no-audit --no-fund >&2) || stop "the npm packages could not be installed"
+    cp "$modules_lock" "$modules/installed"
 }
 
 # need_python: a virtual environment with exactly what scripts/requirements.txt pins.

@@ -145,7 +145,12 @@ check_evidence() {
 
 check_pages() {
     "$venv/bin/python" tests/browser/run.py --program "$target/debug/ranproof" --output target/screenshots \
-        --dir "$out/pages"
+        --dir "$out/pages" --axe "$tools/npm/browser/node_modules/axe-core/axe.min.js"
+}
+
+check_dashboards() {
+    "$venv/bin/python" tests/dashboards/run.py --program "$target/debug/ranproof" \
+        --modules "$tools/npm/dashboards" --dir "$out/dashboards"
 }
 
 # A station must cost at most a part of what the pipelines take in the same run. About half of the ratios in

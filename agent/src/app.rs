@@ -127,6 +127,7 @@ impl App {
             stopping: watch::Sender::new(false),
             config,
         };
+        app.metrics.scheduled(app.config.collection.every_minutes);
         app.settle().await?;
         Ok(app)
     }

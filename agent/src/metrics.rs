@@ -3,15 +3,18 @@
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use model::Timestamp;
+use model::ViolationState;
 use model::inventory::Accounting;
-use model::verdict::Authorisation;
+use model::verdict::{Authorisation, Severity};
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts,
     Registry, TextEncoder,
 };
+
+use store::ViolationTally;
 
 use crate::federation::Federation;
 use crate::peer::Refused;
@@ -28,8 +31,9 @@ const DURATIONS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 
 pub struct Readings {
     /// Of the last finished round.
     pub accounting: Option<(Accounting, Timestamp)>,
-    /// By state and severity.
-    pub violations: BTreeMap<(String, String), u64>,
+    /// Stations that it could not read, by reason.
+    pub failures: BTreeMap<String, u64>,
+    pub violations: Vec<ViolationTally>,
     pub height: u64,
     pub block_time: Timestamp,
     pub mempool: usize,
@@ -38,6 +42,8 @@ pub struct Readings {
     pub log_waiting: u64,
     pub anchored: Option<Timestamp>,
     pub outbox: usize,
+    /// When the oldest transaction in it was signed.
+    pub outbox_oldest: Option<Timestamp>,
     /// How the other members are.
     pub federation: Option<Federation>,
     pub logs: Vec<LogView>,
@@ -56,6 +62,8 @@ struct Inner {
     counters: BTreeMap<&'static str, IntCounterVec>,
     gauges: BTreeMap<&'static str, GaugeVec>,
     histograms: BTreeMap<&'static str, HistogramVec>,
+    /// Held from the first reading to the text: gauges whose labels come and go are emptied in between.
+    rendering: Mutex<()>,
 }
 
 impl Metrics {
@@ -70,6 +78,7 @@ impl Metrics {
             counters: BTreeMap::new(),
             gauges: BTreeMap::new(),
             histograms: BTreeMap::new(),
+            rendering: Mutex::default(),
         };
         for definition in TABLE {
             inner.declare(definition)?;
@@ -89,6 +98,18 @@ impl Metrics {
     /// A round could not be stored.
     pub fn round_broken(&self) {
         self.counter(ROUNDS, &["error"]).inc();
+    }
+
+    /// How far scheduled rounds lie apart; 0: they are started by hand.
+    pub fn scheduled(&self, every_minutes: u32) {
+        self.gauge(PERIOD, &[]).set(f64::from(every_minutes) * 60.0);
+    }
+
+    /// Violations that a round opened.
+    pub fn violations_opened(&self, severities: impl IntoIterator<Item = Severity>) {
+        for severity in severities {
+            self.counter(OPENED, &[severity.as_str()]).inc();
+        }
     }
 
     /// Differences of a round, each with what the judge said.
@@ -111,6 +132,7 @@ impl Metrics {
 
     /// The text that Prometheus reads.
     pub fn render(&self, readings: &Readings) -> String {
+        let _rendering = self.0.rendering.lock().unwrap_or_else(PoisonError::into_inner);
         self.take(readings);
         let mut out = Vec::new();
         TextEncoder::new()
@@ -129,12 +151,8 @@ impl Metrics {
             self.gauge(ROUND_EXPECTED, &[]).set(accounting.expected as f64);
             self.gauge(ROUND_FINISHED, &[]).set(seconds(*finished));
         }
-        for state in STATE.1 {
-            for severity in SEVERITY.1 {
-                let count = readings.violations.get(&((*state).to_owned(), (*severity).to_owned()));
-                self.gauge(VIOLATIONS, &[state, severity]).set(count.copied().unwrap_or(0) as f64);
-            }
-        }
+        self.replace(FAILURES, &readings.failures);
+        self.take_violations(&readings.violations);
         self.gauge(HEIGHT, &[]).set(readings.height as f64);
         self.gauge(BLOCK_TIME, &[]).set(seconds(readings.block_time));
         self.gauge(MEMPOOL, &[]).set(readings.mempool as f64);
@@ -143,6 +161,7 @@ impl Metrics {
         self.gauge(LOG_WAITING, &[]).set(readings.log_waiting as f64);
         self.gauge(ANCHORED, &[]).set(readings.anchored.map_or(0.0, seconds));
         self.gauge(OUTBOX, &[]).set(readings.outbox as f64);
+        self.gauge(OUTBOX_OLDEST, &[]).set(readings.outbox_oldest.map_or(0.0, seconds));
         self.gauge(UNOPENED, &[]).set(readings.unopened_rounds as f64);
         if let Some(federation) = &readings.federation {
             self.take_federation(federation);
@@ -154,6 +173,37 @@ impl Metrics {
                 let count = readings.second_judgements.get(&(judge.clone(), (*verdict).to_owned()));
                 self.gauge(SECOND, &[judge, verdict]).set(count.copied().unwrap_or(0) as f64);
             }
+        }
+    }
+
+    fn take_violations(&self, tallies: &[ViolationTally]) {
+        let count = |matches: &dyn Fn(&ViolationTally) -> bool| -> f64 {
+            tallies.iter().filter(|t| matches(t)).map(|t| t.count).sum::<u64>() as f64
+        };
+        let unresolved = |t: &ViolationTally| t.state != ViolationState::Resolved.as_str();
+        for state in STATE.1 {
+            for severity in SEVERITY.1 {
+                let number = count(&|t| t.state == *state && t.severity == *severity);
+                self.gauge(VIOLATIONS, &[state, severity]).set(number);
+            }
+        }
+        for finding in FINDING.1 {
+            let number = count(&|t| unresolved(t) && t.authorisation == *finding);
+            self.gauge(BY_AUTHORISATION, &[finding]).set(number);
+        }
+        let mut rules: BTreeMap<String, u64> = BTreeMap::new();
+        for tally in tallies {
+            let number = if unresolved(tally) { tally.count } else { 0 };
+            *rules.entry(tally.rule.clone()).or_default() += number;
+        }
+        self.replace(BY_RULE, &rules);
+    }
+
+    /// Sets a gauge whose label has no fixed values: what is not there any more is gone.
+    fn replace(&self, name: &str, values: &BTreeMap<String, u64>) {
+        self.0.gauges.get(name).expect("gauges are named by constants of the table").reset();
+        for (label, number) in values {
+            self.gauge(name, &[label]).set(*number as f64);
         }
     }
 
@@ -307,6 +357,8 @@ mod tests {
                 log("unicom", Some(31), vec![cosigned("telecom", 31)]),
             ],
             second_judgements: second.into(),
+            violations: vec![tally("open", "authorisation", "late", 1)],
+            failures: [("timeout".to_owned(), 1)].into(),
             ..Readings::default()
         }
     }
@@ -328,6 +380,67 @@ mod tests {
             assert!(text.contains(expected), "{expected} is not in {text}");
         }
         assert!(!text.contains(r#"ranproof_peer_up{member="telecom""#), "an agent is not its own peer");
+    }
+
+    fn tally(state: &str, rule: &str, authorisation: &str, count: u64) -> ViolationTally {
+        let severity = "major".to_owned();
+        ViolationTally {
+            state: state.into(),
+            severity,
+            rule: rule.into(),
+            authorisation: authorisation.into(),
+            count,
+        }
+    }
+
+    #[test]
+    fn violations_are_counted_by_rule_and_authorisation_until_they_are_resolved() {
+        let metrics = Metrics::new("telecom").unwrap();
+        let violations = vec![
+            tally("open", "authorisation", "late", 2),
+            tally("waived", "authorisation", "late", 1),
+            tally("resolved", "authorisation", "late", 9),
+            tally("resolved", "pci-in-range", "-", 4),
+        ];
+        let failures = [("timeout".to_owned(), 3)].into();
+        let text = metrics.render(&Readings { violations, failures, ..Readings::default() });
+        for expected in [
+            r#"ranproof_violations{severity="major",state="resolved",operator="telecom"} 13"#,
+            r#"ranproof_unresolved_violations_by_authorisation{authorisation="late",operator="telecom"} 3"#,
+            r#"ranproof_unresolved_violations_by_authorisation{authorisation="-",operator="telecom"} 0"#,
+            r#"ranproof_unresolved_violations_by_rule{rule="authorisation",operator="telecom"} 3"#,
+            r#"ranproof_unresolved_violations_by_rule{rule="pci-in-range",operator="telecom"} 0"#,
+            r#"ranproof_round_failures{why="timeout",operator="telecom"} 3"#,
+        ] {
+            assert!(text.contains(expected), "{expected} is not in {text}");
+        }
+        let later = metrics.render(&Readings::default());
+        assert!(!later.contains("timeout"), "a reason that no station has any more stays: {later}");
+    }
+
+    #[test]
+    fn what_a_round_opens_is_counted_by_severity() {
+        let metrics = Metrics::new("telecom").unwrap();
+        metrics.violations_opened([Severity::Major, Severity::Major]);
+        metrics.scheduled(15);
+        let waiting = Readings { outbox_oldest: Some(Timestamp(2500)), ..Readings::default() };
+        let text = metrics.render(&waiting);
+        for expected in [
+            r#"ranproof_violations_opened_total{severity="major",operator="telecom"} 2"#,
+            r#"ranproof_violations_opened_total{severity="minor",operator="telecom"} 0"#,
+            r#"ranproof_collection_period_seconds{operator="telecom"} 900"#,
+            r#"ranproof_outbox_oldest_timestamp_seconds{operator="telecom"} 2.5"#,
+        ] {
+            assert!(text.contains(expected), "{expected} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn every_authorisation_that_is_none_can_be_found() {
+        let named = |name: &str| serde_json::from_value::<Authorisation>(serde_json::json!(name)).unwrap();
+        let open: Vec<&str> =
+            AUTHORISATIONS.iter().copied().filter(|name| !named(name).is_authorised()).collect();
+        assert_eq!([open.as_slice(), &["-"]].concat(), FINDING.1);
     }
 
     #[test]

@@ -71,5 +71,5 @@ pub use stations::{LastRead, StationRow};
 pub use stats::{ChangeCounts, Coverage, EditRow, FailedStation, RoundRow};
 pub use subjects::{AnchorRow, BlockRow, ChainRoundRow, DecisionRow, Moment, SubjectRow, TransactionRow};
 pub use transactions::{OutgoingTransaction, TransactionState};
-pub use violation_pages::{Cursor, Page, ViolationCounts, ViolationFilter};
+pub use violation_pages::{Cursor, Page, ViolationCounts, ViolationFilter, ViolationTally};
 pub use violations::{ActionRow, Known, Verb, ViolationAction, ViolationRow};

@@ -103,6 +103,14 @@ impl Store {
         rows.iter().map(failed).collect()
     }
 
+    /// How many stations a round could not read, by reason.
+    pub async fn failure_reasons(&self, round: u64) -> Result<BTreeMap<String, u64>> {
+        let query = "SELECT reason, count(*) AS n FROM results WHERE round = ? AND outcome = 'failed' \
+                     GROUP BY reason";
+        let rows = self.reader().await?.rows(sqlx::query(query).bind(int(round)?)).await?;
+        rows.iter().map(|row| Ok((row.text("reason")?, row.number("n")?))).collect()
+    }
+
     /// Differences that a round saw, in the order in which it wrote them.
     pub async fn edits(&self, round: u64) -> Result<Vec<EditRow>> {
         let query = "SELECT e.*, t.element, r.finished_at FROM edits e JOIN stations t ON t.id = e.station \

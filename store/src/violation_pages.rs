@@ -80,6 +80,17 @@ pub struct ViolationCounts {
     pub by_operator: BTreeMap<String, u64>,
 }
 
+/// How many violations have these properties, each by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViolationTally {
+    pub state: String,
+    pub severity: String,
+    pub rule: String,
+    /// `-` for those of CEL rules.
+    pub authorisation: String,
+    pub count: u64,
+}
+
 impl Store {
     /// One page, newest first seen first.
     pub async fn violations(
@@ -123,6 +134,23 @@ impl Store {
             *counts.by_operator.entry(row.text("operator")?).or_default() += n;
         }
         Ok(counts)
+    }
+
+    /// All violations on record, counted by state, severity, rule and authorisation: what metrics are made of.
+    pub async fn violation_tally(&self) -> Result<Vec<ViolationTally>> {
+        let query = "SELECT state, severity, rule, authorisation, count(*) AS n FROM violations \
+                     GROUP BY state, severity, rule, authorisation";
+        let rows = self.reader().await?.rows(sqlx::query(query)).await?;
+        let tally = |row: &sqlx::sqlite::SqliteRow| {
+            Ok(ViolationTally {
+                state: row.text("state")?,
+                severity: row.text("severity")?,
+                rule: row.text("rule")?,
+                authorisation: row.text("authorisation")?,
+                count: row.number("n")?,
+            })
+        };
+        rows.iter().map(tally).collect()
     }
 
     /// The stations with most violations that a filter matches, with their numbers.

@@ -149,7 +149,7 @@ class Connection:
 class Page:
     """One tab."""
 
-    def __init__(self, browser, scheme="light", width=1280, script=True):
+    def __init__(self, browser, scheme="light", width=1280, script=True, language="en"):
         self.browser = browser
         target = browser.http("/json/new?about:blank", method="PUT")
         self.identity = target["id"]
@@ -162,6 +162,7 @@ class Page:
         self.connection.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
         )
+        self.connection.call("Network.setExtraHTTPHeaders", headers={"Accept-Language": language})
         if not script:
             self.connection.call("Emulation.setScriptExecutionDisabled", value=True)
 
@@ -186,10 +187,13 @@ class Page:
         self.evaluate("document.readyState")
         return self.connection.take()
 
-    def evaluate(self, expression):
-        result = self.connection.call("Runtime.evaluate", expression=expression, returnByValue=True)
+    def evaluate(self, expression, wait=False):
+        """The value of an expression; with `wait` that of the promise it is."""
+        result = self.connection.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=wait
+        )
         if "exceptionDetails" in result:
-            raise RuntimeError(f"{expression}: {result['exceptionDetails'].get('text')}")
+            raise RuntimeError(f"{expression[:200]}: {result['exceptionDetails'].get('text')}")
         return result["result"].get("value")
 
     def click(self, selector):

@@ -1,22 +1,21 @@
 #!/usr/bin/env python3
 """Open every kind of page of a running agent in Chromium, in light and dark, with and without script.
 
-    run.py --program PROGRAM --output FOLDER    plays the demo and looks at its pages
-    run.py --base URL --output FOLDER           looks at the pages of an agent that runs already
+    run.py --axe FILE --program PROGRAM --output FOLDER    plays the demo and looks at its pages
+    run.py --axe FILE --base URL --output FOLDER           looks at the pages of an agent that runs already
 
 A page fails on an error in the console, a violation of its content security policy, a request that leaves the
-agent, an answer of 400 or more, a missing title or headline, or content wider than the window. Without script the
+agent, an answer of 400 or more, a missing title or headline, content wider than the window, or anything that axe calls
+serious or critical, in either language. Without script the
 way from the list of violations to a downloaded, verified bundle must work, and so must signing in and acknowledging
 a violation. Screenshots go to FOLDER. Exit codes: 0 nothing was found, 1 something was, 2 it could not be done.
 """
 
 import argparse
-import contextlib
 import json
 import pathlib
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -24,7 +23,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from axe import Axe
 from devtools import Browser
+from world import Demo
 
 # Kinds of pages that must be reachable by links from the first one.
 KINDS = {
@@ -138,13 +139,15 @@ def links_of(page, base):
 class Tour:
     """A walk over the pages of one agent."""
 
-    def __init__(self, browser, base, output, faults):
-        self.browser, self.base, self.output, self.faults = browser, base, output, faults
+    def __init__(self, browser, base, output, faults, axe):
+        self.browser, self.base, self.output, self.faults, self.axe = browser, base, output, faults, axe
         self.links = set()
 
-    def look(self, page, path, name):
+    def look(self, page, path, name, judge=False):
         events = page.open(self.base + path)
         found = [*faults_of(events, self.base), *policy_faults(events, path), *structure_faults(page)]
+        if judge:
+            found += self.axe.faults(page)
         for fault in found:
             self.faults.add(f"{path} ({name})", fault)
         page.screenshot(self.output / f"{name}.png")
@@ -172,13 +175,27 @@ class Tour:
         return [(f"{kind}-{n}", path) for kind, paths in found.items() for n, path in enumerate(paths, 1)]
 
     def look_at_all(self, pages):
+        """Every page light and dark: wide in both languages, where axe judges it, and narrow."""
         for scheme in ("light", "dark"):
-            for width in (1280, 420):
-                with self.browser.page(scheme=scheme, width=width) as page:
+            for language, width, more in (("en", 1280, ""), ("zh", 1280, "-zh"), ("en", 420, "-narrow")):
+                with self.browser.page(scheme=scheme, width=width, language=language) as page:
                     for name, path in pages:
-                        suffix = scheme if width == 1280 else f"{scheme}-narrow"
-                        self.look(page, path, f"{name}-{suffix}")
-        print(f"{len(pages)} pages looked at in light and dark, wide and narrow", flush=True)
+                        self.look(page, path, f"{name}-{scheme}{more}", judge=width == 1280)
+        print(f"{len(pages)} pages looked at in light and dark, in both languages, and narrow", flush=True)
+
+    def look_signed_in(self, path):
+        """The page with its forms, as somebody who may act sees it."""
+        for scheme in ("light", "dark"):
+            for language in ("en", "zh"):
+                with self.browser.page(scheme=scheme, language=language) as page:
+                    self.look(page, path, f"violation-signed-in-{scheme}-{language}", judge=True)
+
+    def try_axe(self):
+        """axe finds what is planted: its silence elsewhere says something."""
+        with self.browser.page() as page:
+            page.open(f"{self.base}/violations")
+            for rule in sorted(self.axe.planted(page)):
+                self.faults.add("axe", f"a planted defect was not found: {rule}")
 
     def try_links(self):
         """Every link seen on the way, pages and files, leads somewhere."""
@@ -241,6 +258,7 @@ class Tour:
         if state != "acknowledged":
             self.faults.add("acknowledging without script", f"the violation is {state}")
         print("signed in and acknowledged a violation without script", flush=True)
+        return subject
 
 
 def fill(page, texts):
@@ -264,50 +282,17 @@ def check_download(file, story, program, faults):
         faults.add("download", f"not verified:\n{result.stdout}{result.stderr}")
 
 
-@contextlib.contextmanager
-def demo(program, folder):
-    """A demo that keeps its pages open; gives its summary. It ends as by Ctrl-C."""
-    command = [program, "demo", "--json", "--yes", "--dir", folder]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    try:
-        yield read_summary(process)
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            code = process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            code = None
-        process.stdout.close()
-        print(f"the demo ended with {code}", flush=True)
-    if code is None:
-        raise RuntimeError("the demo did not end on Ctrl-C")
-
-
-def read_summary(process):
-    """The one JSON value that the demo prints while it goes on."""
-    text = ""
-    end = time.monotonic() + 600
-    while time.monotonic() < end:
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the demo ended early with {process.wait()}")
-        text += line
-        with contextlib.suppress(ValueError):
-            return json.loads(text)
-    raise RuntimeError("the demo printed no summary within ten minutes")
-
-
-def look_at(base, output, story, program, token=None):
+def look_at(base, output, story, program, axe, token=None):
     faults = Faults()
     with Browser() as browser:
-        tour = Tour(browser, base, output, faults)
+        tour = Tour(browser, base, output, faults, axe)
+        tour.try_axe()
         tour.look_at_all(tour.discover())
         tour.try_links()
         check_download(tour.without_script(), story, program, faults)
         if token is not None:
-            tour.act_without_script(token)
+            tour.look_signed_in(tour.act_without_script(token))
+    print(f"axe judged {axe.runs} pages; less than serious: {', '.join(sorted(axe.lesser)) or 'nothing'}")
     print(f"{len(faults.lines)} faults; screenshots are in {output}")
     return 1 if faults.lines else 0
 
@@ -322,6 +307,7 @@ def main():
     parser.add_argument("--program", help="the `ranproof` to play the demo with")
     parser.add_argument("--base", help="address of an agent that runs already")
     parser.add_argument("--output", type=pathlib.Path, required=True, help="folder for screenshots")
+    parser.add_argument("--axe", type=pathlib.Path, required=True, help="axe.min.js, as npm brought it")
     parser.add_argument("--dir", default="target/check/pages", help="folder for the demo's world")
     options = parser.parse_args()
     if bool(options.program) == bool(options.base):
@@ -330,11 +316,13 @@ def main():
     for old in options.output.glob("*.png"):
         old.unlink()
     try:
+        axe = Axe(options.axe)
         if options.base:
-            return look_at(origin(options.base), options.output, None, None)
-        with demo(options.program, options.dir) as story:
+            return look_at(origin(options.base), options.output, None, None, axe)
+        with Demo(options.program, options.dir) as world:
+            story = world.summary()
             token = pathlib.Path(options.dir, "telecom/data/api.token").read_text().strip()
-            return look_at(origin(story["pages"][0]), options.output, story, options.program, token)
+            return look_at(origin(story["pages"][0]), options.output, story, options.program, axe, token)
     except (OSError, RuntimeError, TimeoutError) as error:
         print(f"could not look at the pages: {error}", file=sys.stderr)
         return 2

@@ -21,7 +21,8 @@ pub enum Unit {
     Leaves,
 }
 
-/// A label with all its values; none listed: the routes of the router, or the members of the chain.
+/// A label with all its values; none listed: routes of the router, members of the chain, rules of the policy set, or
+/// the collector's reasons of failures.
 pub(super) type Label = (&'static str, &'static [&'static str]);
 
 /// One line of the table.
@@ -50,6 +51,27 @@ pub(super) const WHAT: Label =
     ("what", &["flooded", "transactions", "repeated", "proposals", "blocks", "synced"]);
 pub(super) const VERSION: Label = ("version", &[env!("CARGO_PKG_VERSION")]);
 pub(super) const AUTHORISATION: Label = ("authorisation", AUTHORISATIONS);
+pub(super) const RULE: Label = ("rule", &[]);
+pub(super) const WHY: Label = ("why", &[]);
+
+/// What a violation's authorisation may be: those that open none are left out, rules of the policy set have none.
+pub(super) const FINDING: Label = ("authorisation", &FINDINGS);
+
+/// The unauthorised ones of [`AUTHORISATIONS`], and what stands in their place for rules of the policy set.
+const FINDINGS: [&str; 12] = [
+    "undetermined",
+    "no-right",
+    "late",
+    "early",
+    "expired",
+    "stale",
+    "exceeded",
+    "deviating",
+    "wrong-object",
+    "unapproved",
+    "unbaselined",
+    "-",
+];
 
 /// Names of all judgements, in the order in which they are tried.
 pub const AUTHORISATIONS: &[&str] = &[
@@ -76,7 +98,12 @@ pub(super) const ROUND_DURATION: &str = "ranproof_round_duration_seconds";
 pub(super) const ROUND_FINISHED: &str = "ranproof_round_finished_timestamp_seconds";
 pub(super) const ROUND_EXPECTED: &str = "ranproof_round_expected_stations";
 pub(super) const ROUND_STATIONS: &str = "ranproof_round_stations";
+pub(super) const FAILURES: &str = "ranproof_round_failures";
+pub(super) const PERIOD: &str = "ranproof_collection_period_seconds";
 pub(super) const VIOLATIONS: &str = "ranproof_violations";
+pub(super) const OPENED: &str = "ranproof_violations_opened_total";
+pub(super) const BY_AUTHORISATION: &str = "ranproof_unresolved_violations_by_authorisation";
+pub(super) const BY_RULE: &str = "ranproof_unresolved_violations_by_rule";
 pub(super) const CHANGES: &str = "ranproof_changes_observed_total";
 pub(super) const HEIGHT: &str = "ranproof_chain_height";
 pub(super) const BLOCK_TIME: &str = "ranproof_chain_block_timestamp_seconds";
@@ -103,6 +130,7 @@ pub(super) const LOG_SIZE: &str = "ranproof_log_anchored_leaves";
 pub(super) const LOG_WAITING: &str = "ranproof_log_waiting_leaves";
 pub(super) const ANCHORED: &str = "ranproof_anchor_timestamp_seconds";
 pub(super) const OUTBOX: &str = "ranproof_outbox_transactions";
+pub(super) const OUTBOX_OLDEST: &str = "ranproof_outbox_oldest_timestamp_seconds";
 pub(super) const REQUESTS: &str = "ranproof_http_requests_total";
 
 const fn line(
@@ -154,11 +182,46 @@ pub const TABLE: &[Definition] = &[
         "Stations of the last round by outcome; they sum to the expected ones.",
     ),
     line(
+        FAILURES,
+        Kind::Gauge,
+        Unit::Count,
+        &[WHY],
+        "Stations that the last round could not read by reason; reasons that no station had are left out.",
+    ),
+    line(
+        PERIOD,
+        Kind::Gauge,
+        Unit::Seconds,
+        &[],
+        "How far scheduled rounds lie apart; 0 while rounds are started by hand.",
+    ),
+    line(
         VIOLATIONS,
         Kind::Gauge,
         Unit::Count,
         &[STATE, SEVERITY],
         "Violations on record by state and perceived severity (X.733).",
+    ),
+    line(
+        OPENED,
+        Kind::Counter,
+        Unit::Count,
+        &[SEVERITY],
+        "Violations that rounds opened since the agent started, by severity.",
+    ),
+    line(
+        BY_AUTHORISATION,
+        Kind::Gauge,
+        Unit::Count,
+        &[FINDING],
+        "Violations that are not resolved by authorisation; `-` are those of the policy set's rules.",
+    ),
+    line(
+        BY_RULE,
+        Kind::Gauge,
+        Unit::Count,
+        &[RULE],
+        "Violations that are not resolved by rule; every rule that has a violation on record is there.",
     ),
     line(
         CHANGES,
@@ -300,6 +363,13 @@ pub const TABLE: &[Definition] = &[
         "Chain time of the last anchored checkpoint; 0 before the first.",
     ),
     line(OUTBOX, Kind::Gauge, Unit::Count, &[], "Signed transactions of this agent that are not final yet."),
+    line(
+        OUTBOX_OLDEST,
+        Kind::Gauge,
+        Unit::Timestamp,
+        &[],
+        "When the oldest signed transaction that is not final yet was signed; 0 if none waits.",
+    ),
     line(
         REQUESTS,
         Kind::Counter,

@@ -76,6 +76,9 @@ async fn in_turn(app: &App, only: &[Dn]) -> Result<RoundSummary> {
     let bundles = evidence::publish(app).await?;
     let summary = summarise(app, &opening, &commit, bundles).await?;
     app.metrics.round_finished(&accounting(&summary), opening.start.started, commit.finished);
+    let opened =
+        commit.violations.iter().filter(|v| v.first_seen.round == commit.round && v.resolved.is_none());
+    app.metrics.violations_opened(opened.map(|v| v.severity));
     app.metrics.changes_observed(commit.edits.iter().filter_map(|edit| edit.authorisation));
     tracing::info!(
         round.id = summary.round,

@@ -38,6 +38,7 @@ async fn a_round_reads_back_as_it_was_committed_and_a_second_commit_changes_noth
     assert_eq!(row.changes, ChangeCounts { observed: 1, authorised: 1, unauthorised: 0 });
     assert_eq!(store.station_results(1).await.unwrap(), found.stations);
     assert_eq!(store.failures(1).await.unwrap()[0].outcome, failed);
+    assert_eq!(store.failure_reasons(1).await.unwrap(), [("timeout".to_owned(), 1)].into());
     let edits = store.edits(1).await.unwrap();
     assert_eq!((edits.len(), &edits[0].edit), (1, &found.edits[0]));
     assert_eq!(store.edits_of(&cell(1, 1), 9).await.unwrap(), edits);

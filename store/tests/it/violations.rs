@@ -138,6 +138,10 @@ async fn pages_cover_each_match_once_and_counts_agree() {
     assert_eq!((counts.total, counts.by_severity["critical"], counts.by_severity["minor"]), (15, 9, 6));
     assert_eq!((counts.by_state["open"], counts.by_operator["telecom"]), (15, 15));
 
+    let tally = store.violation_tally().await.unwrap();
+    let tally: Vec<_> = tally.iter().map(|t| (t.state.as_str(), t.severity.as_str(), t.count)).collect();
+    assert_eq!(tally, [("open", "critical", 9), ("open", "minor", 6)]);
+
     let count = async |filter: ViolationFilter| store.violation_counts(&filter).await.unwrap().total;
     let text = |text: &str| ViolationFilter { text: Some(text.into()), ..ViolationFilter::default() };
     assert_eq!(count(text("NRCELLDU=1")).await, 15);

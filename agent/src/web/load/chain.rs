@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use anchor::record::JudgementVerdict;
 use anchor::transaction::SubjectKind;
-use store::{BlockRow, ForkKind, ForkRow, JudgementRow, SubjectRow, ViolationFilter};
+use store::{BlockRow, ForkKind, ForkRow, JudgementRow, SubjectRow};
 
 use super::{LoadError, approvals, at};
 use crate::federation::DisputeView;
 use crate::metrics::Readings;
-use crate::web::filter::STATES;
 use crate::web::site::Site;
 use crate::web::view::{BlockView, ChainView, ForkView, LogView, MemberView, RegisteredView, StationView};
 
@@ -160,19 +159,19 @@ pub async fn readings(site: &Site) -> Result<Readings, LoadError> {
     let status = (site.chain)();
     let log = site.main.log_state().await?;
     let last = site.store.last_round().await?;
-    let mut violations = BTreeMap::new();
-    for state in STATES {
-        let only = ViolationFilter { states: vec![state], ..ViolationFilter::default() };
-        for (severity, n) in site.store.violation_counts(&only).await?.by_severity {
-            violations.insert((state.as_str().to_owned(), severity), n);
-        }
-    }
+    let finished = last.as_ref().filter(|row| row.finished.is_some());
+    let failures = match finished {
+        Some(row) => site.store.failure_reasons(row.start.round).await?,
+        None => BTreeMap::new(),
+    };
+    let outbox = site.main.pending_transactions().await?;
     Ok(Readings {
         logs: logs(site, &status.members).await?,
         second_judgements: site.main.judgement_counts().await?,
         unopened_rounds: site.main.unopened_rounds().await?,
         accounting: last.and_then(|row| row.finished.map(|finished| (row.accounting, finished))),
-        violations,
+        failures,
+        violations: site.store.violation_tally().await?,
         height: status.height,
         block_time: status.time,
         mempool: status.pending,
@@ -180,7 +179,8 @@ pub async fn readings(site: &Site) -> Result<Readings, LoadError> {
         log_size: log.size,
         log_waiting: log.waiting + log.staged.map_or(0, |staged| staged.saturating_sub(log.size)),
         anchored: site.main.chain_anchor(&site.operator).await?.map(|anchor| anchor.at.time),
-        outbox: site.main.pending_transactions().await?.len(),
+        outbox: outbox.len(),
+        outbox_oldest: outbox.iter().map(|transaction| transaction.staged).min(),
         federation: Some(status.federation),
     })
 }

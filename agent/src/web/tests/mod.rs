@@ -1,5 +1,6 @@
 //! The routes over a real store.
 
+mod dashboards;
 mod story;
 
 use axum::Router;
