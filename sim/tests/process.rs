@@ -133,11 +133,16 @@ async fn kill_at_twenty_instants_loses_no_acknowledged_edit() {
         assert_eq!(values, (1..=acknowledged).collect::<Vec<u64>>());
         assert!(journal.iter().zip(1..).all(|(entry, number)| entry.sequence == number));
         let pause = Duration::from_micros(2_000 + seed::number(3, "kill", instant, 25_000));
+        let mut edit = async || {
+            let next = acknowledged + 1;
+            session.edit(&Edit::set(CELL, "nRTAC", next.to_string().as_str())).await.unwrap();
+            acknowledged = next;
+        };
+        // However slow the machine, there is something to lose.
+        edit().await;
         let edits = async {
             loop {
-                let next = acknowledged + 1;
-                session.edit(&Edit::set(CELL, "nRTAC", next.to_string().as_str())).await.unwrap();
-                acknowledged = next;
+                edit().await;
             }
         };
         // The kill falls wherever the edits are at that instant.
@@ -146,7 +151,7 @@ async fn kill_at_twenty_instants_loses_no_acknowledged_edit() {
         kills += 1;
     }
     assert_eq!(kills, 20);
-    assert!(acknowledged > 20, "only {acknowledged} edits in 20 runs: the kills hit nothing");
+    assert!(acknowledged >= 20, "only {acknowledged} edits in 20 runs: the kills hit nothing");
 }
 
 #[tokio::test]
