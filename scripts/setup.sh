@@ -143,6 +143,11 @@ need_compilers() {
     if [ -x "$tools/bin/cc" ]; then PATH=$(cd "$tools/bin" && pwd):$PATH; fi
     require gcc cc
     require libc6-dev /usr/include/stdio.h "$(pwd)/$tools/root/usr/include/stdio.h"
+    # libyang, in C, is built with the program that uses it; its patterns are matched by PCRE.
+    require cmake cmake
+    require make make
+    require libpcre2-dev /usr/include/pcre2.h
+    require pkg-config pkg-config pkgconf
     require ca-certificates /etc/ssl/certs/ca-certificates.crt
     install_missing
     if [ -x "$tools/bin/cc" ]; then PATH=$(cd "$tools/bin" && pwd):$PATH; fi

@@ -14,6 +14,7 @@ mod inventory;
 pub mod node;
 pub mod output;
 mod policy;
+mod schema;
 mod status;
 mod violation;
 
@@ -48,6 +49,12 @@ enum Command {
     Collect(collect::CollectArgs),
     /// Compare two configurations by meaning, not by text
     Diff(diff::DiffArgs),
+    /// Check YANG modules: what loads, what does not and why
+    #[command(subcommand)]
+    Schema(schema::SchemaCommand),
+    /// Compile YANG for the process that started this one
+    #[command(hide = true)]
+    YangWorker,
     /// Check, test and register rules
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -101,6 +108,8 @@ fn run(command: Command, json: bool) -> anyhow::Result<Exit> {
         Command::Agent(args) => daemon::run(&args),
         Command::Collect(args) => collect::run(&args, json),
         Command::Diff(args) => diff::run(&args, json),
+        Command::Schema(command) => schema::run(&command, json),
+        Command::YangWorker => schema::work(),
         Command::Policy(command) => policy::run(&command, json),
         Command::Agreement(command) => agreement::run(&command, json),
         Command::Inventory(command) => inventory::run(&command, json),

@@ -3,11 +3,25 @@
 //! [`Library`] is what a station says of itself (RFC 8525, RFC 7895, or its hello), [`ModuleId`] names one
 //! module or submodule, [`ModuleHeader`] is what a text says of itself. Names and revisions are checked before
 //! they enter these types, so that they may stand in a file's name.
+//!
+//! A [`ModuleSet`] is texts from a folder or a device. libyang, a C library, compiles them in a process of its own:
+//! [`worker`] is that process, [`YangWorker`] starts it, bounds it and starts it again. What crashes, hangs or fills the
+//! worker is a finding about the schema, never the end of a round.
 
+pub mod client;
+mod frame;
+pub mod head;
 mod header;
 mod library;
+pub mod protocol;
+pub mod set;
+pub mod worker;
+mod yang;
 
+pub use client::{WorkerCommand, WorkerError, WorkerLimits, YangWorker};
 pub use header::{HeaderError, ModuleHeader, ModuleKind};
 pub use library::{InvalidId, Library, ModuleEntry, ModuleId};
+pub use protocol::{Loaded, LoadedModule};
+pub use set::{ModuleSet, SchemaFault};
 
 pub(crate) use library::shown;

@@ -1,0 +1,194 @@
+//! libyang, as the worker uses it. Only [`super::worker`] may: what this calls is C.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use yang5::context::{Context, ContextFlags};
+use yang5::ffi;
+use yang5::logging::LogCallback;
+
+use super::library::ModuleId;
+use super::protocol::{LoadFault, Loaded, LoadedModule, Wanted};
+
+/// Characters of a message that are passed on: it may quote a device.
+const MAX_MESSAGE: usize = 500;
+
+/// Messages kept of one attempt; the first ones tell the cause.
+const MAX_MESSAGES: usize = 64;
+
+/// What libyang said.
+struct Message {
+    text: String,
+    schema_path: Option<String>,
+    line: Option<u64>,
+}
+
+static MESSAGES: Mutex<Vec<Message>> = Mutex::new(Vec::new());
+
+fn messages() -> MutexGuard<'static, Vec<Message>> {
+    MESSAGES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Listener;
+
+impl LogCallback for Listener {
+    fn log<'a>(
+        &'a self,
+        level: ffi::LY_LOG_LEVEL::Type,
+        msg: Option<Cow<'a, str>>,
+        _data_path: Option<Cow<'a, str>>,
+        schema_path: Option<Cow<'a, str>>,
+        line: u64,
+    ) {
+        let mut messages = messages();
+        if level == ffi::LY_LOG_LEVEL::LY_LLERR && messages.len() < MAX_MESSAGES {
+            messages.push(Message {
+                text: bounded(&msg.unwrap_or_default()),
+                schema_path: schema_path.map(|path| bounded(&path)),
+                line: (line > 0).then_some(line),
+            });
+        }
+    }
+}
+
+/// One line of printable text.
+pub(super) fn bounded(text: &str) -> String {
+    let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    plain.take(MAX_MESSAGE).collect()
+}
+
+fn new_context(folder: &Path) -> Result<Context, String> {
+    static LISTEN: Once = Once::new();
+    let flags = ContextFlags::NO_YANGLIBRARY | ContextFlags::DISABLE_SEARCHDIR_CWD;
+    let mut context = Context::new(flags).map_err(|e| e.to_string())?;
+    // Creating the first context sets the log's options, so this comes after it.
+    LISTEN.call_once(|| {
+        context.set_log_level_error();
+        let _ = context.init_logger(Listener);
+    });
+    context.set_searchdir(folder).map_err(|e| e.to_string())?;
+    Ok(context)
+}
+
+/// Compiles as many of `wanted` as can be.
+///
+/// All at once, because one by one is twenty times slower. What a fault names is left out, and the rest tried again; where
+/// it names nothing that could be left out, one by one.
+pub(super) fn load(folder: &Path, wanted: &[Wanted]) -> Result<(Context, Loaded), String> {
+    let mut remaining: Vec<&Wanted> = wanted.iter().collect();
+    let mut faults: Vec<LoadFault> = vec![];
+    loop {
+        let mut context = new_context(folder)?;
+        let Err(failed) = batch(&mut context, &remaining) else {
+            let modules = loaded(&context);
+            return Ok((context, Loaded { modules, faults }));
+        };
+        let fault = fault(failed);
+        let culprit = failed.or_else(|| remaining.iter().position(|wanted| wanted.id.name == fault.module));
+        match culprit {
+            Some(index) => {
+                let out = remaining.remove(index);
+                note(&mut faults, fault, &out.id, failed.is_some());
+            }
+            None => return one_by_one(folder, &remaining, faults),
+        }
+    }
+}
+
+/// On failure, the module that could not be read, if it was one and not the compilation of all.
+fn batch(context: &mut Context, wanted: &[&Wanted]) -> Result<(), Option<usize>> {
+    messages().clear();
+    let explicit = ContextFlags::from_bits_retain(ffi::LY_CTX_EXPLICIT_COMPILE);
+    context.set_options(explicit).map_err(|_| None)?;
+    for (index, wanted) in wanted.iter().enumerate() {
+        load_one(context, wanted).map_err(|()| Some(index))?;
+    }
+    // Loading none compiles what is there.
+    context.load_modules(&[]).map_err(|_| None)
+}
+
+fn one_by_one(
+    folder: &Path,
+    wanted: &[&Wanted],
+    mut faults: Vec<LoadFault>,
+) -> Result<(Context, Loaded), String> {
+    let mut context = new_context(folder)?;
+    for (index, wanted) in wanted.iter().enumerate() {
+        messages().clear();
+        if load_one(&mut context, wanted).is_err() {
+            note(&mut faults, fault(Some(index)), &wanted.id, true);
+        }
+    }
+    let modules = loaded(&context);
+    Ok((context, Loaded { modules, faults }))
+}
+
+fn load_one(context: &mut Context, wanted: &Wanted) -> Result<(), ()> {
+    let features: Vec<&str> = match &wanted.features {
+        Some(features) => features.iter().map(String::as_str).collect(),
+        None => vec!["*"],
+    };
+    let loaded = context.load_module(&wanted.id.name, wanted.id.revision.as_deref(), &features);
+    loaded.map(drop).map_err(drop)
+}
+
+/// One fault for each cause, with everything that it affects.
+fn note(faults: &mut Vec<LoadFault>, mut fault: LoadFault, out: &ModuleId, by_name: bool) {
+    if by_name && fault.module.is_empty() {
+        fault.module.clone_from(&out.name);
+    }
+    let same = |known: &&mut LoadFault| {
+        (&known.module, known.line, &known.message) == (&fault.module, fault.line, &fault.message)
+    };
+    match faults.iter_mut().find(same) {
+        Some(known) => known.affects.push(out.to_string()),
+        None => {
+            fault.affects.push(out.to_string());
+            faults.push(fault);
+        }
+    }
+}
+
+/// The cause, from what libyang said since the attempt began: the innermost error comes first.
+fn fault(_failed: Option<usize>) -> LoadFault {
+    let messages = messages();
+    let first = messages.first();
+    let parsed = messages.iter().find_map(|message| parsed_module(&message.text));
+    let path = messages.iter().find_map(|m| path_module(m.schema_path.as_deref()?));
+    LoadFault {
+        module: parsed.or(path).unwrap_or_default().to_owned(),
+        line: first.and_then(|message| message.line),
+        message: match first {
+            Some(Message { text, schema_path: Some(path), .. }) => bounded(&format!("{text} (at {path})")),
+            Some(message) => message.text.clone(),
+            None => "the YANG library gives no reason".to_owned(),
+        },
+        affects: vec![],
+    }
+}
+
+/// `Parsing module "x" failed.`
+fn parsed_module(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("Parsing ")?;
+    let rest = rest.strip_prefix("module \"").or_else(|| rest.strip_prefix("submodule \""))?;
+    rest.split_once('"').map(|(name, _)| name)
+}
+
+/// `/x:container/y:leaf`
+fn path_module(path: &str) -> Option<&str> {
+    path.strip_prefix('/')?.split_once(':').map(|(name, _)| name)
+}
+
+fn loaded(context: &Context) -> Vec<LoadedModule> {
+    let mut modules: Vec<_> = context
+        .modules(false)
+        .map(|module| LoadedModule {
+            id: ModuleId { name: module.name().to_owned(), revision: module.revision().map(str::to_owned) },
+            namespace: module.namespace().to_owned(),
+            implemented: module.is_implemented(),
+        })
+        .collect();
+    modules.sort_by(|a, b| a.id.cmp(&b.id));
+    modules
+}
