@@ -154,6 +154,11 @@ fn corpus_models_of_3gpp_oran_and_ietf_all_load() {
     {
         let (report, code) = check(&folder);
         assert_eq!(code, 0, "{}: {}", folder.display(), report["faults"]);
-        assert!(names(&report).len() >= at_least, "{}: {report}", folder.display());
+        let loaded = names(&report).len();
+        assert!(
+            loaded >= at_least && loaded as u64 <= report["texts"].as_u64().unwrap(),
+            "{}: {report}",
+            folder.display()
+        );
     }
 }

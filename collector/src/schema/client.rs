@@ -143,7 +143,7 @@ impl YangWorker {
         match self.ask(task, vec![])?.0 {
             Outcome::Loaded(mut loaded) => {
                 // libyang brings a few modules of its own.
-                loaded.modules.retain(|module| set.newest(&module.id.name).is_some());
+                loaded.modules.retain(|module| set.contains(&module.id));
                 let mut faults = set.faults().to_vec();
                 faults.extend(loaded.faults.into_iter().map(|fault| SchemaFault {
                     origin: set.newest(&fault.module).map(|module| module.origin.clone()),

@@ -141,6 +141,11 @@ impl ModuleSet {
         self.modules.len()
     }
 
+    /// Whether there is a text of exactly this module.
+    pub fn contains(&self, id: &ModuleId) -> bool {
+        self.modules.contains_key(id)
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.modules.is_empty()
