@@ -139,15 +139,17 @@ def station(number, reply, previous, database, clock):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    return measure(__doc__, lambda reply: keyed(read(reply)), station)
+
+
+def measure(about, prepare, station):
+    """Prints what `station` costs; `prepare` makes of a reply what it compares with. Other peers call this too."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("previous", type=pathlib.Path)
     parser.add_argument("current", type=pathlib.Path)
     parser.add_argument("--stations", type=int, default=20)
-    return measure(parser.parse_args())
-
-
-def measure(options):
-    previous = keyed(read(options.previous.read_bytes()))
+    options = parser.parse_args()
+    previous = prepare(options.previous.read_bytes())
     reply = options.current.read_bytes()
     with tempfile.TemporaryDirectory() as folder:
         database = sqlite3.connect(pathlib.Path(folder) / "peer.db")

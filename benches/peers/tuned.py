@@ -8,17 +8,13 @@ takes the digest of that, compares dictionaries, and checks the rules as plain P
 type and no order of lists as such; like station.py it judges nothing by approvals.
 """
 
-import argparse
 import hashlib
 import json
-import pathlib
-import sqlite3
 import sys
-import tempfile
 
 from lxml import etree
 
-from station import AREAS, PLMNS, TABLES, Clock
+from station import AREAS, PLMNS, measure
 
 CODES = frozenset(AREAS)
 PERIODS = frozenset(["5", "10", "20", "40", "80", "160"])
@@ -115,37 +111,5 @@ def station(number, reply, previous, database, clock):
     return len(changed), len(found)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("previous", type=pathlib.Path)
-    parser.add_argument("current", type=pathlib.Path)
-    parser.add_argument("--stations", type=int, default=20)
-    options = parser.parse_args()
-    previous = flat(options.previous.read_bytes())
-    reply = options.current.read_bytes()
-    with tempfile.TemporaryDirectory() as folder:
-        database = sqlite3.connect(pathlib.Path(folder) / "peer.db")
-        database.executescript(TABLES)
-        station(0, reply, previous, database, Clock())
-        database.commit()
-        clock = Clock()
-        for number in range(options.stations):
-            counts = station(number + 1, reply, previous, database, clock)
-        database.commit()
-        clock.step("sqlite")
-        database.close()
-    milliseconds = {name: seconds * 1000 / options.stations for name, seconds in clock.steps.items()}
-    result = {
-        "cpu_ms_per_station": round(sum(milliseconds.values()), 3),
-        "stations": options.stations,
-        "diffs": counts[0],
-        "violations": counts[1],
-        "steps_ms": {name: round(value, 3) for name, value in milliseconds.items()},
-    }
-    json.dump(result, sys.stdout)
-    print()
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measure(__doc__, flat, station))

@@ -8,8 +8,6 @@ differs from `station.py`, which is written to be fast: lists are compared by po
 otherwise, and the reply passes through ncclient's own parser. The session itself is not in it.
 """
 
-import argparse
-import pathlib
 import sys
 
 from ncclient.operations.retrieve import GetReply
@@ -24,13 +22,8 @@ def read(reply):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("previous", type=pathlib.Path)
-    parser.add_argument("current", type=pathlib.Path)
-    parser.add_argument("--stations", type=int, default=20)
-    options = parser.parse_args()
     station.read, station.keyed = read, lambda document: document
-    return station.measure(options)
+    return station.measure(__doc__, read, station.station)
 
 
 if __name__ == "__main__":

@@ -166,7 +166,7 @@ impl Netconf {
         let more = [
             "urn:ietf:params:netconf:capability:writable-running:1.0",
             "urn:ietf:params:netconf:capability:rollback-on-error:1.0",
-            "urn:ietf:params:netconf:capability:with-defaults:1.0?basic-mode=report-all",
+            "urn:ietf:params:netconf:capability:with-defaults:1.0?basic-mode=explicit",
         ];
         // Old stations have no library: their hello names the modules.
         let modules: Vec<String> = match self.station.versions {

@@ -200,6 +200,27 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_must_be_one_to_this_dispute() {
+        let answer = |format: &str, dispute: &str, text: &str| DisputeAnswer {
+            format: format.into(),
+            dispute: dispute.into(),
+            text: text.into(),
+            ticket: String::new(),
+        };
+        answer(DisputeAnswer::FORMAT, "D-1", "We put it back.").check("D-1").unwrap();
+        let long = "x".repeat(4_001);
+        for (wrong, words) in [
+            (answer("ranproof/response/9", "D-1", "x"), "`ranproof/response/1` is understood"),
+            (answer(DisputeAnswer::FORMAT, "D-2", "x"), "about dispute `D-2`, not `D-1`"),
+            (answer(DisputeAnswer::FORMAT, "D-1", " "), "1 to 4000 are wanted"),
+            (answer(DisputeAnswer::FORMAT, "D-1", &long), "4001 characters"),
+        ] {
+            let error = wrong.check("D-1").unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
     fn an_answer_is_words_or_a_file() {
         assert!(parse("respond D-1 --key k").is_err());
         assert!(parse("respond D-1 --key k --text sorry --file f").is_err());

@@ -111,7 +111,7 @@ fn list(folder: &Path, json: bool) -> Result<Exit> {
             .collect();
         print_json(&json!({ "modules": modules, "faults": set.faults() }))?;
     } else {
-        let module = |head: &collector::schema::head::Head| match (&head.namespace, &head.belongs_to) {
+        let module = |head: &collector::schema::Head| match (&head.namespace, &head.belongs_to) {
             (_, Some(module)) => format!("{} (submodule of {module})\n", head.id),
             (namespace, None) => format!("{} {}\n", head.id, namespace.as_deref().unwrap_or("-")),
         };

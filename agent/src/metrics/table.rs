@@ -244,7 +244,7 @@ pub const TABLE: &[Definition] = &[
         Kind::Gauge,
         Unit::Count,
         &[],
-        "1 while the chain node runs, 0 after it has stopped; rounds then go on unopened.",
+        "1 while the chain node runs, 0 after it has stopped, which ends the agent.",
     ),
     line(
         VOTING_ROUND,

@@ -8,9 +8,6 @@ use super::library::ModuleId;
 /// Statements deeper than this are refused; real modules stay below thirty.
 const MAX_DEPTH: usize = 200;
 
-/// Longest identifier (RFC 7950 §6.2 asks for at least 64 to be possible).
-const MAX_IDENTIFIER: usize = 128;
-
 /// What the head says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
@@ -34,20 +31,6 @@ pub struct HeadError {
     pub line: u64,
     /// What is wrong.
     pub message: String,
-}
-
-/// Whether `text` is a YANG identifier (RFC 7950 §6.2), and so fit for a file's name.
-pub fn is_identifier(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    text.len() <= MAX_IDENTIFIER
-        && bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
-        && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
-}
-
-/// Whether `text` is a revision, `YYYY-MM-DD`.
-pub fn is_revision(text: &str) -> bool {
-    let digit = |at: usize, byte: u8| if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
-    text.len() == 10 && text.bytes().enumerate().all(|(at, byte)| digit(at, byte))
 }
 
 /// Reads the head of `text`.
@@ -184,17 +167,14 @@ impl<'a> Walk<'a> {
     }
 
     fn identifier(&self, at: usize, argument: Option<&str>) -> Result<String, HeadError> {
-        match argument {
-            Some(name) if is_identifier(name) => Ok(name.to_owned()),
-            _ => Err(self.lexer.error(at, "the name of a module is no identifier")),
-        }
+        let id = ModuleId::new(argument.unwrap_or_default(), None);
+        id.map(|id| id.name).map_err(|error| self.lexer.error(at, &error.to_string()))
     }
 
     fn revision(&self, at: usize, argument: Option<&str>) -> Result<String, HeadError> {
-        match argument {
-            Some(date) if is_revision(date) => Ok(date.to_owned()),
-            _ => Err(self.lexer.error(at, "a revision is no date such as 2024-01-31")),
-        }
+        let name = self.head.as_ref().map_or("", |head| &head.id.name);
+        let id = ModuleId::new(name, argument).map_err(|error| self.lexer.error(at, &error.to_string()))?;
+        id.revision.ok_or_else(|| self.lexer.error(at, "a revision without its date"))
     }
 }
 
@@ -306,8 +286,13 @@ mod tests {
             ("", 1, "no `module`"),
             ("\n<html>no such module</html>", 2, "without its end"),
             ("module a {\n leaf x;\n", 3, "ends inside"),
-            ("module ../../etc { }", 1, "no identifier"),
-            ("module a {\n revision today; }", 2, "no date"),
+            ("module ../../etc { }", 1, "`../../etc` is no module name"),
+            ("module a {\n revision today; }", 2, "`today` is no revision of module `a`"),
+            ("module a {\n revision; }", 2, "without its date"),
+            ("module { }", 1, "no module name"),
+            ("module a { }\n}", 2, "a keyword is missing"),
+            ("module a {\n ; }", 2, "a keyword is missing"),
+            ("/* module a { }", 1, "no `module`"),
             ("module a { }\nmodule b { }", 2, "not one module"),
             ("module a {\n description \"open", 2, "a quote"),
             ("module a {\0}", 1, "NUL"),

@@ -1,7 +1,7 @@
 //! YANG: which modules a station runs, and their texts.
 //!
 //! [`Library`] is what a station says of itself (RFC 8525, RFC 7895, or its hello), [`ModuleId`] names one
-//! module or submodule, [`ModuleHeader`] is what a text says of itself. Names and revisions are checked before
+//! module or submodule, [`Head`] is what a text says of itself. Names and revisions are checked before
 //! they enter these types, so that they may stand in a file's name.
 //!
 //! A [`ModuleSet`] is texts from a folder or a device. libyang, a C library, compiles them in a process of its own:
@@ -10,8 +10,7 @@
 
 pub mod client;
 mod frame;
-pub mod head;
-mod header;
+mod head;
 mod library;
 pub mod protocol;
 pub mod set;
@@ -19,7 +18,7 @@ pub mod worker;
 mod yang;
 
 pub use client::{WorkerCommand, WorkerError, WorkerLimits, YangWorker};
-pub use header::{HeaderError, ModuleHeader, ModuleKind};
+pub use head::{Head, HeadError, read_head};
 pub use library::{InvalidId, Library, ModuleEntry, ModuleId};
 pub use protocol::{Loaded, LoadedModule};
 pub use set::{ModuleSet, SchemaFault};

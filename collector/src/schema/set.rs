@@ -116,21 +116,6 @@ impl ModuleSet {
         }
     }
 
-    /// Adds a device's answer for `asked`; an answer that is another module is a fault and not used.
-    pub fn insert_answer(&mut self, asked: &ModuleId, text: String, origin: &str) {
-        match read_head(&text) {
-            Ok(head) if head.id.name != asked.name || (asked.revision.is_some() && head.id != *asked) => {
-                let message = format!("asked for {asked}, got {}; the answer is not used", head.id);
-                self.fault(asked.name.clone(), origin, None, message);
-            }
-            Ok(_) => self.insert(text, origin),
-            Err(error) => {
-                let message = format!("not a YANG module: {}", error.message);
-                self.fault(asked.name.clone(), origin, Some(error.line), message);
-            }
-        }
-    }
-
     /// All modules and submodules.
     pub fn modules(&self) -> impl Iterator<Item = &Module> {
         self.modules.values()
@@ -287,21 +272,5 @@ mod tests {
         assert_eq!(set.hash(), before);
         set.insert(module("b", "2020-01-01", ""), "third");
         assert_ne!(set.hash(), before);
-    }
-
-    #[test]
-    fn a_device_that_answers_with_another_module_is_found_out() {
-        let mut set = ModuleSet::new();
-        let asked = ModuleId { name: "a".to_owned(), revision: Some("2020-01-01".to_owned()) };
-        set.insert_answer(&asked, module("b", "2020-01-01", ""), "station 1");
-        set.insert_answer(&asked, module("a", "2019-01-01", ""), "station 1");
-        set.insert_answer(&asked, "<rpc-error/>".to_owned(), "station 1");
-        assert!(set.is_empty());
-        let messages: Vec<_> = set.faults().iter().map(|f| f.message.as_str()).collect();
-        assert!(messages[0].contains("asked for a@2020-01-01, got b@2020-01-01"), "{messages:?}");
-        assert!(messages[1].contains("got a@2019-01-01"), "{messages:?}");
-        assert_eq!(messages.len(), 3);
-        set.insert_answer(&asked, module("a", "2020-01-01", ""), "station 1");
-        assert_eq!(set.len(), 1);
     }
 }

@@ -84,7 +84,7 @@ pub(super) fn load(folder: &Path, wanted: &[Wanted]) -> Result<(Context, Loaded)
             let modules = loaded(&context);
             return Ok((context, Loaded { modules, faults }));
         };
-        let fault = fault(failed);
+        let fault = fault();
         let culprit = failed.or_else(|| remaining.iter().position(|wanted| wanted.id.name == fault.module));
         match culprit {
             Some(index) => {
@@ -114,10 +114,10 @@ fn one_by_one(
     mut faults: Vec<LoadFault>,
 ) -> Result<(Context, Loaded), String> {
     let mut context = new_context(folder)?;
-    for (index, wanted) in wanted.iter().enumerate() {
+    for wanted in wanted {
         messages().clear();
         if load_one(&mut context, wanted).is_err() {
-            note(&mut faults, fault(Some(index)), &wanted.id, true);
+            note(&mut faults, fault(), &wanted.id, true);
         }
     }
     let modules = loaded(&context);
@@ -151,7 +151,7 @@ fn note(faults: &mut Vec<LoadFault>, mut fault: LoadFault, out: &ModuleId, by_na
 }
 
 /// The cause, from what libyang said since the attempt began: the innermost error comes first.
-fn fault(_failed: Option<usize>) -> LoadFault {
+fn fault() -> LoadFault {
     let messages = messages();
     let first = messages.first();
     let parsed = messages.iter().find_map(|message| parsed_module(&message.text));

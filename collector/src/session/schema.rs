@@ -1,6 +1,6 @@
 //! A station's modules: which it runs, and their texts.
 
-use crate::schema::{HeaderError, Library, ModuleHeader, ModuleId};
+use crate::schema::{HeadError, Library, ModuleId, read_head};
 use crate::wire::hello::Capabilities;
 use crate::wire::library::{LIBRARY_NAMESPACE, LibraryError, LibrarySource, hello_library, read_library};
 use crate::wire::rpc::{Request, SubtreeFilter};
@@ -63,7 +63,7 @@ pub enum SchemaError {
         asked: ModuleId,
         /// Where reading stopped.
         #[source]
-        error: HeaderError,
+        error: HeadError,
     },
 }
 
@@ -116,13 +116,13 @@ impl Session {
         let address = self.link.address();
         let reply = reply.map_err(|error| failed(address, error))?;
         let text = reply.text().map_err(|error| failed(address, ReplyError::Xml(error).into()))?;
-        let header = ModuleHeader::read(&text).map_err(|error| {
+        let head = read_head(&text).map_err(|error| {
             let (address, asked) = (address.clone(), id.clone());
             SchemaError::NotAModule { address, asked, error }
         })?;
-        if header.id.name != id.name || id.revision.is_some() && header.id.revision != id.revision {
+        if head.id.name != id.name || id.revision.is_some() && head.id.revision != id.revision {
             let (address, asked) = (address.clone(), id.clone());
-            return Err(SchemaError::Another { address, asked, got: header.id });
+            return Err(SchemaError::Another { address, asked, got: head.id });
         }
         Ok(text)
     }

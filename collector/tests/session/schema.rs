@@ -132,8 +132,8 @@ async fn texts_that_are_no_module_are_named_with_their_line() {
     let mut session = connect(&server).await;
     for (asked, reason, words) in [
         ("a", "schema-text", "line 1"),
-        ("b", "schema-text", "module without end"),
-        ("c", "schema-text", "end of text"),
+        ("b", "schema-text", "ends inside a statement"),
+        ("c", "schema-text", "no `module` or `submodule` statement"),
         ("d", "rpc-error", "access-denied"),
     ] {
         let error = session.get_schema(&id(asked, "")).await.unwrap_err();
