@@ -33,6 +33,7 @@ import urllib.parse
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "browser"))
 
+import engineer  # noqa: E402
 import prometheus  # noqa: E402
 import schema  # noqa: E402
 from prometheus import Prometheus, Refused, api, figures, selectors, wait_until  # noqa: E402
@@ -181,6 +182,22 @@ def settled(base):
     return bool(up) and up[0]["value"][1] == str(MEMBERS)
 
 
+def open_one_more(program, world, base):
+    """A violation that opens while Prometheus watches: a quick story is over before the first scrape, and then its
+    counters stand still."""
+    counted = 'sum(ranproof_violations_opened_total{operator="telecom"})'
+
+    def count():
+        result = api(base, "query", query=counted)["result"]
+        return float(result[0]["value"][1]) if result else None
+
+    before = wait_until("Prometheus knows the violations so far", count)
+    engineer.raise_power(world, 240_000)
+    if engineer.round_that_finds_it(program, world) == 0:
+        raise RuntimeError("a round after an unapproved change opened no violation")
+    wait_until("Prometheus has seen the new violation", lambda: count() > before)
+
+
 def check_live(program, folder, faults):
     world = folder / "world"
     shutil.rmtree(world, ignore_errors=True)
@@ -196,7 +213,9 @@ def check_live(program, folder, faults):
                 seen = {target["discoveredLabels"]["__address__"] for target in api(server.base, "targets")["activeTargets"]}
                 if seen != pages:
                     faults.add("targets", f"Prometheus scrapes {sorted(seen)}, the pages are at {sorted(pages)}")
-                end = time.time()
+                open_one_more(program, world, server.base)
+                # The last step of a range may lie before its end.
+                end = time.time() + prometheus.STEP
                 print(f"the story took {end - begin:.0f} s", flush=True)
                 check_queries(server.base, begin, end, faults)
                 check_live_rules(server.base, begin, end, faults)

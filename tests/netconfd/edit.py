@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Change the configuration of a NETCONF server, as a manager that is not ranproof would.
 
-Edits the candidate datastore, commits, and reads the running one back in a new session: some servers answer
-`ok` to a commit that changes nothing, so an answer is not believed. Exit codes: 0 the change is there,
-1 the server accepted it and it is not there, 2 it could not be done.
+Edits the candidate datastore and commits, or the running one where there is no other, and reads the running one back
+in a new session: some servers answer `ok` to a commit that changes nothing, so an answer is not believed. Exit codes:
+0 the change is there, 1 the server accepted it and it is not there, 2 it could not be done.
 """
 
 import argparse
@@ -25,6 +25,7 @@ def arguments():
     parser.add_argument("--key", required=True, help="private key file")
     parser.add_argument("--host-key", required=True, help="public key file of the server, which must match")
     parser.add_argument("--validate", action="store_true", help="send <validate> before <commit>")
+    parser.add_argument("--datastore", choices=["candidate", "running"], default="candidate")
     parser.add_argument("edit", help="XML file with the content of <config>")
     return parser.parse_args()
 
@@ -44,13 +45,14 @@ def connect(options):
     )
 
 
-def apply(session, edit, validate):
+def apply(session, edit, datastore, validate):
     config = etree.Element(f"{{{NETCONF}}}config", nsmap={None: NETCONF})
     config.append(edit)
-    session.edit_config(target="candidate", config=config)
+    session.edit_config(target=datastore, config=config)
     if validate:
-        session.validate("candidate")
-    session.commit()
+        session.validate(datastore)
+    if datastore == "candidate":
+        session.commit()
 
 
 def keys(element):
@@ -101,7 +103,7 @@ def main():
     edit = etree.parse(options.edit, parser).getroot()
     try:
         with connect(options) as session:
-            apply(session, edit, options.validate)
+            apply(session, edit, options.datastore, options.validate)
         with connect(options) as session:
             running = session.get_config("running").data_ele
     except (RPCError, TransportError, OSError) as error:
