@@ -20,7 +20,7 @@ pub async fn preview(app: &App, request: &ChangeRequest) -> Result<Preview> {
     let mut index = NetworkIndex::default();
     let newest = app.store.newest_snapshots().await?;
     for stored in &newest {
-        index.update(&stored.element, Arc::new(stored.snapshot.clone()), false);
+        index.update(&stored.element, Arc::clone(&stored.snapshot), false);
     }
     let mut preview = Preview {
         id: request.id.clone(),

@@ -11,7 +11,7 @@ use crate::columns::{Columns as _, insert_many, int, json};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
 use crate::names;
-use crate::objects::{self, NewObject, Objects, with_bases};
+use crate::objects::{self, Objects, Packer, with_bases};
 use crate::projection::Applied;
 use crate::rounds::RoundCommit;
 
@@ -155,10 +155,11 @@ async fn approve_objects(
     let dns: Vec<Dn> = objects.iter().map(|o| o.dn().clone()).collect();
     let names = names::objects(link, station, &dns).await?;
     let (mut encoded, mut rows) = (Vec::with_capacity(objects.len()), Vec::with_capacity(objects.len()));
+    let mut packer = Packer::new()?;
     for object in objects {
         let name = names.get(object.dn()).copied();
         let name = name.ok_or_else(|| StoreError::missing("name", object.dn()))?;
-        encoded.push(NewObject::encode(name, object, &Objects::default(), None)?);
+        encoded.push(packer.encode(name, object, &Objects::default(), None)?);
         rows.push((name, object.digest().0.to_vec()));
     }
     objects::put(link, &encoded).await?;

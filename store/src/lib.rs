@@ -30,6 +30,7 @@ mod names;
 mod objects;
 pub mod openings;
 pub mod projection;
+mod reads;
 pub mod requests;
 pub mod rounds;
 mod seal;

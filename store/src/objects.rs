@@ -60,10 +60,11 @@ impl Objects {
     /// Runs a statement made by [`with_bases`].
     pub async fn load(link: &mut Link, statement: Statement<'_>) -> Result<Objects> {
         let mut objects = Objects::default();
+        let mut unpacker = Unpacker::default();
         for row in link.rows(statement).await? {
             let base = row.opt_id("base")?.map(|base| objects.plain(base));
             let (encoding, length) = (row.id("encoding")?, row.number("length")?);
-            let plain = decode(encoding, length, &row.blob("bytes")?, base);
+            let plain = unpacker.decode(encoding, length, &row.blob("bytes")?, base);
             let decoded = Decoded {
                 dn: row.dn("dn")?,
                 digest: row.digest("digest")?,
@@ -105,55 +106,97 @@ fn rebuild(decoded: &Decoded) -> std::result::Result<Object, String> {
     if *object.digest() == decoded.digest { Ok(object) } else { Err("the object has another digest".into()) }
 }
 
-fn decode(
-    encoding: i64,
-    length: u64,
-    bytes: &[u8],
-    base: Option<std::result::Result<&[u8], String>>,
-) -> std::result::Result<Vec<u8>, String> {
-    let length = usize::try_from(length).ok().filter(|l| *l <= MAX_LENGTH);
-    let length = length.ok_or("its stored length is past any object's")?;
-    match (encoding, base) {
-        (PLAIN, _) => Ok(bytes.to_vec()),
-        (ZSTD, _) => zstd::bulk::decompress(bytes, length).map_err(|e| e.to_string()),
-        (OVER_BASE, Some(base)) => {
-            let mut decompressor =
-                zstd::bulk::Decompressor::with_dictionary(base?).map_err(|e| e.to_string())?;
-            decompressor.decompress(bytes, length).map_err(|e| e.to_string())
-        }
-        _ => Err(format!("encoding {encoding} is unknown")),
+/// Decompresses one object after the other; making a decompressor costs more than most objects do.
+#[derive(Default)]
+struct Unpacker {
+    over_base: Option<zstd::bulk::Decompressor<'static>>,
+    alone: Option<zstd::bulk::Decompressor<'static>>,
+}
+
+impl Unpacker {
+    fn decode(
+        &mut self,
+        encoding: i64,
+        length: u64,
+        bytes: &[u8],
+        base: Option<std::result::Result<&[u8], String>>,
+    ) -> std::result::Result<Vec<u8>, String> {
+        let length = usize::try_from(length).ok().filter(|l| *l <= MAX_LENGTH);
+        let length = length.ok_or("its stored length is past any object's")?;
+        let unpacked = match (encoding, base) {
+            (PLAIN, _) => return Ok(bytes.to_vec()),
+            (ZSTD, _) => ready(&mut self.alone).and_then(|zstd| zstd.decompress(bytes, length)),
+            (OVER_BASE, Some(base)) => {
+                let base = base?;
+                ready(&mut self.over_base).and_then(|zstd| {
+                    zstd.set_dictionary(base)?;
+                    zstd.decompress(bytes, length)
+                })
+            }
+            _ => return Err(format!("encoding {encoding} is unknown")),
+        };
+        unpacked.map_err(|e| e.to_string())
     }
 }
 
-impl NewObject {
-    /// Encodes `object` over the object `base` of `known`, where that is the smallest.
-    pub fn encode(name: i64, object: &Object, known: &Objects, base: Option<i64>) -> Result<NewObject> {
+fn ready<'a>(
+    made: &'a mut Option<zstd::bulk::Decompressor<'static>>,
+) -> std::io::Result<&'a mut zstd::bulk::Decompressor<'static>> {
+    match made {
+        Some(made) => Ok(made),
+        none => Ok(none.insert(zstd::bulk::Decompressor::new()?)),
+    }
+}
+
+/// Compresses one object after the other, for the same reason.
+pub(crate) struct Packer(zstd::bulk::Compressor<'static>);
+
+impl Packer {
+    pub fn new() -> Result<Packer> {
+        let made = zstd::bulk::Compressor::new(LEVEL);
+        made.map(Packer).map_err(|e| StoreError::damaged("objects", "zstd", format!("cannot be set up: {e}")))
+    }
+
+    fn squeeze(&mut self, plain: &[u8], dictionary: &[u8], object: &Object) -> Result<Vec<u8>> {
+        let ready = self.0.set_dictionary(LEVEL, dictionary);
+        ready.and_then(|()| self.0.compress(plain)).map_err(|e| {
+            StoreError::damaged("objects", object.digest(), format!("cannot be compressed: {e}"))
+        })
+    }
+
+    /// Encodes `object` over the object `base` of `known` where that is small, else as it is or compressed.
+    pub fn encode(
+        &mut self,
+        name: i64,
+        object: &Object,
+        known: &Objects,
+        base: Option<i64>,
+    ) -> Result<NewObject> {
         let plain = serde_json::to_vec(object.attributes())
             .map_err(|e| StoreError::damaged("objects", object.digest(), e.to_string()))?;
-        let full = squeeze(&plain, &[], object)?;
-        let (mut encoding, mut bytes) =
-            if full.len() < plain.len() { (ZSTD, full) } else { (PLAIN, plain.clone()) };
-        let (mut kept_base, mut depth) = (None, 0);
+        let (digest, length) = (*object.digest(), plain.len());
         let candidate = base.and_then(|id| known.0.get(&id).map(|decoded| (id, decoded)));
+        let mut over = None;
         if let Some((id, decoded)) = candidate
             && decoded.depth < MAX_DEPTH
             && let Ok(dictionary) = &decoded.plain
         {
-            let over = squeeze(&plain, dictionary, object)?;
-            if over.len() < bytes.len() {
-                (encoding, bytes, kept_base, depth) = (OVER_BASE, over, Some(id), decoded.depth + 1);
-            }
+            over = Some((id, decoded.depth + 1, self.squeeze(&plain, dictionary, object)?));
         }
-        let digest = *object.digest();
-        Ok(NewObject { digest, name, encoding, base: kept_base, depth, length: plain.len(), bytes })
+        // A version that differs a little is this small over the one before; then nothing else comes near.
+        let small = over.as_ref().is_some_and(|(_, _, bytes)| bytes.len() < plain.len() / 4);
+        let full = if small { None } else { Some(self.squeeze(&plain, &[], object)?) };
+        let (encoding, bytes) = match full {
+            Some(full) if full.len() < plain.len() => (ZSTD, full),
+            _ => (PLAIN, plain),
+        };
+        Ok(match over {
+            Some((id, depth, over)) if over.len() < bytes.len() => {
+                NewObject { digest, name, encoding: OVER_BASE, base: Some(id), depth, length, bytes: over }
+            }
+            _ => NewObject { digest, name, encoding, base: None, depth: 0, length, bytes },
+        })
     }
-}
-
-fn squeeze(plain: &[u8], dictionary: &[u8], object: &Object) -> Result<Vec<u8>> {
-    let compressed = zstd::bulk::Compressor::with_dictionary(LEVEL, dictionary)
-        .and_then(|mut compressor| compressor.compress(plain));
-    compressed
-        .map_err(|e| StoreError::damaged("objects", object.digest(), format!("cannot be compressed: {e}")))
 }
 
 /// Stores objects; those whose digest is known already are left as they are.

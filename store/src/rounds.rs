@@ -1,6 +1,7 @@
 //! Rounds of this operator: begun, swept, and committed with all they found in one transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use anchor::Hash;
 use model::change::Progress;
@@ -16,7 +17,7 @@ use crate::log::{self, OutboxLeaf};
 use crate::openings::{self, CommittedAttribute};
 use crate::seal::seal;
 use crate::stations::{self, is_complete};
-use crate::{snapshots, violations};
+use crate::{reads, violations};
 
 /// What a round is judged by: everything in force at its opening, by hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +84,10 @@ pub struct StationResult {
 pub struct StationSnapshot {
     pub element: Dn,
     pub read: Timestamp,
-    pub snapshot: Snapshot,
+    pub snapshot: Arc<Snapshot>,
+    /// The newest stored snapshot where the caller holds it: then it need not be read again. Another one, which its
+    /// root tells, does no harm.
+    pub base: Option<Arc<Snapshot>>,
     /// The reply as it came; stored compressed.
     pub raw: Vec<u8>,
 }
@@ -215,7 +219,7 @@ pub(crate) async fn write(link: &mut Link, commit: &RoundCommit, keep_raw: u32) 
     write_snapshots(link, commit, &stations, keep_raw).await?;
     write_edits(link, commit, &stations).await?;
     approved::advance(link, commit).await?;
-    let changed = violations::upsert(link, commit).await?;
+    let changed = violations::upsert(link, commit, &stations).await?;
     write_progress(link, commit.round, &commit.requests).await?;
     openings::write(link, commit, &stations).await?;
     finish(link, commit, &accounting, changed).await?;
@@ -286,11 +290,12 @@ async fn write_snapshots(
     stations: &BTreeMap<Dn, i64>,
     keep_raw: u32,
 ) -> Result<()> {
+    let mut ordered = Vec::with_capacity(commit.snapshots.len());
     for read in &commit.snapshots {
-        let station = station_of(stations, &read.element)?;
-        snapshots::write(link, int(commit.round)?, station, read, keep_raw).await?;
+        ordered.push((station_of(stations, &read.element)?, read));
     }
-    Ok(())
+    ordered.sort_unstable_by_key(|(station, _)| *station);
+    reads::write(link, int(commit.round)?, &ordered, keep_raw).await
 }
 
 async fn write_edits(link: &mut Link, commit: &RoundCommit, stations: &BTreeMap<Dn, i64>) -> Result<()> {

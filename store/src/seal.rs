@@ -4,8 +4,8 @@
 //! what the log on the chain is for.
 
 use model::Digest;
-use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite};
 
 use crate::columns::Columns as _;
 use crate::database::Link;
@@ -47,15 +47,25 @@ pub(crate) async fn seal(link: &mut Link, tables: &[&'static str]) -> Result<()>
         let unsealed =
             format!("SELECT rowid AS row, {} FROM {table} WHERE seal = zeroblob(32)", content.columns);
         let rows = link.rows(sqlx::query(AssertSqlSafe(unsealed))).await?;
-        for row in rows {
-            let update = AssertSqlSafe(format!("UPDATE {table} SET seal = ? WHERE rowid = ?"));
-            let statement = sqlx::query(update).bind(digest(&row)?.0.to_vec()).bind(row.id("row")?);
-            link.execute(statement).await?;
+        for rows in rows.chunks(TOGETHER) {
+            let mut seals = Vec::with_capacity(rows.len());
+            for row in rows {
+                seals.push((row.id("row")?, digest(row)?));
+            }
+            let mut update = QueryBuilder::<Sqlite>::new("");
+            update.push(format!("UPDATE {table} SET seal = made.column2 FROM ("));
+            update.push_values(&seals, |mut tuple, (row, seal)| {
+                tuple.push_bind(*row).push_bind(seal.0.to_vec());
+            });
+            update.push(format!(") AS made WHERE {table}.rowid = made.column1"));
+            link.execute(update.build().persistent(rows.len() == TOGETHER)).await?;
         }
     }
     Ok(())
 }
 
+/// Rows sealed by one statement.
+const TOGETHER: usize = 64;
 /// Rows looked at in one statement.
 const PAGE: i64 = 4_096;
 

@@ -1,18 +1,18 @@
 //! Snapshots as versions of objects: a round adds only what differed, and the newest snapshot, any earlier one and
 //! one object's history are read from the same rows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use model::{Digest, Dn, Finding, Interpretation, Object, Snapshot, Timestamp, Value};
 use sqlx::sqlite::SqliteRow;
 
 use crate::Store;
-use crate::columns::{Columns as _, insert_many, int, json};
+use crate::columns::{Columns as _, int};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
 use crate::names;
-use crate::objects::{self, NewObject, Objects, with_bases};
-use crate::rounds::StationSnapshot;
+use crate::objects::{Objects, with_bases};
 
 /// A snapshot read back. Volatile attributes are not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct StoredSnapshot {
     pub read: Timestamp,
     /// BLAKE3 of the raw reply: an equal reply need not be parsed.
     pub raw: Digest,
-    pub snapshot: Snapshot,
+    pub snapshot: Arc<Snapshot>,
 }
 
 /// What one object was from a round on.
@@ -42,8 +42,6 @@ impl ObjectVersion {
     }
 }
 
-/// Level of compression of raw replies, written once and read almost never.
-const RAW_LEVEL: i32 = 3;
 /// Largest raw reply that is read back; the collector's own limit is lower.
 const MAX_RAW: u64 = 512 << 20;
 
@@ -118,13 +116,13 @@ pub(crate) fn decode_raw(row: &SqliteRow) -> Result<std::result::Result<Vec<u8>,
 }
 
 /// One name of a station and the object it stood for, if any.
-struct Standing {
-    name: i64,
-    object: Option<(i64, Digest)>,
+pub(crate) struct Standing {
+    pub name: i64,
+    pub object: Option<(i64, Digest)>,
 }
 
 /// Every name of a station with what it stood for in `round`.
-async fn manifest(link: &mut Link, station: i64, round: i64) -> Result<BTreeMap<Dn, Standing>> {
+pub(crate) async fn manifest(link: &mut Link, station: i64, round: i64) -> Result<BTreeMap<Dn, Standing>> {
     let query = "SELECT n.id AS name, n.dn, o.id AS object, o.digest FROM names n \
                  LEFT JOIN versions v ON v.name = n.id AND v.round = \
                  (SELECT max(w.round) FROM versions w WHERE w.name = n.id AND w.round <= ?2) \
@@ -140,7 +138,7 @@ async fn manifest(link: &mut Link, station: i64, round: i64) -> Result<BTreeMap<
     Ok(manifest)
 }
 
-const STATION_OBJECTS: &str = with_bases!(
+pub(crate) const STATION_OBJECTS: &str = with_bases!(
     "SELECT v.object FROM names n JOIN versions v ON v.name = n.id WHERE n.station = ?1 AND v.object IS NOT NULL \
      AND v.round = (SELECT max(w.round) FROM versions w WHERE w.name = n.id AND w.round <= ?2)"
 );
@@ -158,7 +156,7 @@ async fn read_at(link: &mut Link, station: i64, element: &Dn, round: i64) -> Res
         return Err(StoreError::damaged("snapshots", format!("{element} in round {round}"), why));
     }
     let (element, read, raw) = (element.clone(), row.time("read_at")?, row.digest("raw")?);
-    Ok(Some(StoredSnapshot { element, round, read, raw, snapshot }))
+    Ok(Some(StoredSnapshot { element, round, read, raw, snapshot: Arc::new(snapshot) }))
 }
 
 /// The snapshot of a row of `snapshots`, whose root is still to be compared.
@@ -171,105 +169,4 @@ pub(crate) fn rebuild(
     let interpretation = Interpretation(row.digest("interpretation")?);
     let objects = ids.map(|id| objects.object(id)).collect::<Result<_>>()?;
     Ok(Snapshot::new(interpretation, objects, findings))
-}
-
-/// Adds what differs from the newest snapshot, and the raw reply. Part of a round's one transaction.
-pub(crate) async fn write(
-    link: &mut Link,
-    round: i64,
-    station: i64,
-    read: &StationSnapshot,
-    keep_raw: u32,
-) -> Result<()> {
-    let standing = manifest(link, station, i64::MAX).await?;
-    let same = |object: &&Object| {
-        let before = standing.get(object.dn()).and_then(|s| s.object);
-        before.is_some_and(|(_, digest)| digest == *object.digest())
-    };
-    let changed: Vec<&Object> = read.snapshot.objects().iter().filter(|o| !same(o)).collect();
-    let present: BTreeSet<&Dn> = read.snapshot.objects().iter().map(Object::dn).collect();
-    let gone = standing.iter().filter(|(dn, s)| s.object.is_some() && !present.contains(dn));
-    let gone: Vec<i64> = gone.map(|(_, s)| s.name).collect();
-
-    write_objects(link, round, station, &standing, &changed).await?;
-    insert_many(link, "INSERT INTO versions (name, round, object) ", "", &gone, |tuple, name| {
-        tuple.push_bind(*name).push_bind(round).push_bind(None::<i64>);
-    })
-    .await?;
-    write_row(link, round, station, read).await?;
-    write_raw(link, round, station, &read.raw, keep_raw).await
-}
-
-async fn write_objects(
-    link: &mut Link,
-    round: i64,
-    station: i64,
-    standing: &BTreeMap<Dn, Standing>,
-    changed: &[&Object],
-) -> Result<()> {
-    let new: Vec<Dn> =
-        changed.iter().map(|o| o.dn()).filter(|dn| !standing.contains_key(dn)).cloned().collect();
-    let names = names::objects(link, station, &new).await?;
-    let bases: Vec<i64> =
-        changed.iter().filter_map(|o| standing.get(o.dn())?.object.map(|(id, _)| id)).collect();
-    let known = load_bases(link, station, &bases).await?;
-    let (mut encoded, mut versions) = (Vec::with_capacity(changed.len()), Vec::with_capacity(changed.len()));
-    for object in changed {
-        let before = standing.get(object.dn());
-        let name = before.map(|s| s.name).or_else(|| names.get(object.dn()).copied());
-        let name = name.ok_or_else(|| StoreError::missing("name", object.dn()))?;
-        let base = before.and_then(|s| s.object.map(|(id, _)| id));
-        encoded.push(NewObject::encode(name, object, &known, base)?);
-        versions.push((name, object.digest().0.to_vec()));
-    }
-    objects::put(link, &encoded).await?;
-    let head = "INSERT INTO versions (name, round, object) ";
-    insert_many(link, head, "", &versions, |tuple, (name, digest)| {
-        tuple.push_bind(*name).push_bind(round);
-        tuple.push("(SELECT id FROM objects WHERE digest = ");
-        tuple.push_bind_unseparated(digest.clone()).push_unseparated(")");
-    })
-    .await
-    .map(drop)
-}
-
-/// A few changed objects are loaded one by one, many with all of the station.
-async fn load_bases(link: &mut Link, station: i64, bases: &[i64]) -> Result<Objects> {
-    match bases {
-        [] => Ok(Objects::default()),
-        [one] => Objects::load(link, sqlx::query(with_bases!("SELECT ?")).bind(one)).await,
-        _ if bases.len() <= 8 => {
-            let list = json(bases)?;
-            let statement = with_bases!("SELECT value FROM json_each(?)");
-            Objects::load(link, sqlx::query(statement).bind(list)).await
-        }
-        _ => Objects::load(link, sqlx::query(STATION_OBJECTS).bind(station).bind(i64::MAX)).await,
-    }
-}
-
-async fn write_row(link: &mut Link, round: i64, station: i64, read: &StationSnapshot) -> Result<()> {
-    let findings = read.snapshot.findings();
-    let insert = "INSERT INTO snapshots (station, round, read_at, interpretation, root, raw, findings) \
-                  VALUES (?, ?, ?, ?, ?, ?, ?)";
-    let insert = sqlx::query(insert)
-        .bind(station)
-        .bind(round)
-        .bind(read.read.0)
-        .bind(read.snapshot.interpretation().0.0.to_vec())
-        .bind(read.snapshot.root().0.to_vec())
-        .bind(Digest::of(&read.raw).0.to_vec())
-        .bind(if findings.is_empty() { None } else { Some(json(findings)?) });
-    link.execute(insert).await.map(drop)
-}
-
-async fn write_raw(link: &mut Link, round: i64, station: i64, raw: &[u8], keep: u32) -> Result<()> {
-    let digest = Digest::of(raw);
-    let bytes = zstd::bulk::compress(raw, RAW_LEVEL)
-        .map_err(|e| StoreError::damaged("raw_replies", digest, format!("cannot be compressed: {e}")))?;
-    let insert = "INSERT INTO raw_replies (station, round, digest, length, bytes) VALUES (?, ?, ?, ?, ?)";
-    let insert = sqlx::query(insert).bind(station).bind(round).bind(digest.0.to_vec());
-    link.execute(insert.bind(int(raw.len() as u64)?).bind(bytes)).await?;
-    let prune = "DELETE FROM raw_replies WHERE station = ?1 AND round NOT IN \
-                 (SELECT round FROM raw_replies WHERE station = ?1 ORDER BY round DESC LIMIT ?2)";
-    link.execute(sqlx::query(prune).bind(station).bind(i64::from(keep.max(1)))).await.map(drop)
 }

@@ -1,6 +1,6 @@
 //! Violations: written by rounds, worked on by people, asked for by the judge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::verdict::AuthorisationVerdict;
 use model::violation::{AUTHORISATION_RULE, Sighting};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 
 use crate::Store;
-use crate::columns::{Columns as _, int, json};
+use crate::columns::{Columns as _, insert_many, int, json};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
 use crate::names;
@@ -213,26 +213,28 @@ async fn write_waiver(link: &mut Link, waiver: &Waiver, now: Timestamp) -> Resul
     link.execute(upsert.bind(waiver.expires.0).bind(now.0).bind(json(waiver)?)).await.map(drop)
 }
 
-async fn insert(link: &mut Link, violation: &Violation) -> Result<()> {
-    let station = names::station(link, &violation.element).await?;
-    let insert = "INSERT INTO violations (id, station, element, object, attribute, rule, severity, authorisation, \
-                  operator, state, first_round, first_seen_at, violation) \
-                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let insert = sqlx::query(insert)
-        .bind(violation.id.as_str())
-        .bind(station)
-        .bind(violation.element.as_str())
-        .bind(violation.object.as_str())
-        .bind(violation.attribute.as_str())
-        .bind(violation.rule.as_str())
-        .bind(violation.severity.as_str())
-        .bind(violation.authorisation())
-        .bind(violation.responsibility.accountable.as_str())
-        .bind(violation.state.as_str())
-        .bind(int(violation.first_seen.round)?)
-        .bind(violation.first_seen.read.0)
-        .bind(json(violation)?);
-    link.execute(insert).await.map(drop)
+/// New violations, of stations with these numbers.
+async fn insert(link: &mut Link, fresh: &[&Violation], stations: &BTreeMap<Dn, i64>) -> Result<()> {
+    let mut rows = Vec::with_capacity(fresh.len());
+    for violation in fresh {
+        let station = match stations.get(&violation.element) {
+            Some(station) => *station,
+            None => names::station(link, &violation.element).await?,
+        };
+        rows.push((*violation, station, int(violation.first_seen.round)?, json(violation)?));
+    }
+    let head = "INSERT INTO violations (id, station, element, object, attribute, rule, severity, authorisation, \
+                operator, state, first_round, first_seen_at, violation) ";
+    insert_many(link, head, "", &rows, |tuple, (violation, station, first_round, whole)| {
+        tuple.push_bind(violation.id.clone()).push_bind(*station).push_bind(violation.element.to_string());
+        tuple.push_bind(violation.object.to_string()).push_bind(violation.attribute.clone());
+        tuple.push_bind(violation.rule.clone()).push_bind(violation.severity.as_str());
+        tuple.push_bind(violation.authorisation());
+        tuple.push_bind(violation.responsibility.accountable.clone()).push_bind(violation.state.as_str());
+        tuple.push_bind(*first_round).push_bind(violation.first_seen.read.0).push_bind(whole.clone());
+    })
+    .await
+    .map(drop)
 }
 
 async fn update(link: &mut Link, row: &ViolationRow) -> Result<()> {
@@ -274,33 +276,72 @@ async fn note(
 }
 
 /// Writes a round's violations. What people did while the round was under way stays: see [`merged_state`].
-pub(crate) async fn upsert(link: &mut Link, commit: &RoundCommit) -> Result<Changed> {
+pub(crate) async fn upsert(
+    link: &mut Link,
+    commit: &RoundCommit,
+    stations: &BTreeMap<Dn, i64>,
+) -> Result<Changed> {
     let waivers = waivers(link).await?;
     let mut changed = Changed::default();
-    for violation in &commit.violations {
-        let Some(stored) = find(link, &violation.id).await? else {
-            insert(link, violation).await?;
-            changed.opened += u64::from(violation.state != ViolationState::Resolved);
-            continue;
-        };
-        let before = stored.violation.state;
-        let after = merged_state(before, violation, &waivers, commit.finished);
-        if before == ViolationState::Resolved {
-            continue;
+    for violations in commit.violations.chunks(TOGETHER) {
+        let mut known = find_all(link, violations).await?;
+        let (mut fresh, mut seen) = (BTreeMap::<&str, &Violation>::new(), BTreeSet::new());
+        for violation in violations {
+            if !seen.insert(violation.id.as_str()) {
+                // Told twice: the second time it is stored.
+                insert(link, fresh.remove(violation.id.as_str()).as_slice(), stations).await?;
+                known.extend(find(link, &violation.id).await?.map(|row| (violation.id.clone(), row)));
+            }
+            let Some(stored) = known.remove(&violation.id) else {
+                fresh.insert(&violation.id, violation);
+                changed.opened += u64::from(violation.state != ViolationState::Resolved);
+                continue;
+            };
+            again(link, commit, violation, stored, &waivers, &mut changed).await?;
         }
-        let row = ViolationRow {
-            violation: Violation { state: after, ..violation.clone() },
-            assignee: stored.assignee,
-        };
-        update(link, &row).await?;
-        changed.resolved += u64::from(after == ViolationState::Resolved);
-        if before != after {
-            let verb = Verb::Round { round: commit.round };
-            let (by, at, reason) = ("ranproof".to_owned(), commit.finished, String::new());
-            note(link, &violation.id, &ViolationAction { by, at, reason, verb }, before, after).await?;
-        }
+        insert(link, &fresh.into_values().collect::<Vec<_>>(), stations).await?;
     }
     Ok(changed)
+}
+
+/// Violations that are looked up, and inserted, by one statement.
+const TOGETHER: usize = 256;
+
+/// Those of them that are stored, by id.
+async fn find_all(link: &mut Link, violations: &[Violation]) -> Result<BTreeMap<String, ViolationRow>> {
+    let ids: Vec<&str> = violations.iter().map(|violation| violation.id.as_str()).collect();
+    let query = "SELECT violation, assignee FROM violations WHERE id IN (SELECT value FROM json_each(?))";
+    let rows = link.rows(sqlx::query(query).bind(json(&ids)?)).await?;
+    let rows = rows.iter().map(|row| violation_row(row).map(|row| (row.violation.id.clone(), row)));
+    rows.collect()
+}
+
+/// A violation that is stored already.
+async fn again(
+    link: &mut Link,
+    commit: &RoundCommit,
+    violation: &Violation,
+    stored: ViolationRow,
+    waivers: &[Waiver],
+    changed: &mut Changed,
+) -> Result<()> {
+    let before = stored.violation.state;
+    let after = merged_state(before, violation, waivers, commit.finished);
+    if before == ViolationState::Resolved {
+        return Ok(());
+    }
+    let row = ViolationRow {
+        violation: Violation { state: after, ..violation.clone() },
+        assignee: stored.assignee,
+    };
+    update(link, &row).await?;
+    changed.resolved += u64::from(after == ViolationState::Resolved);
+    if before != after {
+        let verb = Verb::Round { round: commit.round };
+        let (by, at, reason) = ("ranproof".to_owned(), commit.finished, String::new());
+        note(link, &violation.id, &ViolationAction { by, at, reason, verb }, before, after).await?;
+    }
+    Ok(())
 }
 
 /// The judge read the state at the beginning of its work; people may have acted since. A round resolves anything,

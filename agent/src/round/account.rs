@@ -56,34 +56,40 @@ pub async fn judge(
         epoch: &app.epoch,
         finished: clock::now(),
     };
-    let complete = reads.iter().map(|read| complete(read, previous)).collect::<Result<Vec<_>>>()?;
-    let snapshots = reads.into_iter().filter_map(into_snapshot).collect();
+    let (mut complete, mut snapshots) = (Vec::with_capacity(reads.len()), Vec::new());
+    for read in reads {
+        let (one, stored) = take(read, previous)?;
+        complete.push(one);
+        snapshots.extend(stored);
+    }
     own.account(previous, results, &complete, snapshots).await
 }
 
-fn complete(read: &StationRead, previous: &BTreeMap<Dn, StoredSnapshot>) -> Result<CompleteRead> {
-    let fresh = match &read.reading {
-        Reading::Collected(collected) => Some(collected),
+/// A complete read for the judge and, where it was collected, for the store; both see one snapshot.
+fn take(
+    read: StationRead,
+    previous: &BTreeMap<Dn, StoredSnapshot>,
+) -> Result<(CompleteRead, Option<StationSnapshot>)> {
+    let before = previous.get(&read.element).map(|stored| Arc::clone(&stored.snapshot));
+    let (element, finished) = (read.element, read.finished);
+    let (current, raw) = match read.reading {
+        Reading::Collected(collected) => {
+            let Collected { snapshot, raw, .. } = *collected;
+            (Some(Arc::new(snapshot)), Some(raw))
+        }
         // A reply that equals the last one is not even parsed.
-        Reading::Unchanged { fresh, .. } => fresh.as_ref(),
-        _ => None,
+        Reading::Unchanged { fresh: Some(fresh), .. } => (Some(Arc::new(fresh.snapshot)), None),
+        _ => (before.clone(), None),
     };
-    let before = previous.get(&read.element);
-    let current = fresh.map(|c| &c.snapshot).or(before.map(|b| &b.snapshot));
-    let current = current.with_context(|| format!("station {} has no snapshot", read.element))?;
-    Ok(CompleteRead {
-        element: read.element.clone(),
-        read: read.finished,
-        after: None,
-        current: Arc::new(current.clone()),
-    })
-}
-
-/// A collected reply is stored.
-fn into_snapshot(read: StationRead) -> Option<StationSnapshot> {
-    let Reading::Collected(collected) = read.reading else { return None };
-    let Collected { snapshot, raw, .. } = *collected;
-    Some(StationSnapshot { element: read.element, read: read.finished, snapshot, raw })
+    let current = current.with_context(|| format!("station {element} has no snapshot"))?;
+    let stored = raw.map(|raw| StationSnapshot {
+        element: element.clone(),
+        read: finished,
+        snapshot: Arc::clone(&current),
+        base: before,
+        raw,
+    });
+    Ok((CompleteRead { element, read: finished, after: None, current }, stored))
 }
 
 impl Own<'_> {

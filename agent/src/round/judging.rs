@@ -91,7 +91,7 @@ fn index(previous: &BTreeMap<Dn, StoredSnapshot>, reads: &[CompleteRead]) -> Net
     let mut index = NetworkIndex::default();
     let complete: BTreeSet<&Dn> = reads.iter().map(|r| &r.element).collect();
     for (element, stored) in previous.iter().filter(|(element, _)| !complete.contains(element)) {
-        index.update(element, Arc::new(stored.snapshot.clone()), true);
+        index.update(element, Arc::clone(&stored.snapshot), true);
     }
     for read in reads {
         index.update(&read.element, read.current.clone(), false);
@@ -120,7 +120,7 @@ async fn station(
         agreement: &seat.in_force.agreement,
         element,
         collector: seat.origin,
-        previous: previous.map(|p| &p.snapshot),
+        previous: previous.map(|p| &*p.snapshot),
         current: &read.current,
         edits: &edits,
         approved: Some(&approved),

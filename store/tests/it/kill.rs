@@ -132,7 +132,7 @@ async fn check(store: &Store, said: &[String]) {
     let last = store.last_round().await.unwrap().unwrap().start.round;
     for station in 1..=STATIONS {
         let stored = store.newest_snapshot(&element(station)).await.unwrap().unwrap();
-        assert_eq!((stored.round, stored.snapshot), (last, lasting(&snapshot(station, 3, last))));
+        assert_eq!((stored.round, &*stored.snapshot), (last, &lasting(&snapshot(station, 3, last))));
     }
     assert_eq!(store.fsck().await.unwrap().faults, []);
 }

@@ -108,7 +108,8 @@ pub fn collect(commit: &mut RoundCommit, station: u32, snapshot: Snapshot) {
     commit.stations.push(result(station, Outcome::Collected, round));
     let read = Timestamp(1_000 * round as i64 + 500);
     let raw = format!("<reply station='{station}'>{:?}</reply>", snapshot.root()).into_bytes();
-    commit.snapshots.push(StationSnapshot { element: element(station), read, snapshot, raw });
+    let snapshot = snapshot.into();
+    commit.snapshots.push(StationSnapshot { element: element(station), read, snapshot, base: None, raw });
 }
 
 pub fn edit(object: Dn, attribute: &str, old: Option<&str>, new: Option<&str>) -> Edit {

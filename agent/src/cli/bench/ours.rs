@@ -78,7 +78,7 @@ impl<'a> Ours<'a> {
             let element: Dn = format!("SubNetwork=bj-east,ManagedElement=gnb-{:04}", number + 1).parse()?;
             let (raw, last) = side.read(documents.previous(number), &element)?;
             side.index.update(&element, Arc::clone(&last), false);
-            take(&mut commit, &element, raw, &last);
+            take(&mut commit, &element, raw, &last, None);
             side.stations.push(Station { element, approved: approve(&last), last });
         }
         side.store.commit_round(&commit).await?;
@@ -121,7 +121,7 @@ impl<'a> Ours<'a> {
         }
         meter.step("rules")?;
         for (work, station) in work.into_iter().zip(&mut self.stations) {
-            take(&mut commit, &station.element, work.raw, &work.current);
+            take(&mut commit, &station.element, work.raw, &work.current, Some(&station.last));
             commit.violations.extend(work.violations);
             commit.edits.extend(rows(&station.element, work.judgement));
             station.last = work.current;
@@ -217,14 +217,21 @@ fn rows(element: &Dn, judgement: Judgement) -> impl Iterator<Item = RoundEdit> {
     })
 }
 
-fn take(commit: &mut RoundCommit, element: &Dn, raw: Vec<u8>, snapshot: &Snapshot) {
+fn take(
+    commit: &mut RoundCommit,
+    element: &Dn,
+    raw: Vec<u8>,
+    snapshot: &Arc<Snapshot>,
+    base: Option<&Arc<Snapshot>>,
+) {
     let read = minute(commit.round);
     let (outcome, duration_ms) = (Outcome::Collected, 0);
     commit.stations.push(StationResult { element: element.clone(), outcome, read, duration_ms });
     commit.snapshots.push(StationSnapshot {
         element: element.clone(),
         read,
-        snapshot: snapshot.clone(),
+        snapshot: Arc::clone(snapshot),
+        base: base.cloned(),
         raw,
     });
 }

@@ -46,7 +46,9 @@ pub(super) fn read(
         let snapshot = Arc::new(snapshot(look, element, station, findings)?);
         if told.result.outcome == Outcome::Collected || station.whole {
             let (element, read, raw) = (element.clone(), station.read, vec![]);
-            objects.snapshots.push(StationSnapshot { element, read, snapshot: (*snapshot).clone(), raw });
+            let base = look.before.snapshots.get(&element).map(|known| Arc::clone(&known.snapshot));
+            let snapshot = Arc::clone(&snapshot);
+            objects.snapshots.push(StationSnapshot { element, read, snapshot, base, raw });
         }
         let (read, after) = (station.read, station.after);
         objects.reads.push(CompleteRead { element: element.clone(), read, after, current: snapshot });

@@ -277,7 +277,13 @@ impl World {
             }
             if outcome == Outcome::Collected {
                 let (element, read) = (element.clone(), read_at(round));
-                snapshots.push(StationSnapshot { element, read, snapshot: current, raw: b"<x/>".to_vec() });
+                snapshots.push(StationSnapshot {
+                    base: previous.get(&element).map(|p| Arc::clone(&p.snapshot)),
+                    snapshot: Arc::new(current),
+                    raw: b"<x/>".to_vec(),
+                    element,
+                    read,
+                });
             }
             results.push(StationResult {
                 element: element.clone(),

@@ -496,7 +496,8 @@ fn commit(round: u64, time: i64, edits: Vec<RoundEdit>) -> RoundCommit {
     let snapshots = collected.map(|s| StationSnapshot {
         element: s.element.clone(),
         read,
-        snapshot: Snapshot::new(Interpretation::new("none", &Digest::of(b"p")), vec![], vec![]),
+        snapshot: Snapshot::new(Interpretation::new("none", &Digest::of(b"p")), vec![], vec![]).into(),
+        base: None,
         raw: format!("{}{round}", s.element).into_bytes(),
     });
     let leaf = |v: &Violation| OutboxLeaf {

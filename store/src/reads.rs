@@ -1,0 +1,226 @@
+//! Writing a round's reads: only what differs from the snapshot before, many stations to a statement.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{Digest, Dn, Object};
+
+use crate::columns::{Columns as _, insert_many, int, json};
+use crate::database::Link;
+use crate::error::{Result, StoreError};
+use crate::objects::{self, Objects, Packer, with_bases};
+use crate::rounds::StationSnapshot;
+use crate::snapshots::{Standing, manifest};
+
+/// Stations that are written together: bounds what is held beside the round itself.
+const TOGETHER: usize = 64;
+
+/// Level of compression of raw replies, written once and read almost never: twice as fast as the usual one, and a
+/// tenth larger.
+const RAW_LEVEL: i32 = 1;
+
+/// A station, by its number, with what was read of it.
+pub(crate) type Read<'a> = (i64, &'a StationSnapshot);
+
+/// What a read changes in its station's versions.
+struct Change<'a> {
+    station: i64,
+    changed: Vec<&'a Object>,
+    gone: Vec<Dn>,
+}
+
+/// Adds what differs from the newest snapshots, and the raw replies. Part of a round's one transaction.
+pub(crate) async fn write(link: &mut Link, round: i64, reads: &[Read<'_>], keep_raw: u32) -> Result<()> {
+    let mut packer = Packer::new()?;
+    for reads in reads.chunks(TOGETHER) {
+        let roots = newest_roots(link, reads).await?;
+        let (mut standing, mut changes) = (BTreeMap::new(), Vec::with_capacity(reads.len()));
+        for (station, read) in reads {
+            let base = read.base.as_deref().filter(|base| roots.get(station) == Some(base.root()));
+            let change = match base {
+                Some(base) => between(*station, base.objects(), read),
+                None => {
+                    let full = manifest(link, *station, i64::MAX).await?;
+                    let change = since(*station, &full, read);
+                    standing.extend(full.into_iter().map(|(dn, one)| ((*station, dn), one)));
+                    change
+                }
+            };
+            changes.push(change);
+        }
+        look_up(link, &changes, &mut standing).await?;
+        write_versions(link, round, &changes, &standing, &mut packer).await?;
+        write_rows(link, round, reads).await?;
+        write_raws(link, round, reads, keep_raw).await?;
+    }
+    Ok(())
+}
+
+type Names = BTreeMap<(i64, Dn), Standing>;
+
+/// From the snapshot that the caller knows to the one read; both are sorted by name.
+fn between<'a>(station: i64, before: &'a [Object], read: &'a StationSnapshot) -> Change<'a> {
+    let mut change = Change { station, changed: vec![], gone: vec![] };
+    let mut before = before.iter().peekable();
+    for object in read.snapshot.objects() {
+        while let Some(gone) = before.next_if(|old| old.dn() < object.dn()) {
+            change.gone.push(gone.dn().clone());
+        }
+        match before.next_if(|old| old.dn() == object.dn()) {
+            Some(old) if old.digest() == object.digest() => {}
+            _ => change.changed.push(object),
+        }
+    }
+    change.gone.extend(before.map(|object| object.dn().clone()));
+    change
+}
+
+/// The same from what is stored.
+fn since<'a>(station: i64, before: &BTreeMap<Dn, Standing>, read: &'a StationSnapshot) -> Change<'a> {
+    let same = |object: &&Object| {
+        let before = before.get(object.dn()).and_then(|s| s.object);
+        before.is_some_and(|(_, digest)| digest == *object.digest())
+    };
+    let objects = read.snapshot.objects();
+    let present: BTreeSet<&Dn> = objects.iter().map(Object::dn).collect();
+    let gone = before.iter().filter(|(dn, s)| s.object.is_some() && !present.contains(dn));
+    let gone = gone.map(|(dn, _)| dn.clone()).collect();
+    Change { station, changed: objects.iter().filter(|o| !same(o)).collect(), gone }
+}
+
+/// The root of each station's newest snapshot. A snapshot that the caller holds is believed to be that one only if it
+/// has this root, which is over the digests of all its objects.
+async fn newest_roots(link: &mut Link, reads: &[Read<'_>]) -> Result<BTreeMap<i64, Digest>> {
+    let known: Vec<i64> = reads.iter().filter(|(_, read)| read.base.is_some()).map(|(id, _)| *id).collect();
+    let query = "SELECT s.station, s.root FROM json_each(?) j CROSS JOIN snapshots s ON s.station = j.value \
+                 AND s.round = (SELECT max(round) FROM snapshots WHERE station = j.value)";
+    let rows = link.rows(sqlx::query(query).bind(json(&known)?)).await?;
+    rows.iter().map(|row| Ok((row.id("station")?, row.digest("root")?))).collect()
+}
+
+/// Numbers of the names that change and of what stands for them; new numbers for names never seen.
+async fn look_up(link: &mut Link, changes: &[Change<'_>], standing: &mut Names) -> Result<()> {
+    let mut wanted: Vec<(i64, Dn)> = Vec::new();
+    for change in changes {
+        let names = change.changed.iter().map(|object| object.dn()).chain(&change.gone);
+        wanted.extend(names.map(|dn| (change.station, dn.clone())).filter(|key| !standing.contains_key(key)));
+    }
+    find(link, &wanted, standing).await?;
+    wanted.retain(|key| !standing.contains_key(key));
+    let head = "INSERT INTO names (station, dn) ";
+    insert_many(link, head, " ON CONFLICT (station, dn) DO NOTHING", &wanted, |tuple, (station, dn)| {
+        tuple.push_bind(*station).push_bind(dn.to_string());
+    })
+    .await?;
+    find(link, &wanted, standing).await
+}
+
+async fn find(link: &mut Link, wanted: &[(i64, Dn)], standing: &mut Names) -> Result<()> {
+    let query = "SELECT n.station, n.id AS name, n.dn, o.id AS object, o.digest FROM json_each(?) j \
+                 CROSS JOIN names n ON n.station = j.value ->> 0 AND n.dn = j.value ->> 1 \
+                 LEFT JOIN versions v ON v.name = n.id AND v.round = \
+                 (SELECT max(w.round) FROM versions w WHERE w.name = n.id) LEFT JOIN objects o ON o.id = v.object";
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    for row in link.rows(sqlx::query(query).bind(json(wanted)?)).await? {
+        let object = match row.opt_id("object")? {
+            Some(id) => Some((id, row.digest("digest")?)),
+            None => None,
+        };
+        standing.insert((row.id("station")?, row.dn("dn")?), Standing { name: row.id("name")?, object });
+    }
+    Ok(())
+}
+
+async fn write_versions(
+    link: &mut Link,
+    round: i64,
+    changes: &[Change<'_>],
+    standing: &Names,
+    packer: &mut Packer,
+) -> Result<()> {
+    let place = |station: i64, dn: &Dn| {
+        standing.get(&(station, dn.clone())).ok_or_else(|| StoreError::missing("name", dn))
+    };
+    let mut changed = Vec::new();
+    for change in changes {
+        for object in &change.changed {
+            changed.push((place(change.station, object.dn())?, *object));
+        }
+    }
+    let bases: Vec<i64> = changed.iter().filter_map(|(s, _)| s.object.map(|(id, _)| id)).collect();
+    let known = load_bases(link, &bases).await?;
+    let (mut encoded, mut versions) = (Vec::with_capacity(changed.len()), Vec::with_capacity(changed.len()));
+    for (before, object) in changed {
+        encoded.push(packer.encode(before.name, object, &known, before.object.map(|(id, _)| id))?);
+        versions.push((before.name, Some(object.digest().0.to_vec())));
+    }
+    objects::put(link, &encoded).await?;
+    for change in changes {
+        for dn in &change.gone {
+            versions.push((place(change.station, dn)?.name, None));
+        }
+    }
+    // In the order of the key, so that rows of one page are written together.
+    versions.sort_unstable_by_key(|(name, _)| *name);
+    let head = "INSERT INTO versions (name, round, object) ";
+    insert_many(link, head, "", &versions, |tuple, (name, digest)| {
+        tuple.push_bind(*name).push_bind(round);
+        tuple.push("(SELECT id FROM objects WHERE digest = ");
+        tuple.push_bind_unseparated(digest.clone()).push_unseparated(")");
+    })
+    .await
+    .map(drop)
+}
+
+async fn load_bases(link: &mut Link, bases: &[i64]) -> Result<Objects> {
+    if bases.is_empty() {
+        return Ok(Objects::default());
+    }
+    let list = json(bases)?;
+    Objects::load(link, sqlx::query(with_bases!("SELECT value FROM json_each(?)")).bind(list)).await
+}
+
+async fn write_rows(link: &mut Link, round: i64, reads: &[Read<'_>]) -> Result<()> {
+    let mut rows = Vec::with_capacity(reads.len());
+    for (station, read) in reads {
+        let findings = read.snapshot.findings();
+        let findings = if findings.is_empty() { None } else { Some(json(findings)?) };
+        rows.push((*station, *read, findings, Digest::of(&read.raw)));
+    }
+    let head = "INSERT INTO snapshots (station, round, read_at, interpretation, root, raw, findings) ";
+    insert_many(link, head, "", &rows, |tuple, (station, read, findings, raw)| {
+        tuple.push_bind(*station).push_bind(round).push_bind(read.read.0);
+        tuple.push_bind(read.snapshot.interpretation().0.0.to_vec());
+        tuple
+            .push_bind(read.snapshot.root().0.to_vec())
+            .push_bind(raw.0.to_vec())
+            .push_bind(findings.clone());
+    })
+    .await
+    .map(drop)
+}
+
+async fn write_raws(link: &mut Link, round: i64, reads: &[Read<'_>], keep: u32) -> Result<()> {
+    let failed = |digest: &Digest, e: std::io::Error| {
+        StoreError::damaged("raw_replies", digest, format!("cannot be compressed: {e}"))
+    };
+    let mut zstd = zstd::bulk::Compressor::new(RAW_LEVEL).map_err(|e| failed(&Digest::of(b""), e))?;
+    let mut rows = Vec::with_capacity(reads.len());
+    for (station, read) in reads {
+        let digest = Digest::of(&read.raw);
+        let bytes = zstd.compress(&read.raw).map_err(|e| failed(&digest, e))?;
+        rows.push((*station, digest, int(read.raw.len() as u64)?, bytes));
+    }
+    let head = "INSERT INTO raw_replies (station, round, digest, length, bytes) ";
+    insert_many(link, head, "", &rows, |tuple, (station, digest, length, bytes)| {
+        tuple.push_bind(*station).push_bind(round).push_bind(digest.0.to_vec());
+        tuple.push_bind(*length).push_bind(bytes.clone());
+    })
+    .await?;
+    let stations: Vec<i64> = rows.iter().map(|(station, ..)| *station).collect();
+    let prune = "DELETE FROM raw_replies WHERE rowid IN (SELECT row FROM (SELECT r.rowid AS row, \
+                 row_number() OVER (PARTITION BY r.station ORDER BY r.round DESC) AS place \
+                 FROM json_each(?1) j CROSS JOIN raw_replies r ON r.station = j.value) WHERE place > ?2)";
+    link.execute(sqlx::query(prune).bind(json(&stations)?).bind(i64::from(keep.max(1)))).await.map(drop)
+}
