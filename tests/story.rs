@@ -194,7 +194,12 @@ fn check_bundles(bundles: &[Json]) {
             let words = String::from_utf8_lossy(&output.stdout);
             assert!(output.status.success(), "{words}");
             if text(bundle, "subject").starts_with("V-") {
-                assert!(words.contains("judgements"), "no word of the second judgement: {words}");
+                let step = words.lines().find(|line| line.contains("judgements")).unwrap_or_default();
+                let (own, other) = match text(bundle, "trust").contains("unicom") {
+                    true => ("telecom: ", "unicom judged"),
+                    false => ("unicom: ", "telecom judged"),
+                };
+                assert!(step.contains(own) && step.contains(other), "not both judgements are named: {words}");
             }
         }
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::clock;
-use crate::peer::{PeerStatus, Refused};
+use crate::peer::{Fork, PeerStatus, Refused};
 
 /// An idle chain makes a block every ten seconds; after three that did not come it counts as halted.
 const HALTED_AFTER: i64 = 30_000;
@@ -143,6 +143,8 @@ pub enum Trouble {
     NoQuorum { reachable: u64, power: u64 },
     /// Others are further: this node catches up.
     Behind { blocks: u64 },
+    /// A member's agent has another final block than this node: the chain has two histories.
+    Fork { member: String, height: u64, theirs: Hash, ours: Hash },
 }
 
 /// One member's agent and node.
@@ -340,6 +342,11 @@ fn troubles(facts: &Facts<'_>, reachable: u64, power: u64) -> Vec<Trouble> {
     let blocks = newest(facts).saturating_sub(facts.node.tip.height);
     if blocks > MAY_LAG {
         troubles.push(Trouble::Behind { blocks });
+    }
+    for peer in facts.peers {
+        if let Some(Fork { height, theirs, ours }) = peer.fork {
+            troubles.push(Trouble::Fork { member: peer.member.clone(), height, theirs, ours });
+        }
     }
     troubles
 }

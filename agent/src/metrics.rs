@@ -16,7 +16,7 @@ use prometheus::{
 
 use store::ViolationTally;
 
-use crate::federation::Federation;
+use crate::federation::{Federation, Trouble};
 use crate::peer::Refused;
 use crate::web::view::LogView;
 
@@ -49,6 +49,8 @@ pub struct Readings {
     pub logs: Vec<LogView>,
     /// By judge and verdict.
     pub second_judgements: BTreeMap<(String, String), u64>,
+    /// Attested rounds of another operator that were not judged here yet.
+    pub unjudged_rounds: BTreeMap<String, u64>,
     pub unopened_rounds: u64,
 }
 
@@ -163,6 +165,9 @@ impl Metrics {
         self.gauge(OUTBOX, &[]).set(readings.outbox as f64);
         self.gauge(OUTBOX_OLDEST, &[]).set(readings.outbox_oldest.map_or(0.0, seconds));
         self.gauge(UNOPENED, &[]).set(readings.unopened_rounds as f64);
+        for (origin, rounds) in &readings.unjudged_rounds {
+            self.gauge(UNJUDGED, &[origin]).set(*rounds as f64);
+        }
         if let Some(federation) = &readings.federation {
             self.take_federation(federation);
             self.take_logs(&readings.logs, federation);
@@ -217,6 +222,8 @@ impl Metrics {
         self.gauge(CERTIFICATE_POWER, &[])
             .set(federation.certificate.as_ref().map_or(0.0, |c| share(c.power)));
         self.gauge(EQUIVOCATIONS, &[]).set(federation.equivocations.len() as f64);
+        let forked = federation.troubles.iter().filter(|trouble| matches!(trouble, Trouble::Fork { .. }));
+        self.gauge(CHAIN_FORKS, &[]).set(forked.count() as f64);
         for node in &federation.nodes {
             if let Some(blocks) = node.behind {
                 self.gauge(PEER_BEHIND, &[&node.member]).set(blocks as f64);
@@ -357,6 +364,7 @@ mod tests {
                 log("unicom", Some(31), vec![cosigned("telecom", 31)]),
             ],
             second_judgements: second.into(),
+            unjudged_rounds: [("unicom".to_owned(), 2)].into(),
             violations: vec![tally("open", "authorisation", "late", 1)],
             failures: [("timeout".to_owned(), 1)].into(),
             ..Readings::default()
@@ -375,6 +383,7 @@ mod tests {
             r#"ranproof_cosignature_lag_leaves{member="witness",origin="telecom",operator="telecom"} 0"#,
             r#"ranproof_cosignature_lag_leaves{member="tower",origin="telecom",operator="telecom"} 40"#,
             r#"ranproof_second_judgements{judge="unicom",verdict="differs",operator="telecom"} 1"#,
+            r#"ranproof_second_judgement_lag_rounds{origin="unicom",operator="telecom"} 2"#,
             r#"ranproof_disputes{state="open",operator="telecom"} 0"#,
         ] {
             assert!(text.contains(expected), "{expected} is not in {text}");
@@ -458,6 +467,7 @@ mod tests {
                 Unit::Ratio => "_ratio",
                 Unit::Blocks => "_blocks",
                 Unit::Leaves => "_leaves",
+                Unit::Rounds => "_rounds",
             };
             assert!(name.ends_with(suffix), "{name} lacks {suffix}");
             assert!(definition.help.ends_with('.') && definition.help.len() > 20, "{name} has no help");

@@ -86,6 +86,8 @@ pub struct JudgementCounts {
     /// Verdicts that are the same, and those that are not (`differs`, `missing`, `extra`).
     pub same: u64,
     pub differing: u64,
+    /// Violations that the judge could not judge.
+    pub unjudged: u64,
 }
 
 /// A second judgement.

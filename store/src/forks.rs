@@ -15,6 +15,9 @@ use crate::seal::seal;
 /// Most served checkpoints of one origin that wait for the chain: an honest one never has any.
 const MAX_SERVED: i64 = 64;
 
+/// Most forks of one origin on record. The first ones convict it; a liar cannot fill the disk with more.
+const MAX_FORKS: i64 = 64;
+
 /// How strong the evidence is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -82,10 +85,14 @@ impl Store {
         self.reader().await?.rows(sqlx::query(query).bind(origin)).await?.iter().map(fork_row).collect()
     }
 
-    /// Keeps a served checkpoint until the chain has got that far. Past [`MAX_SERVED`] of one origin further ones
-    /// are let go.
+    /// Keeps a served checkpoint until the chain has got that far. Past [`MAX_SERVED`] of one origin the largest is let go:
+    /// the chain reaches the small ones first, and made-up sizes that it never reaches must not keep them out.
     pub async fn keep_served_note(&self, note: &ServedNote) -> Result<()> {
         let mut link = self.writer().await?;
+        let evict = "DELETE FROM served_notes WHERE (SELECT count(*) FROM served_notes WHERE origin = ?1) >= ?3 AND rowid = \
+                     (SELECT rowid FROM served_notes WHERE origin = ?1 AND size > ?2 ORDER BY size DESC LIMIT 1)";
+        let evict = sqlx::query(evict).bind(note.origin.as_str()).bind(int(note.size)?).bind(MAX_SERVED);
+        link.execute(evict).await?;
         let insert = "INSERT INTO served_notes (origin, size, root, note, served_at) SELECT ?1, ?2, ?3, ?4, ?5 \
                       WHERE (SELECT count(*) FROM served_notes WHERE origin = ?1) < ?6 ON CONFLICT DO NOTHING";
         let insert = sqlx::query(insert)
@@ -129,7 +136,8 @@ impl Store {
 /// Part of a transaction that seals `forks`.
 pub(crate) async fn record(link: &mut Link, fork: &ForkRow) -> Result<bool> {
     let insert = "INSERT INTO forks (origin, size, kind, anchored_note, anchored_root, served_root, served_note, \
-                  seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+                  seen_at) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 \
+                  WHERE (SELECT count(*) FROM forks WHERE origin = ?1) < ?9 ON CONFLICT DO NOTHING";
     let insert = sqlx::query(insert)
         .bind(fork.origin.as_str())
         .bind(int(fork.size)?)
@@ -138,7 +146,8 @@ pub(crate) async fn record(link: &mut Link, fork: &ForkRow) -> Result<bool> {
         .bind(fork.anchored_root.0.to_vec())
         .bind(fork.served_root.0.to_vec())
         .bind(fork.served_note.as_deref())
-        .bind(fork.seen.0);
+        .bind(fork.seen.0)
+        .bind(MAX_FORKS);
     Ok(link.execute(insert).await? > 0)
 }
 

@@ -4,9 +4,18 @@ use std::collections::BTreeMap;
 
 use model::Dn;
 
+use crate::Store;
 use crate::columns::{Columns as _, insert_many};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
+
+impl Store {
+    /// The station that was named first, if any was.
+    pub async fn first_station(&self) -> Result<Option<Dn>> {
+        let query = sqlx::query("SELECT element FROM stations ORDER BY id LIMIT 1");
+        self.reader().await?.row(query).await?.map(|row| row.dn("element")).transpose()
+    }
+}
 
 /// The station's number, a new one if it was never seen.
 pub(crate) async fn station(link: &mut Link, element: &Dn) -> Result<i64> {

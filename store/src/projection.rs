@@ -205,7 +205,10 @@ async fn apply_transaction(
         .bind(transaction.action.as_str())
         .bind(refused.map(|r| r.code.as_str()))
         .bind(refused.map(|r| r.reason.as_str()));
-    link.execute(insert).await?;
+    if link.execute(insert).await? == 0 {
+        let why = format!("it stands in block {} again", block.height);
+        return Err(StoreError::conflict("transaction", transaction.id, why));
+    }
     transactions::settle(link, &transaction.id, block.height, place, refused).await?;
     let at = At { height: int(block.height)?, transaction: &transaction.id };
     for event in &transaction.events {

@@ -9,6 +9,7 @@
 //! 4. [`crate::Store::mark_disputed`], once the chain has them.
 
 use anchor::Hash;
+use model::Violation;
 use serde_json::Value as Json;
 use sqlx::sqlite::SqliteRow;
 
@@ -18,6 +19,7 @@ use crate::database::Link;
 use crate::error::Result;
 use crate::rounds::{self, Committed, RoundCommit, RoundStart};
 use crate::seal::seal;
+use crate::violations;
 
 /// A round of a foreign origin that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,11 +77,12 @@ impl Store {
         Ok(Committed::Now)
     }
 
-    /// Notes a round of which nothing could be used.
-    pub async fn refuse_second(&self, second: &SecondRound) -> Result<()> {
+    /// Notes a round of which nothing could be used, and the violation that says so.
+    pub async fn refuse_second(&self, second: &SecondRound, why: &Violation) -> Result<()> {
         let mut link = self.writer().await?;
         insert(&mut link, second).await?;
-        seal(&mut link, &["second_rounds"]).await?;
+        violations::add(&mut link, why).await?;
+        seal(&mut link, &["second_rounds", "violations"]).await?;
         link.commit().await
     }
 

@@ -177,6 +177,13 @@ impl Store {
         self.reader().await?.row(sqlx::query(query)).await?.map_or(Ok(0), |row| row.number("n"))
     }
 
+    /// Rounds of `origin` that the chain has attested, later than round `after`.
+    pub async fn attested_after(&self, origin: &str, after: u64) -> Result<u64> {
+        let query = "SELECT count(*) AS n FROM chain_rounds WHERE origin = ? AND round > ? AND attestation IS NOT NULL";
+        let query = sqlx::query(query).bind(origin).bind(int(after)?);
+        self.reader().await?.row(query).await?.map_or(Ok(0), |row| row.number("n"))
+    }
+
     /// How many second judgements of violations there are, by judge and verdict.
     pub async fn judgement_counts(&self) -> Result<BTreeMap<(String, String), u64>> {
         let query = "SELECT judge, record ->> '$.verdict' AS verdict, count(*) AS n FROM judgements \

@@ -150,6 +150,13 @@ impl Store {
     }
 
     /// Blocks below height `before`, newest first.
+    /// Header hash of the final block at `height`, if it is here.
+    pub async fn block_header(&self, height: u64) -> Result<Option<Hash>> {
+        let Ok(height) = int(height) else { return Ok(None) };
+        let query = sqlx::query("SELECT header FROM blocks WHERE height = ?").bind(height);
+        self.reader().await?.row(query).await?.map(|row| row.hash("header")).transpose()
+    }
+
     pub async fn blocks(&self, before: Option<u64>, limit: u32) -> Result<Vec<BlockRow>> {
         let query = "SELECT height, time, header, (SELECT count(*) FROM chain_transactions t \
                      WHERE t.height = b.height) AS transactions FROM blocks b WHERE height < ? \

@@ -237,6 +237,14 @@ async fn insert(link: &mut Link, fresh: &[&Violation], stations: &BTreeMap<Dn, i
     .map(drop)
 }
 
+/// Writes a violation that no committed round has; one that is there stays as it is.
+pub(crate) async fn add(link: &mut Link, violation: &Violation) -> Result<()> {
+    match find(link, &violation.id).await? {
+        Some(_) => Ok(()),
+        None => insert(link, &[violation], &BTreeMap::new()).await,
+    }
+}
+
 async fn update(link: &mut Link, row: &ViolationRow) -> Result<()> {
     let violation = &row.violation;
     let update = "UPDATE violations SET severity = ?, authorisation = ?, operator = ?, state = ?, assignee = ?, \

@@ -4,8 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anchor::Hash;
+use anchor::record::{Attestation, Counts};
 use anchor::tree::{Tree, leaf_hash};
-use store::{BlockRow, Store, Vouched};
+use model::inventory::Accounting;
+use model::{Dn, Outcome};
+use store::{BlockRow, RoundRow, Store, Vouched};
 
 use crate::person::Acknowledged;
 use crate::world::{MEMBERS, STATIONS, TELECOM, UNICOM, World};
@@ -220,23 +223,68 @@ async fn mirror(store: &Store, member: &str, origin: &str, seen: &Seen) {
     }
 }
 
+/// The outcomes of a round's stations, counted again one by one.
+async fn count(store: &Store, round: u64) -> Accounting {
+    let results = store.station_results(round).await.unwrap();
+    let stations: BTreeSet<&Dn> = results.iter().map(|result| &result.element).collect();
+    assert_eq!(stations.len(), results.len(), "round {round} has a station twice");
+    let of = |wanted: fn(&Outcome) -> bool| results.iter().filter(|r| wanted(&r.outcome)).count() as u64;
+    Accounting {
+        expected: results.len() as u64,
+        collected: of(|outcome| matches!(outcome, Outcome::Collected)),
+        unchanged: of(|outcome| matches!(outcome, Outcome::Unchanged)),
+        failed: of(|outcome| matches!(outcome, Outcome::Failed { .. })),
+        skipped: of(|outcome| matches!(outcome, Outcome::Skipped { .. })),
+    }
+}
+
+/// The member's transactions that opened or attested a round and that the contract took: one for each.
+async fn accepted(store: &Store, member: &str) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::from([("OpenRound", 0), ("AttestRound", 0)]);
+    for block in store.blocks(None, ALL).await.unwrap() {
+        for transaction in store.transactions_at(block.height).await.unwrap() {
+            let taken = transaction.refused.is_none() && transaction.member.as_deref() == Some(member);
+            if let Some(count) = counts.get_mut(transaction.action.as_str()).filter(|_| taken) {
+                *count += 1;
+            }
+        }
+    }
+    counts
+}
+
+/// What the origin attested of a round, from its own bytes.
+fn attested(row: &RoundRow) -> Attestation {
+    anchor::json::decode(row.attestation.as_ref().unwrap()).unwrap()
+}
+
 /// Rounds are numbered without gaps and account for every station; the chain has one opening and attestation of each.
 async fn rounds(store: &Store) {
     let rounds = store.rounds(None, ALL).await.unwrap();
     let numbers: Vec<u64> = rounds.iter().rev().map(|row| row.start.round).collect();
     assert_eq!(numbers, (1..=rounds.len() as u64).collect::<Vec<_>>());
     let chain = store.chain_rounds(MEMBERS[TELECOM], ALL).await.unwrap();
-    let mut openings: BTreeMap<u64, usize> = BTreeMap::new();
-    for round in &chain {
-        *openings.entry(round.opening.round).or_default() += 1;
+    let openings: BTreeSet<u64> = chain.iter().map(|round| round.opening.round).collect();
+    for (action, count) in accepted(store, MEMBERS[TELECOM]).await {
+        let expected = if action == "OpenRound" {
+            openings.len()
+        } else {
+            chain.iter().filter(|r| r.attestation.is_some()).count()
+        };
+        assert_eq!(count, expected, "{action} transactions");
     }
     for row in &rounds {
         let round = row.start.round;
-        assert_eq!(row.accounting.expected, STATIONS as u64, "round {round}");
-        assert!(row.accounting.balances(), "round {round}: {:?}", row.accounting);
-        let opened = openings.get(&round).copied().unwrap_or(0);
-        assert!(opened <= 1, "round {round} was opened {opened} times");
-        assert!(row.start.opened.is_none() || opened == 1, "round {round} lost its opening");
+        let told = attested(row).counts;
+        let counted = count(store, round).await;
+        assert_eq!(counted.expected, STATIONS as u64, "round {round}");
+        assert_eq!(
+            row.accounting, counted,
+            "round {round} is shown with other numbers than its stations give"
+        );
+        let Counts { expected, collected, unchanged, failed, skipped } = told;
+        let told = Accounting { expected, collected, unchanged, failed, skipped };
+        assert_eq!(told, counted, "round {round} is attested with other numbers than its stations give");
+        assert!(row.start.opened.is_none() || openings.contains(&round), "round {round} lost its opening");
     }
     for round in chain {
         let attestation = round.attestation.map(|statement| statement.attestation);

@@ -61,6 +61,9 @@ fn trouble_line(trouble: &Trouble) -> String {
                 "NO QUORUM: {reachable} of {power} power within reach, more than two thirds are needed; rounds go on unopened"
             )
         }
+        Trouble::Fork { member, height, theirs, ours } => format!(
+            "FORK: {member} has block {theirs} at height {height}, this node {ours}; stop approving and compare the certificates"
+        ),
         Trouble::Behind { blocks } => format!("BEHIND: this node lacks {blocks} blocks and catches up"),
     }
 }

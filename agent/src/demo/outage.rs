@@ -3,11 +3,13 @@
 use anyhow::{Context as _, Result, ensure};
 use model::Value;
 
+use super::children::wait_for;
 use super::judged;
 use super::liar;
 use super::requests::Draft;
 use super::story::{Told, of_telecom};
 use super::world::World;
+use crate::federation::Trouble;
 
 const POWER: &str = "configuredMaxTxPower";
 
@@ -76,8 +78,21 @@ fn halted(world: &mut World, told: &mut Told) -> Result<()> {
     for member in ["unicom", "tower"] {
         world.member_mut(member)?.kill()?;
     }
+    let stands = world.member("telecom")?.chain()?.height;
     let round = world.collect("telecom")?;
     ensure!(round.opened.is_none(), "a chain without a quorum opened round {}", round.round);
+    let telecom = world.member("telecom")?;
+    wait_for(
+        "the word that the quorum is gone",
+        || Ok(()),
+        || {
+            let is_it = |trouble: &Trouble| matches!(trouble, Trouble::NoQuorum { .. });
+            Ok(telecom.chain()?.federation.troubles.iter().any(is_it).then_some(()))
+        },
+    )?;
+    // What was signed before the kill may still have become final.
+    let height = telecom.chain()?.height;
+    ensure!(height <= stands + 1, "the chain went on from {stands} to {height} without a quorum");
     told.unopened = Some(round.round);
     told.telecom.push(round);
     Ok(())

@@ -47,6 +47,7 @@ fn peer(member: &str, reachable: bool, height: u64) -> PeerStatus {
         version: Some("0.3.0".into()),
         height: Some(height),
         header: None,
+        fork: None,
         log_size: Some(12),
         clock_difference_ms: Some(-14),
         round_trip_ms: Some(1),
@@ -131,6 +132,15 @@ fn a_node_that_returns_says_how_far_it_is_behind() {
     let peers = [peer("unicom", true, 40), peer("tower", true, 41), peer("witness", true, 41)];
     let federation = seen(&status(17, 4_000), &peers);
     assert_eq!(federation.troubles, [Trouble::Behind { blocks: 24 }]);
+}
+
+#[test]
+fn a_member_with_another_block_at_the_same_height_is_named() {
+    let (height, theirs, ours) = (17, Hash::of(b"theirs"), Hash::of(b"header"));
+    let mut tower = peer("tower", true, height);
+    tower.fork = Some(crate::peer::Fork { height, theirs, ours });
+    let federation = seen(&status(17, 4_000), &[peer("unicom", true, 17), tower]);
+    assert_eq!(federation.troubles, [Trouble::Fork { member: "tower".into(), height, theirs, ours }]);
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub enum Unit {
     Ratio,
     Blocks,
     Leaves,
+    Rounds,
 }
 
 /// A label with all its values; none listed: routes of the router, members of the chain, rules of the policy set, or
@@ -114,6 +115,7 @@ pub(super) const VALIDATORS: &str = "ranproof_chain_validators";
 pub(super) const REACHABLE: &str = "ranproof_chain_validators_reachable";
 pub(super) const REACHABLE_POWER: &str = "ranproof_chain_reachable_power_ratio";
 pub(super) const CERTIFICATE_POWER: &str = "ranproof_chain_certificate_power_ratio";
+pub(super) const CHAIN_FORKS: &str = "ranproof_chain_forked_members";
 pub(super) const EQUIVOCATIONS: &str = "ranproof_chain_equivocations";
 pub(super) const NODE_REFUSED: &str = "ranproof_chain_refused";
 pub(super) const PEER_UP: &str = "ranproof_peer_up";
@@ -125,6 +127,7 @@ pub(super) const COSIGNATURE_LAG: &str = "ranproof_cosignature_lag_leaves";
 pub(super) const FORKS: &str = "ranproof_log_forks";
 pub(super) const SECOND: &str = "ranproof_second_judgements";
 pub(super) const DISPUTES: &str = "ranproof_disputes";
+pub(super) const UNJUDGED: &str = "ranproof_second_judgement_lag_rounds";
 pub(super) const UNOPENED: &str = "ranproof_rounds_unopened";
 pub(super) const LOG_SIZE: &str = "ranproof_log_anchored_leaves";
 pub(super) const LOG_WAITING: &str = "ranproof_log_waiting_leaves";
@@ -283,6 +286,13 @@ pub const TABLE: &[Definition] = &[
         "Votes that contradict each other, seen by this node since it started; any is a reason to look.",
     ),
     line(
+        CHAIN_FORKS,
+        Kind::Gauge,
+        Unit::Count,
+        &[],
+        "Members whose agent has another final block than this node at the same height; any means that the chain has two histories.",
+    ),
+    line(
         NODE_REFUSED,
         Kind::Gauge,
         Unit::Count,
@@ -338,6 +348,13 @@ pub const TABLE: &[Definition] = &[
         Unit::Count,
         &[JUDGE, VERDICT],
         "Second judgements of violations on record here by judge and by how they compare with the collecting side's.",
+    ),
+    line(
+        UNJUDGED,
+        Kind::Gauge,
+        Unit::Rounds,
+        &[ORIGIN],
+        "Attested rounds of another operator that this agent has not judged yet; a number that grows means that its operator discloses nothing.",
     ),
     line(DISPUTES, Kind::Gauge, Unit::Count, &[DISPUTE_STATE], "Disputes on the chain by state."),
     line(

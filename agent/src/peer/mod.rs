@@ -31,7 +31,7 @@ pub use error::PeerError;
 pub use identity::Identity;
 pub use link::Patience;
 pub use server::{Caller, Limits, Refused};
-pub use status::PeerStatus;
+pub use status::{Fork, PeerStatus};
 pub use tls::Pins;
 
 use crate::app::App;

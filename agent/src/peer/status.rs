@@ -49,6 +49,15 @@ impl StatusBody {
     pub const FORMAT: &'static str = "ranproof/peer-status/1";
 }
 
+/// Two final blocks at one height, which needs certificates of more than a third of the power on both. It is the peer's word
+/// until the certificates are compared; but one of the two has lied or was lied to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fork {
+    pub height: u64,
+    pub theirs: Hash,
+    pub ours: Hash,
+}
+
 /// How a peer was when it was asked last. What it said last stays after it went away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerStatus {
@@ -60,6 +69,8 @@ pub struct PeerStatus {
     pub height: Option<u64>,
     /// Header hash at that height.
     pub header: Option<Hash>,
+    /// A height at which it has another final block than this node.
+    pub fork: Option<Fork>,
     pub log_size: Option<u64>,
     /// Its clock minus ours, in milliseconds, as good as half the round trip.
     pub clock_difference_ms: Option<i64>,
@@ -81,6 +92,7 @@ impl PeerStatus {
             version: None,
             height: None,
             header: None,
+            fork: None,
             log_size: None,
             clock_difference_ms: None,
             round_trip_ms: None,
@@ -90,7 +102,21 @@ impl PeerStatus {
         }
     }
 
-    fn answered(&mut self, body: StatusBody, asked: Timestamp, round_trip: Duration) {
+    /// `ours` is the header of this node's block at the height that the peer names, if it has come so far.
+    fn answered(&mut self, body: StatusBody, ours: Option<Hash>, asked: Timestamp, round_trip: Duration) {
+        let fork = match ours {
+            Some(ours) if ours == body.header => None,
+            Some(ours) => Some(Fork { height: body.height, theirs: body.header, ours }),
+            // Not to be compared yet: what was seen before stands.
+            None => self.fork,
+        };
+        if let Some(fork) = fork.filter(|fork| self.fork.is_none_or(|known| known.ours != fork.ours)) {
+            let Fork { height, theirs, ours } = fork;
+            tracing::error!(
+                member = self.member, height, %theirs, %ours,
+                "two blocks are final at one height; stop approving and compare the certificates"
+            );
+        }
         let round_trip = i64::try_from(round_trip.as_millis()).unwrap_or(i64::MAX);
         let midpoint = asked.plus_millis(round_trip / 2);
         *self = PeerStatus {
@@ -100,6 +126,7 @@ impl PeerStatus {
             version: Some(body.version),
             height: Some(body.height),
             header: Some(body.header),
+            fork,
             log_size: Some(body.log_size),
             clock_difference_ms: Some(body.time.saturating_sub(midpoint.millis())),
             round_trip_ms: Some(round_trip.unsigned_abs()),
@@ -162,8 +189,13 @@ async fn refresh(app: &App, member: &str) {
     let answer = app.peers.get_at_once(member, PATH, MAX_ANSWER).await;
     let round_trip = started.elapsed();
     let understood = answer.and_then(|bytes| understand(app, member, bytes));
+    let ours = match &understood {
+        // A store that cannot be read says so where it is used for more than this.
+        Ok(body) => app.store.block_header(body.height).await.ok().flatten(),
+        Err(_) => None,
+    };
     app.peers.note_status(member, |status| match understood {
-        Ok(body) => status.answered(body, asked, round_trip),
+        Ok(body) => status.answered(body, ours, asked, round_trip),
         Err(error) => status.silent(&error, asked),
     });
 }
@@ -193,21 +225,39 @@ fn printable(text: &str) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_clocks_are_compared_at_the_middle_of_the_round_trip() {
-        let body = StatusBody {
+    fn body(height: u64) -> StatusBody {
+        StatusBody {
             format: StatusBody::FORMAT.into(),
             member: "unicom".into(),
             version: "1".into(),
             chain_id: "c".into(),
             genesis: Hash::of(b"g"),
-            height: 7,
+            height,
             header: Hash::of(b"h"),
             time: 1_000_050,
             log_size: 3,
-        };
+        }
+    }
+
+    #[test]
+    fn another_block_at_the_same_height_is_a_fork_until_the_peer_has_ours() {
+        let (trip, asked) = (Duration::from_millis(40), Timestamp(1_000_000));
         let mut status = PeerStatus::unasked("unicom");
-        status.answered(body, Timestamp(1_000_000), Duration::from_millis(40));
+        status.answered(body(7), None, asked, trip);
+        assert_eq!(status.fork, None, "it is ahead of us");
+        status.answered(body(7), Some(Hash::of(b"x")), asked, trip);
+        let fork = Fork { height: 7, theirs: Hash::of(b"h"), ours: Hash::of(b"x") };
+        assert_eq!(status.fork, Some(fork));
+        status.answered(body(9), None, asked, trip);
+        assert_eq!(status.fork, Some(fork), "going ahead does not hide it");
+        status.answered(body(9), Some(Hash::of(b"h")), asked, trip);
+        assert_eq!(status.fork, None);
+    }
+
+    #[test]
+    fn the_clocks_are_compared_at_the_middle_of_the_round_trip() {
+        let mut status = PeerStatus::unasked("unicom");
+        status.answered(body(7), None, Timestamp(1_000_000), Duration::from_millis(40));
         assert_eq!(status.clock_difference_ms, Some(30));
         assert_eq!(status.round_trip_ms, Some(40));
         assert!(status.reachable && status.error.is_none());

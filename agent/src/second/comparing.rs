@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anchor::record::{Authorisation, JudgedViolation, JudgementVerdict, ViolationRecord};
-use model::violation::AUTHORISATION_RULE;
+use model::violation::{AUTHORISATION_RULE, RuleOutcome};
 use model::{Dn, OBJECT, Text, Violation};
 use store::RoundEdit;
 
@@ -43,6 +43,8 @@ pub struct Comparison<'a> {
     /// The judge knew nothing of the origin before: what stood already, the origin recorded in an earlier round.
     pub began: bool,
     pub unread: &'a Unread,
+    /// Requests that were final when the origin judged, so that it had approved and read them.
+    pub approved: &'a BTreeSet<String>,
 }
 
 /// Requests that the judge could not read, for want of their bodies.
@@ -128,9 +130,9 @@ impl Comparison<'_> {
         own: Option<&Violation>,
         found: Option<Authorisation>,
     ) -> (JudgementVerdict, Text) {
-        let same = own.is_some() && (record.rule != AUTHORISATION_RULE || found == record.authorisation);
-        if same {
-            return (JudgementVerdict::Same, Text::new("the same verdict", "结论相同"));
+        if let Some(own) = own.filter(|_| record.rule != AUTHORISATION_RULE || found == record.authorisation)
+        {
+            return self.same_word(record, own);
         }
         if let Some(why) = place.and_then(|place| self.beyond(place, &record.rule)) {
             return (JudgementVerdict::Unjudged, why);
@@ -170,6 +172,51 @@ impl Comparison<'_> {
                 (JudgementVerdict::Missing, why)
             }
         }
+    }
+
+    /// Both say the same of one place. The rest of the record may still tell another story.
+    fn same_word(&self, record: &ViolationRecord, own: &Violation) -> (JudgementVerdict, Text) {
+        if own.outcome == RuleOutcome::Indeterminate {
+            let why = Text::new("the rule cannot be decided with what is here", "依现有数据无法判定该规则");
+            return (JudgementVerdict::Unjudged, why);
+        }
+        let severity = own.severity.as_str();
+        if severity != record.severity {
+            let why = Text::new(
+                format!("judged {severity}, the origin recorded {}", record.severity),
+                format!("复判的严重程度为 {severity}，原记录为 {}", record.severity),
+            );
+            return (JudgementVerdict::Differs, why);
+        }
+        if let Some(request) = self.another_request(record, own) {
+            let why = Text::new(
+                format!("the origin considered request {request} otherwise"),
+                format!("原方对变更申请 {request} 的考量不同"),
+            );
+            return (JudgementVerdict::Differs, why);
+        }
+        (JudgementVerdict::Same, Text::new("the same verdict", "结论相同"))
+    }
+
+    /// An approved request that nearly allowed the change to one side and not, or otherwise, to the other. Only for what both
+    /// saw first in this round with all values and bodies at hand; of others the origin may not have had the body yet.
+    fn another_request(&self, record: &ViolationRecord, own: &Violation) -> Option<String> {
+        if own.first_seen.round != self.round || !self.sight.is_full() || !self.unread.requests.is_empty() {
+            return None;
+        }
+        let approved = |(request, _): &(&str, &str)| self.approved.contains(*request);
+        let theirs: BTreeSet<(&str, &str)> = record
+            .considered
+            .iter()
+            .map(|c| (c.request.as_str(), c.verdict.as_str()))
+            .filter(approved)
+            .collect();
+        let verdict = own.verdict.as_ref();
+        let considered = verdict.map(|verdict| verdict.considered.as_slice()).unwrap_or_default();
+        let ours = considered.iter().map(|c| (c.request.as_str(), c.authorisation.as_str()));
+        let ours = ours.filter(approved).collect();
+        let other = theirs.symmetric_difference(&ours).next();
+        other.map(|(request, _)| (*request).to_owned())
     }
 
     /// A violation that the origin did not record, unless it may have done so before the judge began.

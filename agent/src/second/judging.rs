@@ -115,6 +115,7 @@ pub async fn judge(case: &Case<'_>, checked: Checked) -> Result<Judged> {
         sight: Sight { agreement: &case.in_force.agreement, reader: case.judge.member },
         began: case.began,
         unread: &unread(case),
+        approved: &approved(case),
     };
     let drafts = comparing::compare(&comparison);
     let hash = attestation.hash().context("the attestation has no canonical form")?;
@@ -160,23 +161,52 @@ pub async fn judge(case: &Case<'_>, checked: Checked) -> Result<Judged> {
     })
 }
 
-/// A round of which nothing can be used: its summary says why, and there is nothing to commit.
-pub fn refuse(judge: Judge<'_>, attestation: &Attestation, hash: Hash, why: Finding) -> Result<SecondRound> {
+/// A round of which nothing can be used: its summary and a violation say why, and there is nothing to commit. It is disputed
+/// where the chain has its attestation.
+pub fn refuse(
+    judge: Judge<'_>,
+    attestation: &Attestation,
+    (hash, attested): (Hash, bool),
+    station: &Dn,
+    why: Finding,
+) -> Result<(SecondRound, Violation)> {
     let writer = Writer { judge, attestation, hash };
+    let sighting = sighting(attestation);
+    let violation = why.violation(About { origin: &attestation.origin, station, sighting: &sighting });
     let findings = [why];
     let counts = JudgementCounts::default();
-    let summary = writer.summary(JudgementVerdict::Unjudged, told(&findings, false), counts);
+    let summary = writer.summary(JudgementVerdict::Unjudged, told(&findings, false).join("; "), counts);
     let records = vec![summary];
     let disputes = writer.disputes(&[], &findings, &records)?;
     let delivery = Delivery { records, requests: vec![] };
-    Ok(SecondRound {
+    let disputes = attested.then(|| serde_json::to_value(disputes)).transpose();
+    let second = SecondRound {
         round: attestation.round,
         attestation: hash,
         began: false,
         mirrored: false,
         delivery: Some(serde_json::to_value(delivery).context("a delivery has no JSON")?),
-        disputes: Some(serde_json::to_value(disputes).context("a dispute has no JSON")?),
-    })
+        disputes: disputes.context("a dispute has no JSON")?,
+    };
+    Ok((second, violation))
+}
+
+/// What concerns a round as a whole was seen when it ended.
+fn sighting(attestation: &Attestation) -> Sighting {
+    Sighting {
+        round: attestation.round,
+        opened: attestation.opened,
+        after: None,
+        read: Timestamp::from_unsigned(attestation.finished),
+    }
+}
+
+/// Requests that were final at the height at which the origin judged.
+fn approved(case: &Case<'_>) -> BTreeSet<String> {
+    let height = case.disclosure.height;
+    let rows = case.requests.iter();
+    let rows = rows.filter(|row| row.subject.finalized.is_some_and(|at| at.height <= height));
+    rows.map(|row| row.subject.subject.id.clone()).collect()
 }
 
 /// Requests whose body is not here, and the places where the origin says that they were carried out.
@@ -215,12 +245,7 @@ fn carried(progress: &RequestProgress) -> Carried {
 fn wrong(case: &Case<'_>, drafts: &[Draft], findings: &[Finding]) -> Vec<Violation> {
     let attestation = &case.disclosure.attestation;
     let Some(first) = case.in_force.inventory.stations.first() else { return vec![] };
-    let sighting = Sighting {
-        round: attestation.round,
-        opened: attestation.opened,
-        after: None,
-        read: Timestamp::from_unsigned(attestation.finished),
-    };
+    let sighting = sighting(attestation);
     let about = About { origin: &attestation.origin, station: &first.element, sighting: &sighting };
     let findings = findings.iter().map(|finding| finding.violation(about));
     let all = findings.chain(drafts.iter().filter_map(|draft| draft.violation(about)));
@@ -243,6 +268,7 @@ impl Writer<'_> {
         let counts = JudgementCounts {
             same: count(|draft| draft.verdict == JudgementVerdict::Same),
             differing: count(Draft::differs),
+            unjudged: count(|draft| draft.verdict == JudgementVerdict::Unjudged),
             ..checked.counts
         };
         let verdict = match checked.findings.is_empty() && counts.differing == 0 {
@@ -250,17 +276,17 @@ impl Writer<'_> {
             false => JudgementVerdict::Differs,
         };
         let mut why = told(&checked.findings, began);
-        if counts.differing > 0 {
-            why = format!(
-                "{why}{}{} verdicts differ",
-                if why.is_empty() { "" } else { "; " },
-                counts.differing
-            );
+        for (number, what) in
+            [(counts.differing, "verdicts differ"), (counts.unjudged, "could not be judged")]
+        {
+            if number > 0 {
+                why.push(format!("{number} {what}"));
+            }
         }
         if why.is_empty() {
-            why = "all commitments were followed and all verdicts are the same".to_owned();
+            why.push("all commitments were followed and all verdicts are the same".to_owned());
         }
-        records.push(self.summary(verdict, why, counts));
+        records.push(self.summary(verdict, why.join("; "), counts));
         Ok(records)
     }
 
@@ -374,7 +400,7 @@ pub(super) fn bounded(mut why: String) -> String {
 }
 
 /// The first findings in words, and how many more there are.
-fn told(findings: &[Finding], began: bool) -> String {
+fn told(findings: &[Finding], began: bool) -> Vec<String> {
     let mut words: Vec<String> =
         findings.iter().take(MAX_TOLD).map(|finding| finding.text.en.clone()).collect();
     if findings.len() > MAX_TOLD {
@@ -383,5 +409,5 @@ fn told(findings: &[Finding], began: bool) -> String {
     if began {
         words.push("this judge began with this round and cannot say what stood before".to_owned());
     }
-    words.join("; ")
+    words
 }

@@ -185,19 +185,20 @@ async fn take(
             "披露的内容不是所存证的轮次",
         );
         let told = Attestation { origin: origin.to_owned(), round: next.round, ..attestation.clone() };
-        return refuse(app, store, judge, &told, standing, finding).await;
+        return refuse(app, store, &told, (standing, attested), finding).await;
     }
     let heights = Heights { opened, attested: at, since: last_height(store).await? };
     // Before anything is taken over up to that height.
     if let Some(finding) = heights.finding(disclosure.height) {
-        return refuse(app, store, judge, attestation, standing, finding).await;
+        return refuse(app, store, attestation, (standing, attested), finding).await;
     }
     let in_force = match app.pinned(attestation, disclosure.height, heights.since).await? {
         Pinned::Ready(in_force) => in_force,
         Pinned::Missing(body) => return Ok(Progress::Waits(format!("body {body} is not here yet"))),
         Pinned::Wrong(what) => {
             let (en, zh) = (format!("the round rests on {what}"), format!("该轮次依据的是 {what}"));
-            return refuse(app, store, judge, attestation, standing, Finding::account("pins", en, zh)).await;
+            return refuse(app, store, attestation, (standing, attested), Finding::account("pins", en, zh))
+                .await;
         }
     };
     let waiting = baseline::take_over_of(app, origin, store, disclosure.height).await?;
@@ -224,15 +225,32 @@ async fn fetch(app: &App, origin: &str, round: u64, whole: bool) -> Result<Optio
 async fn refuse(
     app: &App,
     store: &Store,
-    judge: Judge<'_>,
     attestation: &Attestation,
-    standing: Hash,
+    standing: (Hash, bool),
     why: Finding,
 ) -> Result<Progress> {
+    note_refused(store, Judge { member: app.origin(), epoch: &app.epoch }, attestation, standing, why)
+        .await?;
+    settling::settle(app, store).await
+}
+
+/// `standing`: the attestation's hash, and whether the chain has it.
+pub(super) async fn note_refused(
+    store: &Store,
+    judge: Judge<'_>,
+    attestation: &Attestation,
+    standing: (Hash, bool),
+    why: Finding,
+) -> Result<()> {
     let (origin, round) = (&attestation.origin, attestation.round);
     tracing::warn!(round.id = round, "Round {round} of {origin} cannot be judged: {}", why.text.en);
-    store.refuse_second(&judging::refuse(judge, attestation, standing, why)?).await?;
-    settling::settle(app, store).await
+    // Its violation stands at a station. Before the first one is known there is only the origin's name.
+    let station = match store.first_station().await? {
+        Some(station) => station,
+        None => Dn::root("SubNetwork", origin),
+    };
+    let (second, violation) = judging::refuse(judge, attestation, standing, &station, why)?;
+    Ok(store.refuse_second(&second, &violation).await?)
 }
 
 /// What looking a disclosure through comes to.
@@ -280,8 +298,8 @@ impl Round<'_> {
             Look::Incomplete(whole) => {
                 let en = "stations come without their objects though the whole was asked for";
                 let finding = Finding::account("incomplete", en, "要求完整披露，但站点缺少对象");
-                let (hash, attestation) = (whole.attestation.hash()?, &whole.attestation);
-                return refuse(self.app, self.store, judge, attestation, hash, finding).await;
+                let standing = (whole.attestation.hash()?, self.attested);
+                return refuse(self.app, self.store, &whole.attestation, standing, finding).await;
             }
         };
         let map = checked.map.clone();

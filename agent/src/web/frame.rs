@@ -389,6 +389,7 @@ impl Frame {
             ("{undisclosed}", counts.undisclosed),
             ("{same}", counts.same),
             ("{differing}", counts.differing),
+            ("{unjudged}", counts.unjudged),
         ];
         pairs.iter().fold(text.to_owned(), |text, (place, n)| text.replace(place, &n.to_string()))
     }

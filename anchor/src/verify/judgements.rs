@@ -207,12 +207,19 @@ impl Context<'_> {
                 }
                 format!("{judge} could not judge it")
             }
-            Verdict::Differs if record.own.is_none() => format!("{judge} judged otherwise: they differ"),
+            Verdict::Differs if record.own == record.theirs => {
+                format!("{judge} judged otherwise ({}): they differ", line(&record.why))
+            }
             Verdict::Differs | Verdict::Missing | Verdict::Extra => {
                 format!("{judge} judged {own}: they differ")
             }
         }
     }
+}
+
+/// A judge's own words, on one line of a report.
+fn line(words: &str) -> String {
+    words.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 /// It is about this violation, and its two verdicts say what its comparison says.
@@ -241,7 +248,9 @@ fn check_violation(
     let agrees = record.own == record.theirs;
     let consistent = match record.verdict {
         Verdict::Same => agrees,
-        Verdict::Differs | Verdict::Missing => !agrees || record.theirs.is_none(),
+        // With the same word it is the severity or a considered request that differs; `why` says which.
+        Verdict::Differs => true,
+        Verdict::Missing => !agrees || record.theirs.is_none(),
         Verdict::Extra => return refuted("`extra` is for violations that the origin did not record"),
         Verdict::Unjudged => true,
     };
@@ -269,13 +278,14 @@ fn summary(record: &JudgementRecord) -> Result<String, Refuted> {
         return refuted(format!("`{}` does not follow from its counts", record.verdict.as_str()));
     }
     Ok(format!(
-        "{} judged {}: {} of {} changes opened, {} undisclosed; {} verdicts the same, {} not",
+        "{} judged {}: {} of {} changes opened, {} undisclosed; {} verdicts the same, {} not, {} unjudged",
         record.judge,
         record.verdict.as_str(),
         counts.opened,
         counts.changes,
         counts.undisclosed,
         counts.same,
-        counts.differing
+        counts.differing,
+        counts.unjudged
     ))
 }

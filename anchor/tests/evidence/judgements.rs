@@ -127,6 +127,12 @@ fn both_verdicts_are_told() {
     let report = judged(|r| (r.verdict, r.own) = (JudgementVerdict::Differs, Some(Authorisation::Exact)));
     assert_eq!(report.outcome, Outcome::Verified, "a judge who differs refutes nothing\n{report}");
     assert_eq!(sentence(&report), "telecom: unapproved; unicom judged exact: they differ");
+    let report = judged(|r| {
+        r.verdict = JudgementVerdict::Differs;
+        r.why = "judged critical,\n the origin recorded warning".into();
+    });
+    let told = "telecom: unapproved; unicom judged otherwise (judged critical, the origin recorded warning): they differ";
+    assert_eq!(sentence(&report), told);
     let report = judged(|r| (r.verdict, r.own) = (JudgementVerdict::Missing, None));
     assert_eq!(sentence(&report), "telecom: unapproved; unicom judged no violation: they differ");
 }
@@ -138,7 +144,7 @@ fn summary_of_a_round_is_told() {
     let report = verify(&with(world.round_parts(), vec![evidence]), &world.requiring(|_| ()));
     assert_eq!(report.outcome, Outcome::Verified, "{report}");
     let told = "telecom attested round 2; unicom judged same: 3 of 3 changes opened, 0 undisclosed; 1 verdicts the \
-                same, 0 not";
+                same, 0 not, 0 unjudged";
     assert_eq!(sentence(&report), told);
     for change in [
         (|r: &mut JudgementRecord| r.counts = None) as fn(&mut JudgementRecord),
@@ -245,7 +251,6 @@ fn verdicts_that_contradict_themselves_are_refuted() {
     };
     other("`extra`", |r| r.verdict = JudgementVerdict::Extra);
     other("`same` does not follow", |r| r.own = Some(Authorisation::Exact));
-    other("`differs` does not follow", |r| r.verdict = JudgementVerdict::Differs);
     other("`missing` does not follow", |r| r.verdict = JudgementVerdict::Missing);
     other("another verdict of the origin", |r| r.theirs = Some(Authorisation::Exact));
 }

@@ -81,6 +81,21 @@ async fn heights_apply_once_in_order_and_a_fork_is_named() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_is_final_in_two_blocks_is_named_and_nothing_of_the_second_stays() {
+    let (store, _folder) = scratch().await;
+    store.apply_block(&block(1, vec![transaction("t", vec![])])).await.unwrap();
+    let twice = block(2, vec![transaction("other", vec![]), transaction("t", vec![])]);
+    let Err(StoreError::Conflict { what, key, .. }) = store.apply_block(&twice).await else {
+        panic!("taken")
+    };
+    assert_eq!((what, key), ("transaction", transaction("t", vec![]).id.to_string()));
+    assert_eq!(store.applied().await.unwrap().unwrap().height, 1);
+    assert_eq!(store.transactions_at(2).await.unwrap().len(), 0);
+    assert_eq!(store.block_header(1).await.unwrap(), Some(block(1, vec![]).header));
+    assert_eq!(store.block_header(2).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_version_is_in_force_from_the_height_after_its_last_approval() {
     let (store, _folder) = scratch().await;
     let v1 = subject(SubjectKind::Agreement, "bj", 1);

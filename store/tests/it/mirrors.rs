@@ -190,6 +190,11 @@ async fn served_checkpoints_wait_in_bounded_number() {
     store.drop_served_note(&note(1)).await.unwrap();
     store.keep_served_note(&note(65)).await.unwrap();
     assert_eq!(store.served_notes(ORIGIN, 1_000).await.unwrap().last(), Some(&note(65)));
+    // What lies behind the largest makes room for what the chain will reach first, and not the other way round.
+    store.keep_served_note(&note(1)).await.unwrap();
+    store.keep_served_note(&note(900)).await.unwrap();
+    let kept = store.served_notes(ORIGIN, 1_000).await.unwrap();
+    assert_eq!((kept.len(), kept.first(), kept.last()), (64, Some(&note(1)), Some(&note(64))));
 }
 
 /// What may happen to a mirror, in any order.

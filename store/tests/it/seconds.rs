@@ -66,7 +66,12 @@ async fn a_judged_round_is_kept_once_with_its_map_and_what_waits() {
     let mut expected = vec![(key(2), key(22)), (key(3), key(13))];
     expected.sort();
     assert_eq!(store.mirrored_attributes().await.unwrap(), expected);
-    store.refuse_second(&SecondRound { mirrored: false, ..second(3) }).await.unwrap();
+    let why = violation(1, "@round", 3);
+    for _ in 0..2 {
+        store.refuse_second(&SecondRound { mirrored: false, ..second(3) }, &why).await.unwrap();
+    }
+    assert_eq!(store.violation(&why.id).await.unwrap().map(|row| row.violation), Some(why));
+    assert!(store.fsck().await.unwrap().is_clean());
     assert_eq!(store.last_second().await.unwrap().map(|s| (s.round, s.mirrored)), Some((3, false)));
     assert_eq!(store.unfinished_seconds().await.unwrap().len(), 3);
     store.mark_delivered(2).await.unwrap();

@@ -1,18 +1,20 @@
 //! What an origin may lie about, each lie named by what catches it.
 
 use anchor::Hash;
-use anchor::commitment::{Opening, Salt};
-use anchor::record::{Authorisation, JudgementRecord, JudgementVerdict, Record};
+use anchor::commitment::{EpochSecret, Opening, Salt};
+use anchor::record::{Authorisation, JudgementRecord, JudgementVerdict, Record, ViolationRecord};
 use anchor::standing::Moment;
 use anchor::transaction::{DisputeKind, DisputeStatement};
 use model::violation::SECOND_JUDGEMENT_RULE;
 use model::{Dn, Severity, Value};
-use store::RequestRow;
+use store::{RequestRow, ViolationFilter};
 
-use super::world::{ORIGIN, World, cell, delivery, element, request};
+use super::world::{JUDGE, ORIGIN, World, cell, delivery, element, opened, request};
 use crate::second::checking::Heights;
 use crate::second::disclosure::{DisclosedAttribute, DisclosedOpening, Disclosure};
-use crate::second::judging::Judged;
+use crate::second::finding::Finding;
+use crate::second::judging::{Judge, Judged};
+use crate::second::taking;
 
 /// The second round, in which the PCI of station 2 changed without an approval, told with a lie.
 async fn told(lie: impl FnOnce(&mut Disclosure)) -> (World, Judged) {
@@ -33,11 +35,19 @@ async fn caught(lie: impl FnOnce(&mut Disclosure)) -> (Vec<DisputeKind>, Vec<Str
 }
 
 fn disputes(judged: &Judged) -> Vec<DisputeStatement> {
-    judged.second.disputes.clone().map(|d| serde_json::from_value(d).unwrap()).unwrap_or_default()
+    statements(judged.second.disputes.clone())
+}
+
+fn statements(disputes: Option<serde_json::Value>) -> Vec<DisputeStatement> {
+    disputes.map(|d| serde_json::from_value(d).unwrap()).unwrap_or_default()
 }
 
 fn kinds(judged: &Judged) -> Vec<DisputeKind> {
-    disputes(judged).into_iter().map(|dispute| dispute.kind).collect()
+    kinds_of(judged.second.disputes.clone())
+}
+
+fn kinds_of(disputes: Option<serde_json::Value>) -> Vec<DisputeKind> {
+    statements(disputes).into_iter().map(|dispute| dispute.kind).collect()
 }
 
 fn messages(judged: &Judged) -> Vec<String> {
@@ -233,6 +243,28 @@ async fn a_round_that_does_not_follow_the_last_or_was_judged_at_no_such_height_i
     assert!(kinds.contains(&DisputeKind::Account) && messages.iter().any(|m| m.contains("height 99")));
 }
 
+/// Where nothing of a round can be used, there is no comparison; but a violation, and a dispute where the chain has it.
+#[tokio::test]
+async fn a_round_of_which_nothing_can_be_used_is_a_violation() {
+    for (attested, disputes) in [(true, vec![DisputeKind::Account]), (false, vec![])] {
+        let mut world = World::new().await;
+        world.honest_round().await;
+        world.origin_round(&[]).await;
+        let attestation = world.disclosure(false).await.attestation;
+        let standing = (attestation.hash().unwrap(), attested);
+        let judge = Judge { member: JUDGE, epoch: &EpochSecret([8; 32]) };
+        let why = Finding::account("pins", "the round rests on other rules", "该轮次依据的是其他规则");
+        taking::note_refused(&world.judge, judge, &attestation, standing, why).await.unwrap();
+        let stored = world.judge.violations(&ViolationFilter::default(), None, 10).await.unwrap();
+        let [row] = stored.rows.as_slice() else { panic!("{stored:?}") };
+        assert_eq!((row.violation.rule.as_str(), row.violation.first_seen.round), (SECOND_JUDGEMENT_RULE, 2));
+        assert_eq!((&row.violation.element, row.violation.attribute.as_str()), (&element(1), "@round"));
+        assert_eq!(row.violation.message.en, "the round rests on other rules");
+        let second = world.judge.last_second().await.unwrap().unwrap();
+        assert_eq!(kinds_of(second.disputes), disputes, "attested: {attested}");
+    }
+}
+
 #[tokio::test]
 async fn a_commitment_that_moves_while_its_station_is_not_read_is_found() {
     let mut world = World::new().await;
@@ -281,6 +313,47 @@ async fn another_approved_state_gives_another_verdict_on_either_side() {
     world.set(&cell(2), "nRPCI", "9");
     let differs = world.honest_round().await;
     assert_eq!(delivery(&differs).records[0].verdict, JudgementVerdict::Differs);
+}
+
+/// One word is not the whole record: what a record makes lighter, or leaves out, is a difference.
+#[tokio::test]
+async fn the_same_word_with_another_severity_or_without_a_request_differs() {
+    for (words, lie) in [
+        ("the origin recorded warning", (|r| r.severity = "warning".into()) as fn(&mut ViolationRecord)),
+        ("considered request CR-1 otherwise", |r| r.considered.clear()),
+    ] {
+        let mut world = World::new().await;
+        world.honest_round().await;
+        let row = request("CR-1", 2, "8", 15);
+        world.judge_requests.push(row.clone());
+        world.requests.push(row);
+        world.set(&cell(2), "nRPCI", "9");
+        world.origin_round(&[]).await;
+        let told = world.disclosure(false).await;
+        let mut checked = world.check(&told).await.unwrap();
+        // As if the origin had committed to it.
+        let Some(record) = &mut checked.violations[0].record else { unreachable!() };
+        lie(record);
+        let judged = world.take_checked(&told, checked).await;
+        let record = &delivery(&judged).records[0];
+        assert_eq!(record.verdict, JudgementVerdict::Differs, "{words}: {}", record.why);
+        assert!(record.why.contains(words), "{words}: {}", record.why);
+        assert_eq!(record.own, record.theirs, "the word itself is the same");
+        assert_eq!(kinds(&judged), [DisputeKind::Verdict]);
+    }
+}
+
+/// Approved only after the round that saw it: one side calls it late, the other, which does not know of it, unapproved.
+#[tokio::test]
+async fn late_and_unapproved_are_two_verdicts() {
+    let mut world = World::new().await;
+    world.honest_round().await;
+    world.requests.push(request("CR-1", 2, "9", opened(2) + 1));
+    world.set(&cell(2), "nRPCI", "9");
+    let judged = world.honest_round().await;
+    let record = &delivery(&judged).records[0];
+    assert_eq!((record.theirs, record.own), (Some(Authorisation::Late), Some(Authorisation::Unapproved)));
+    assert_eq!(record.verdict, JudgementVerdict::Differs);
 }
 
 #[tokio::test]

@@ -352,6 +352,10 @@ impl World {
     /// The judge takes a disclosure, and keeps what it found.
     pub async fn take(&mut self, disclosure: &Disclosure) -> Judged {
         let checked = self.check(disclosure).await.unwrap();
+        self.take_checked(disclosure, checked).await
+    }
+
+    pub async fn take_checked(&mut self, disclosure: &Disclosure, checked: Checked) -> Judged {
         let map = checked.map.clone();
         let case = Case {
             judge: Judge { member: JUDGE, epoch: &EpochSecret([8; 32]) },

@@ -165,9 +165,15 @@ pub async fn readings(site: &Site) -> Result<Readings, LoadError> {
         None => BTreeMap::new(),
     };
     let outbox = site.main.pending_transactions().await?;
+    let mut unjudged_rounds = BTreeMap::new();
+    for (origin, second) in (site.seconds)() {
+        let judged = second.last_second().await?.map_or(0, |last| last.round);
+        unjudged_rounds.insert(origin.clone(), site.main.attested_after(&origin, judged).await?);
+    }
     Ok(Readings {
         logs: logs(site, &status.members).await?,
         second_judgements: site.main.judgement_counts().await?,
+        unjudged_rounds,
         unopened_rounds: site.main.unopened_rounds().await?,
         accounting: last.and_then(|row| row.finished.map(|finished| (row.accounting, finished))),
         failures,

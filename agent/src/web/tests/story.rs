@@ -140,8 +140,15 @@ fn judgement(judge: &str, origin: &str, violation: &str, verdict: JudgementVerdi
 }
 
 fn summary(judge: &str, origin: &str) -> JudgementRecord {
-    let counts =
-        JudgementCounts { changes: 8, opened: 7, unopened: 1, undisclosed: 0, same: 1, differing: 1 };
+    let counts = JudgementCounts {
+        changes: 8,
+        opened: 7,
+        unopened: 1,
+        undisclosed: 0,
+        same: 1,
+        differing: 1,
+        unjudged: 0,
+    };
     JudgementRecord {
         id: JudgementRecord::summary_id(origin, 3),
         violation: None,
