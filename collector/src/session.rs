@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use crate::wire::framing::Framing;
 use crate::wire::hello::{Capabilities, ServerHello, client_hello};
 use crate::wire::rpc::{Request, SubtreeFilter, WithDefaults};
-use crate::wire::{DataReply, Reply, ReplyError, parse_reply};
+use crate::wire::{DataReply, Reply, ReplyError, parse_envelope, parse_reply};
 
 pub use error::{ConnectError, FetchError, PollError};
 pub use link::{Link, LinkError};
@@ -173,7 +173,11 @@ impl Session {
         let name = request.name();
         self.link.send(request.to_xml(id).as_bytes(), name).await?;
         let bytes = self.link.receive(name).await?;
-        Ok(parse_reply(bytes, id)?)
+        Ok(match request {
+            // A reader takes the configuration apart.
+            Request::GetConfig { .. } => parse_envelope(bytes, id)?,
+            _ => parse_reply(bytes, id)?,
+        })
     }
 }
 

@@ -17,7 +17,7 @@ mod errors;
 mod reply;
 
 pub use errors::{RpcError, Severity};
-pub use reply::{DataReply, Declarations, Reply, ReplyError, parse_reply};
+pub use reply::{DataReply, Declarations, Reply, ReplyError, parse_envelope, parse_reply};
 
 /// The namespace of every NETCONF message element (RFC 6241 §3.1).
 pub const BASE_NAMESPACE: &str = "urn:ietf:params:xml:ns:netconf:base:1.0";

@@ -147,6 +147,80 @@ pub fn parse_reply(bytes: Vec<u8>, message_id: u64) -> Result<Reply, ReplyError>
     envelope.judge(bytes, message_id)
 }
 
+/// The same without a look at the content of `<data>`, for whoever gives it to the streaming reader next, which is as strict: two
+/// walks over each reply cost as much as the reading. Of a reply with data, [`DataReply`]'s word on the content is then the reader's to
+/// keep.
+///
+/// The content is taken to end at the last end tag of that name. One that ends before leaves an end tag too many in what the reader
+/// gets, which it refuses: nothing beside the data is ever taken for data, or passed over.
+///
+/// # Errors
+/// As [`parse_reply`]; but what is wrong between the data's tags is found by its reader.
+pub fn parse_envelope(bytes: Vec<u8>, message_id: u64) -> Result<Reply, ReplyError> {
+    let Some(content) = content(&bytes) else { return parse_reply(bytes, message_id) };
+    let (Some(head), Some(tail)) = (bytes.get(..content.start), bytes.get(content.end..)) else {
+        return parse_reply(bytes, message_id);
+    };
+    match Envelope::read(&[head, tail].concat()) {
+        Ok(Envelope { data: Some((_, namespaces)), errors, message_id: id, .. })
+            if is_id(id.as_deref(), message_id) && !failed(&errors) =>
+        {
+            Ok(Reply::Data(DataReply { bytes, data: content, namespaces, warnings: errors }))
+        }
+        // What is wrong is said of the whole message, with its own places.
+        _ => parse_reply(bytes, message_id),
+    }
+}
+
+fn is_id(found: Option<&str>, expected: u64) -> bool {
+    found == Some(expected.to_string().as_str())
+}
+
+fn failed(errors: &[RpcError]) -> bool {
+    errors.iter().any(|error| error.severity == Severity::Error)
+}
+
+/// Where the content of the first `<data>` lies, if there is a plain one.
+fn content(bytes: &[u8]) -> Option<Range<usize>> {
+    let mut walk = Walk::document(bytes).ok()?;
+    let mut scope = Scope::default();
+    loop {
+        let (token, range) = walk.token().ok()?;
+        let Token::Start(tag) = token else {
+            if matches!(token, Token::Done) {
+                return None;
+            }
+            continue;
+        };
+        scope.enter(&tag, walk.depth(), range.start).ok()?;
+        match (walk.depth(), tag.local_name().into_inner()) {
+            (1, _) => {}
+            (_, "data") if scope.is_base(&tag) => {
+                let name = tag.name().0;
+                return match bytes.get(range.clone())?.ends_with(b"/>") {
+                    true => None,
+                    false => Some(range.end..last_end_tag(bytes, range.end, name)?),
+                };
+            }
+            _ => drop(walk.skip_element().ok()?),
+        }
+    }
+}
+
+/// Where the last end tag of this name begins, behind `from`.
+fn last_end_tag(bytes: &[u8], from: usize, name: &str) -> Option<usize> {
+    let wanted = format!("</{name}");
+    let mut rest = bytes.get(from..)?;
+    loop {
+        let at = memchr::memmem::rfind(rest, wanted.as_bytes())?;
+        match bytes.get(from + at + wanted.len())? {
+            b'>' | b' ' | b'\t' | b'\r' | b'\n' => return Some(from + at),
+            // Of a longer name.
+            _ => rest = rest.get(..at)?,
+        }
+    }
+}
+
 /// The namespaces in scope on the outer levels of a message.
 #[derive(Debug, Default)]
 pub(crate) struct Scope {
@@ -263,8 +337,8 @@ impl Envelope {
     }
 
     fn judge(self, bytes: Vec<u8>, expected: u64) -> Result<Reply, ReplyError> {
-        let failed = self.errors.iter().any(|error| error.severity == Severity::Error);
-        let ours = self.message_id.as_deref() == Some(expected.to_string().as_str());
+        let failed = failed(&self.errors);
+        let ours = is_id(self.message_id.as_deref(), expected);
         // A station that could not read the request answers without an id (RFC 6241 §4.3, missing-attribute).
         let unread = failed && self.message_id.is_none();
         if !(ours || unread) {
@@ -383,7 +457,63 @@ mod tests {
         assert_eq!(data.text().unwrap(), "module a { if x < 1; }<&>");
     }
 
+    /// What the reader says of the content that either way of reading the envelope gives.
+    fn objects(reply: Result<Reply, ReplyError>) -> Option<(Vec<u8>, Declarations, usize)> {
+        let Ok(Reply::Data(data)) = reply else { return None };
+        let (profile, prefix) = (model::Profile::plain("p"), "ManagedElement=1".parse().unwrap());
+        let context = crate::reader::ReadContext {
+            namespaces: data.namespaces(),
+            ..crate::reader::ReadContext::new(&profile, &prefix)
+        };
+        let snapshot = crate::reader::read_xml(data.content(), &context).ok()?;
+        Some((data.content().to_vec(), data.namespaces().to_vec(), snapshot.objects().len()))
+    }
+
+    #[test]
+    fn an_envelope_read_alone_gives_the_same_or_content_that_no_reader_takes() {
+        let object = "<a><id>1</id><attributes><b>2</b></attributes></a>";
+        for (body, alike) in [
+            (format!("<data>{object}</data>"), true),
+            (format!(" <data xmlns:w='urn:w'>{object}</data\n> {WARNING}"), true),
+            (format!("{WARNING}<data>{object}</data>"), true),
+            ("<data/>".to_owned(), true),
+            ("<data></data>".to_owned(), true),
+            (format!("<data>{object}</data>{DENIED}"), true),
+            (format!("<data>{object}</data><data-model/></data-model>"), true),
+            (format!("<data>{object}<data>1</data></data>"), true),
+            // Two at once, and errors between: nobody must take the one for the other.
+            (format!("<data>{object}</data><data>{object}</data>"), true),
+            (format!("<data>{object}</data>{DENIED}<data>{object}</data>"), true),
+            (format!("<data>{object}</data><!-- </data> -->"), false),
+            (format!("<data>{object}</data><x><![CDATA[</data>]]></x>"), true),
+            (format!("<data>{object}"), true),
+        ] {
+            let text = format!("<rpc-reply xmlns=\"{BASE_NAMESPACE}\" message-id=\"5\">{body}</rpc-reply>");
+            let whole = objects(parse_reply(text.clone().into_bytes(), 5));
+            let alone = objects(parse_envelope(text.into_bytes(), 5));
+            assert!(alone.is_none() || alone == whole, "{body}");
+            assert_eq!(alone == whole, alike, "{body}");
+        }
+    }
+
     proptest! {
+        /// Whatever stands in it, what a reader takes through one way is what it takes through the other.
+        #[test]
+        fn no_reply_reads_as_another_through_its_envelope(
+            parts in proptest::collection::vec(proptest::sample::select(vec![
+                "<data>", "</data>", "<data/>", "<ok/>", "</ok>", DENIED, WARNING, "<a>", "</a>", "<id>1</id>", "<attributes>",
+                "</attributes>", "<b>2</b>", "<!--", "-->", "<![CDATA[", "]]>", "</data >", "</data-model>", "<n:data>", " ", "x", "&lt;",
+            ]), 0..14),
+        ) {
+            let text = format!(
+                "<rpc-reply xmlns=\"{BASE_NAMESPACE}\" xmlns:n=\"{BASE_NAMESPACE}\" message-id=\"5\">{}</rpc-reply>",
+                parts.concat()
+            );
+            let whole = objects(parse_reply(text.clone().into_bytes(), 5));
+            let alone = objects(parse_envelope(text.into_bytes(), 5));
+            prop_assert!(alone.is_none() || alone == whole, "{:?} {:?}", alone, whole);
+        }
+
         #[test]
         fn any_single_changed_byte_never_panics(at in 0usize..400, byte in any::<u8>()) {
             let mut text = format!("<rpc-reply xmlns=\"{BASE_NAMESPACE}\" message-id=\"5\"><data><a b='1'>x</a></data>{DENIED}</rpc-reply>").into_bytes();

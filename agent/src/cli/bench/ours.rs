@@ -9,7 +9,7 @@ use anchor::Hash;
 use anyhow::{Result, bail};
 use collector::reader::{ReadContext, read_xml};
 use collector::sweep::raw_document;
-use collector::wire::{Reply, parse_reply};
+use collector::wire::{Reply, parse_envelope};
 use model::violation::Sighting;
 use model::{
     Agreement, ApprovedState, ApprovedValue, Dn, Edit, Outcome, Profile, Snapshot, Timestamp, Violation, diff,
@@ -166,7 +166,7 @@ impl<'a> Ours<'a> {
 
     /// The reply as it is stored, and its objects.
     fn read(&self, reply: Vec<u8>, element: &Dn) -> Result<(Vec<u8>, Arc<Snapshot>)> {
-        let Reply::Data(data) = parse_reply(reply, MESSAGE_ID)? else { bail!("a reply without data") };
+        let Reply::Data(data) = parse_envelope(reply, MESSAGE_ID)? else { bail!("a reply without data") };
         let raw = raw_document(&data);
         let snapshot = read_xml(&raw, &ReadContext::new(&self.profile, element))?;
         Ok((raw, Arc::new(snapshot)))
