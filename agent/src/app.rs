@@ -8,6 +8,7 @@ use anchor::commitment::EpochSecret;
 use anchor::transaction::MemberId;
 use anchor::{Genesis, Hash, MemberRole, SigningKey};
 use anyhow::{Context as _, Result, bail};
+use collector::validation::Schemas;
 use model::Profile;
 use store::{Store, StoreConfig};
 use tokio::sync::{Mutex, MutexGuard, watch};
@@ -21,6 +22,7 @@ use crate::mirror::Mirrors;
 use crate::peer::Peers;
 use crate::peer::bodies::Bodies;
 use crate::projector;
+use crate::schemas;
 use crate::trees::Trees;
 
 /// One operator's agent.
@@ -41,6 +43,8 @@ pub struct App {
     /// Collection profiles by id.
     pub profiles: BTreeMap<String, Arc<Profile>>,
     pub targets: Targets,
+    /// What replies of stations are validated against, if anything.
+    pub(crate) schemas: Option<Arc<Schemas>>,
     /// Signs openings, attestations and checkpoints of this operator's log.
     pub(crate) log_key: SigningKey,
     /// Cosigns the checkpoints of other members' logs, and nothing else.
@@ -102,6 +106,7 @@ impl App {
         let projected = store.applied().await?.map_or(0, |block| block.height.saturating_sub(1));
         let targets = config.targets.as_deref().map(Targets::load).transpose()?.unwrap_or_default();
         let profiles = load_profiles(&config)?;
+        let schemas = schemas::open(&config)?;
         let token = load_or_create_token(&config)?;
         let app = App {
             store,
@@ -113,6 +118,7 @@ impl App {
             trees: Trees::default(),
             profiles,
             targets,
+            schemas,
             log_key,
             cosigner_key,
             epoch: EpochSecret(*Hash::of_parts(&[b"ranproof/epoch/1\n", &salt]).as_bytes()),

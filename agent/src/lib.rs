@@ -25,6 +25,7 @@ pub mod pins;
 pub mod preview;
 pub mod projector;
 pub mod round;
+pub mod schemas;
 pub mod second;
 pub mod sending;
 pub mod server;

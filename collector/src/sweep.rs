@@ -1,7 +1,8 @@
 //! One read of many stations: bounded, and no station's trouble is another's.
 //!
 //! [`sweep`] gives exactly one [`StationRead`] per station it was given, whatever happens; [`sweep_into`]
-//! hands them over as they come. A station whose reply equals the previous one is not parsed again. One that
+//! hands them over as they come. A station whose reply equals the previous one is not parsed again, nor validated again
+//! unless its schema changed. One that
 //! seems to have lost much of its configuration is read twice before it is believed.
 
 mod station;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::reader::ReadLimits;
 use crate::session::{Limits, Target};
+use crate::validation::Schemas;
 
 pub use station::raw_document;
 
@@ -83,6 +85,8 @@ pub struct SweepOptions {
     pub secret_key: Option<[u8; 32]>,
     /// When to read twice; `None` believes the first read.
     pub mass_deletion: Option<MassDeletion>,
+    /// What replies are validated against; `None` validates nothing.
+    pub schemas: Option<Arc<Schemas>>,
 }
 
 impl Default for SweepOptions {
@@ -93,6 +97,7 @@ impl Default for SweepOptions {
             read: ReadLimits::default(),
             secret_key: None,
             mass_deletion: Some(MassDeletion::default()),
+            schemas: None,
         }
     }
 }
@@ -104,6 +109,7 @@ impl fmt::Debug for SweepOptions {
             .field("limits", &self.limits)
             .field("secret_key", &self.secret_key.map(|_| "hidden"))
             .field("mass_deletion", &self.mass_deletion)
+            .field("schemas", &self.schemas)
             .finish_non_exhaustive()
     }
 }
@@ -144,7 +150,8 @@ pub enum Reading {
     Unchanged {
         /// Of this reply.
         raw_digest: Digest,
-        /// The reply, if it differs from the previous one in bytes: volatile values and findings may be new.
+        /// The reply, if it differs from the previous one in bytes or was validated anew: volatile values and
+        /// findings may be new.
         fresh: Option<Box<Collected>>,
     },
     /// Nothing that may be used.

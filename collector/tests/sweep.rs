@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod support;
+#[path = "sweep/validation.rs"]
+mod validation;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

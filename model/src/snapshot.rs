@@ -178,6 +178,11 @@ impl Snapshot {
         &self.findings
     }
 
+    /// Adds what somebody noticed after the reading. Findings are beside the configuration: no digest changes.
+    pub fn add_findings(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        self.findings.extend(findings);
+    }
+
     /// Digest over all objects' digests under this interpretation.
     pub fn root(&self) -> &Digest {
         &self.root
@@ -226,5 +231,16 @@ mod tests {
         assert_eq!(snapshot.objects().len(), 1);
         assert_eq!(snapshot.findings()[0].code, "duplicate-object");
         assert_eq!(snapshot.objects()[0].attribute("nRPCI"), Some(&Value::from("5")));
+    }
+
+    #[test]
+    fn an_added_finding_changes_no_digest() {
+        let interpretation = Interpretation::new("none", &Digest::of(b"profile"));
+        let plain = Snapshot::new(interpretation, vec![object("A=1", "5")], vec![]);
+        let mut noted = plain.clone();
+        let finding =
+            Finding { code: "not-validated".into(), place: "A=1".into(), message: "out of range".into() };
+        noted.add_findings([finding.clone()]);
+        assert_eq!((noted.root(), noted.findings()), (plain.root(), &[finding][..]));
     }
 }

@@ -52,7 +52,7 @@ pub struct RoundCommit {
     /// Every expected station once.
     pub stations: Vec<StationResult>,
     /// One for each collected station; none for failed and skipped ones. An unchanged one has a snapshot only where
-    /// its reply was read again under another interpretation.
+    /// its reply was read again under another interpretation, or another word was found on its validity.
     pub snapshots: Vec<StationSnapshot>,
     /// Differences previous → current.
     pub edits: Vec<RoundEdit>,

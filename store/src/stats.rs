@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Accounting, Authorisation, Dn, Edit, Outcome, Timestamp};
+use model::{Accounting, Authorisation, Dn, Edit, Finding, Outcome, Timestamp};
 use sqlx::sqlite::SqliteRow;
 
 use crate::Store;
@@ -101,6 +101,21 @@ impl Store {
         let rows = self.reader().await?.rows(sqlx::query(query).bind(int(round)?)).await?;
         let failed = |row| result_row(row).map(|r| FailedStation { element: r.element, outcome: r.outcome });
         rows.iter().map(failed).collect()
+    }
+
+    /// What readers noticed of the configurations that a round read, by element: those read anew and those that equal
+    /// an earlier read. Of at most `limit` stations.
+    pub async fn findings(&self, round: u64, limit: u32) -> Result<Vec<(Dn, Vec<Finding>)>> {
+        let query = "SELECT t.element, s.findings FROM results r JOIN stations t ON t.id = r.station \
+                     JOIN snapshots s ON s.station = r.station AND s.round = \
+                     (SELECT max(b.round) FROM snapshots b WHERE b.station = r.station AND b.round <= r.round) \
+                     WHERE r.round = ? AND r.outcome IN ('collected', 'unchanged') AND s.findings IS NOT NULL \
+                     ORDER BY t.element LIMIT ?";
+        let query = sqlx::query(query).bind(int(round)?).bind(i64::from(limit));
+        let rows = self.reader().await?.rows(query).await?;
+        rows.iter()
+            .map(|row| Ok((row.dn("element")?, row.opt_json("findings")?.unwrap_or_default())))
+            .collect()
     }
 
     /// How many stations a round could not read, by reason.

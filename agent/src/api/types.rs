@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::federation::Federation;
-use crate::web::view::LogView;
+use crate::web::view::{FindingView, LogView};
 
 /// `GET /api/v1/chain`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -104,6 +104,9 @@ pub struct RoundSummary {
     pub skipped: u64,
     /// Stations that were not read, with the reason.
     pub failures: Vec<FailedStation>,
+    /// What was noticed of the configurations that were read, as on the round's page.
+    #[serde(default)]
+    pub findings: Vec<FindingView>,
     /// Stations that were read and have no approved baseline: authorisation is not claimed there.
     pub unbaselined: u64,
     /// Differences previous → current seen in this round.

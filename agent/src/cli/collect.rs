@@ -8,6 +8,10 @@ use serde_json::json;
 use super::output::{Exit, print, print_json};
 use crate::api::types::RoundSummary;
 use crate::client::{AgentOptions, Client};
+use crate::web::view::FindingView;
+
+/// Findings that are printed.
+const MAX_FINDINGS: usize = 20;
 
 /// Have the agent run a round now, and wait for it.
 #[derive(Debug, Args)]
@@ -59,6 +63,13 @@ fn describe(summary: &RoundSummary) -> String {
     }
     for failure in &summary.failures {
         text.push_str(&format!("  {}: {}: {}\n", failure.element, failure.reason, failure.detail));
+    }
+    for finding in summary.findings.iter().take(MAX_FINDINGS) {
+        let FindingView { element, code, place, message } = finding;
+        text.push_str(&format!("  {element}: {code}: {place}: {message}\n"));
+    }
+    if let Some(more) = summary.findings.len().checked_sub(MAX_FINDINGS).filter(|more| *more > 0) {
+        text.push_str(&format!("  {more} more findings: the round's page and --json have them\n"));
     }
     text
 }

@@ -8,7 +8,8 @@ use anchor::commitment::{EpochSecret, Nonce};
 use anchor::record::Record;
 use anyhow::{Context as _, Result};
 use collector::sweep::{Collected, Reading, StationRead};
-use model::{Accounting, Dn, Timestamp, Violation};
+use collector::validation;
+use model::{Accounting, Dn, Finding, Snapshot, Timestamp, Violation};
 use store::{
     CommittedAttribute, RequestFilter, RequestRow, RoundCommit, RoundStart, StationResult, StationSnapshot,
     Store, StoredOpening, StoredSnapshot,
@@ -77,8 +78,13 @@ fn take(
             let Collected { snapshot, raw, .. } = *collected;
             (Some(Arc::new(snapshot)), Some(raw))
         }
+        Reading::Unchanged { fresh: Some(fresh), .. } => {
+            let Collected { snapshot, raw, .. } = *fresh;
+            // Its objects are those of before; a new word on its validity is stored all the same.
+            let other = before.as_ref().is_some_and(|before| says_otherwise(before, &snapshot));
+            (Some(Arc::new(snapshot)), other.then_some(raw))
+        }
         // A reply that equals the last one is not even parsed.
-        Reading::Unchanged { fresh: Some(fresh), .. } => (Some(Arc::new(fresh.snapshot)), None),
         _ => (before.clone(), None),
     };
     let current = current.with_context(|| format!("station {element} has no snapshot"))?;
@@ -90,6 +96,14 @@ fn take(
         raw,
     });
     Ok((CompleteRead { element, read: finished, after: None, current }, stored))
+}
+
+/// Whether two snapshots differ in what validation found.
+fn says_otherwise(before: &Snapshot, now: &Snapshot) -> bool {
+    let validated = |snapshot: &'_ Snapshot| -> Vec<Finding> {
+        snapshot.findings().iter().filter(|finding| validation::found(finding)).cloned().collect()
+    };
+    validated(before) != validated(now)
 }
 
 impl Own<'_> {

@@ -25,6 +25,7 @@ use crate::api::types::{ChangeCounts, FailedStation, RoundSummary};
 use crate::app::App;
 use crate::clock;
 use crate::evidence;
+use crate::web::load;
 
 pub(crate) use attestation::{attributes as attribute_map, records as record_map};
 pub(crate) use commitments::committed_values;
@@ -185,6 +186,7 @@ async fn summarise(
         failed,
         skipped,
         failures: failures.collect(),
+        findings: load::findings(&app.store, commit.round).await?,
         changes: ChangeCounts {
             observed: row.changes.observed,
             authorised: row.changes.authorised,

@@ -102,6 +102,7 @@ pub fn options(app: &App) -> SweepOptions {
             percent: usize::from(collection.mass_deletion_percent),
             ..MassDeletion::default()
         }),
+        schemas: app.schemas.clone(),
     }
 }
 

@@ -9,7 +9,7 @@ mod violations;
 
 pub use chain::{chain, logs, readings, stations};
 pub use changes::{change, changes};
-pub use rounds::{last_round, round, rounds};
+pub use rounds::{findings, last_round, round, rounds};
 pub use rules::rule;
 pub use violations::{Slice, violation, violations};
 

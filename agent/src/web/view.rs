@@ -370,6 +370,8 @@ pub struct RoundView {
     pub differences: Vec<DifferenceView>,
     pub opened_violations: Vec<ViolationItem>,
     pub resolved_violations: Vec<ViolationItem>,
+    /// What was noticed of the configurations that the round read; bounded.
+    pub findings: Vec<FindingView>,
     pub pins: Vec<PinView>,
     pub evidence: Evidence,
     /// What each judge found in the whole round.
@@ -416,6 +418,17 @@ impl StationResultView {
             _ => None,
         }
     }
+}
+
+/// Something noticed of a station's configuration, which is judged all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingView {
+    pub element: Dn,
+    /// Stable code such as `not-validated`.
+    pub code: String,
+    /// A DN, a path of a schema, a module, or a byte offset.
+    pub place: String,
+    pub message: String,
 }
 
 /// What a round was judged by.

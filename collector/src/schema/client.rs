@@ -4,14 +4,15 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use super::bare::bare;
 use super::frame;
-use super::library::ModuleId;
-use super::protocol::{Answer, Outcome, Request, Task, VERSION, Wanted};
+use super::protocol::{Answer, DocumentFormat, Invalid, Outcome, Request, Task, VERSION};
+use super::ready::SchemaSet;
 use super::set::{ModuleSet, SchemaFault};
 
 /// How to start a worker.
@@ -36,14 +37,17 @@ impl WorkerCommand {
 /// What one request may take by the clock on the wall.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkerLimits {
-    /// Time for one request.
+    /// Time for compiling a schema.
     pub time: Duration,
+    /// Time for validating one configuration.
+    pub document: Duration,
 }
 
 impl Default for WorkerLimits {
-    /// Twice the processor time that the worker allows itself, for a busy machine.
+    /// Twice the processor time that the worker allows itself, for a busy machine. The largest configuration known
+    /// takes a second; one that takes longer than thirty must not hold up the others of a round.
     fn default() -> WorkerLimits {
-        WorkerLimits { time: Duration::from_secs(120) }
+        WorkerLimits { time: Duration::from_secs(120), document: Duration::from_secs(30) }
     }
 }
 
@@ -82,21 +86,21 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
+    /// Whether it says something about this machine only: another try may go better.
+    pub fn is_of_this_machine(&self) -> bool {
+        matches!(self, WorkerError::Start { .. } | WorkerError::Folder(_))
+    }
+
     /// As a fault of a schema, where it is one.
     ///
     /// # Errors
     /// Gives the error back if it is about this machine.
     pub fn into_fault(self) -> Result<SchemaFault, WorkerError> {
-        match self {
-            WorkerError::Start { .. } | WorkerError::Folder(_) => Err(self),
-            found => Ok(SchemaFault {
-                module: String::new(),
-                origin: None,
-                line: None,
-                message: found.to_string(),
-                affects: vec![],
-            }),
+        if self.is_of_this_machine() {
+            return Err(self);
         }
+        let message = self.to_string();
+        Ok(SchemaFault { module: String::new(), origin: None, line: None, message, affects: vec![] })
     }
 }
 
@@ -116,8 +120,8 @@ pub struct YangWorker {
     command: WorkerCommand,
     limits: WorkerLimits,
     running: Option<Running>,
-    /// The texts of the schema that is loaded, for as long as it is.
-    folder: Option<tempfile::TempDir>,
+    /// The schema that is loaded, or will be before the next configuration.
+    schema: Option<Arc<SchemaSet>>,
 }
 
 struct Running {
@@ -128,34 +132,70 @@ struct Running {
 impl YangWorker {
     /// None is started before there is something to do.
     pub fn new(command: WorkerCommand, limits: WorkerLimits) -> YangWorker {
-        YangWorker { command, limits, running: None, folder: None }
+        YangWorker { command, limits, running: None, schema: None }
     }
 
-    /// Compiles a set of modules, all features on.
+    /// Compiles all modules of a set, all features on.
     ///
     /// # Errors
     /// [`WorkerError`] if there is no schema at all. A module that does not load is a fault of the schema.
     pub fn load(&mut self, set: &ModuleSet) -> Result<Schema, WorkerError> {
-        let folder = lay_out(set).map_err(WorkerError::Folder)?;
-        let modules = set.to_load().into_iter().map(|id| Wanted { id, features: None }).collect();
-        let task = Task::Load { folder: folder.path().to_owned(), modules };
-        self.folder = Some(folder);
-        match self.ask(task, vec![])?.0 {
-            Outcome::Loaded(mut loaded) => {
-                // libyang brings a few modules of its own.
-                loaded.modules.retain(|module| set.contains(&module.id));
-                let mut faults = set.faults().to_vec();
-                faults.extend(loaded.faults.into_iter().map(|fault| SchemaFault {
-                    origin: set.newest(&fault.module).map(|module| module.origin.clone()),
-                    module: fault.module,
-                    line: fault.line,
-                    message: fault.message,
-                    affects: fault.affects,
-                }));
-                Ok(Schema { set: set.hash(), modules: loaded.modules, faults })
-            }
-            Outcome::Refused(message) => Err(WorkerError::Garbled { message }),
+        let set = SchemaSet::whole(set).map_err(WorkerError::Folder)?;
+        self.load_set(&Arc::new(set))
+    }
+
+    /// Compiles a set that lies ready.
+    ///
+    /// # Errors
+    /// As [`YangWorker::load`].
+    pub fn load_set(&mut self, set: &Arc<SchemaSet>) -> Result<Schema, WorkerError> {
+        self.schema = Some(Arc::clone(set));
+        match self.ask_to_load()? {
+            Outcome::Loaded(loaded) => Ok(set.compiled(loaded)),
+            other => Err(unexpected(other)),
         }
+    }
+
+    /// Whether this set is what the worker validates against.
+    pub(crate) fn holds(&self, set: &SchemaSet) -> bool {
+        self.schema.as_ref().is_some_and(|held| held.hash() == set.hash())
+    }
+
+    /// Validates one configuration against the loaded schema: `None`, or its first fault. A worker that ended since is
+    /// started again and loads the schema again.
+    ///
+    /// # Errors
+    /// [`WorkerError`] if there is no answer: then nothing is known of the configuration.
+    pub fn validate(
+        &mut self,
+        document: &[u8],
+        format: DocumentFormat,
+    ) -> Result<Option<Invalid>, WorkerError> {
+        if self.running.is_none() {
+            match self.ask_to_load()? {
+                Outcome::Loaded(_) => {}
+                other => return Err(unexpected(other)),
+            }
+        }
+        let document = match format {
+            DocumentFormat::Json => document.to_vec(),
+            DocumentFormat::Xml => {
+                let bare = std::str::from_utf8(document).ok().and_then(bare);
+                bare.map_or_else(|| document.to_vec(), |text| text.into_owned().into_bytes())
+            }
+        };
+        match self.ask(Task::Validate { format }, document)?.0 {
+            Outcome::Validated(invalid) => Ok(invalid),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    fn ask_to_load(&mut self) -> Result<Outcome, WorkerError> {
+        let Some(set) = &self.schema else {
+            return Err(WorkerError::Garbled { message: "no schema was loaded".to_owned() });
+        };
+        let task = Task::Load { folder: set.folder().to_owned(), modules: set.modules().to_vec() };
+        Ok(self.ask(task, vec![])?.0)
     }
 
     fn ask(&mut self, task: Task, body: Vec<u8>) -> Result<(Outcome, Vec<u8>), WorkerError> {
@@ -163,9 +203,13 @@ impl YangWorker {
             Some(running) => running,
             None => Running::start(&self.command)?,
         };
+        let time = match &task {
+            Task::Load { .. } => self.limits.time,
+            Task::Validate { .. } => self.limits.document,
+        };
         let request = Request { version: VERSION, task, body: body.len() };
         // A worker that failed is not used again: dropping it ends it.
-        let answer = running.exchange(request, body, self.limits.time)?;
+        let answer = running.exchange(request, body, time)?;
         self.running = Some(running);
         Ok(answer)
     }
@@ -252,6 +296,14 @@ const SIGABRT: i32 = 6;
 const SIGKILL: i32 = 9;
 const SIGXCPU: i32 = 24;
 
+fn unexpected(outcome: Outcome) -> WorkerError {
+    let message = match outcome {
+        Outcome::Refused(message) => message,
+        Outcome::Loaded(_) | Outcome::Validated(_) => "an answer to another question".to_owned(),
+    };
+    WorkerError::Garbled { message }
+}
+
 fn describe(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(SIGXCPU), _) => "used all the processor time it may".to_owned(),
@@ -263,19 +315,6 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// Writes the texts where libyang finds them by name and revision.
-fn lay_out(set: &ModuleSet) -> io::Result<tempfile::TempDir> {
-    let folder = tempfile::Builder::new().prefix("ranproof-yang-").tempdir()?;
-    for module in set.modules() {
-        std::fs::write(file_of(folder.path(), &module.head.id), module.text.as_bytes())?;
-    }
-    Ok(folder)
-}
-
-fn file_of(folder: &Path, id: &ModuleId) -> PathBuf {
-    folder.join(format!("{id}.yang"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,7 +322,10 @@ mod tests {
     fn shell(script: &str) -> YangWorker {
         let arguments = vec!["-c".into(), script.into()];
         let command = WorkerCommand { program: "/bin/sh".into(), arguments };
-        YangWorker::new(command, WorkerLimits { time: Duration::from_secs(20) })
+        YangWorker::new(
+            command,
+            WorkerLimits { time: Duration::from_secs(20), document: Duration::from_secs(20) },
+        )
     }
 
     fn failure(worker: &mut YangWorker) -> WorkerError {

@@ -8,11 +8,13 @@
 //! [`worker`] is that process, [`YangWorker`] starts it, bounds it and starts it again. What crashes, hangs or fills the
 //! worker is a finding about the schema, never the end of a round.
 
+mod bare;
 pub mod client;
 mod frame;
 mod head;
 mod library;
 pub mod protocol;
+mod ready;
 pub mod set;
 pub mod worker;
 mod yang;
@@ -20,7 +22,8 @@ mod yang;
 pub use client::{WorkerCommand, WorkerError, WorkerLimits, YangWorker};
 pub use head::{Head, HeadError, read_head};
 pub use library::{InvalidId, Library, ModuleEntry, ModuleId};
-pub use protocol::{Loaded, LoadedModule};
+pub use protocol::{DocumentFormat, Invalid, Loaded, LoadedModule};
+pub use ready::SchemaSet;
 pub use set::{ModuleSet, SchemaFault};
 
 pub(crate) use library::shown;

@@ -34,6 +34,21 @@ pub enum Task {
         /// What to load; imports are found in the folder.
         modules: Vec<Wanted>,
     },
+    /// Validate the body, a bare configuration, against the schema that was loaded last.
+    Validate {
+        /// How it is written.
+        format: DocumentFormat,
+    },
+}
+
+/// How a configuration is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DocumentFormat {
+    /// XML, without an envelope.
+    Xml,
+    /// RFC 7951.
+    Json,
 }
 
 /// A module to load.
@@ -62,6 +77,8 @@ pub struct Answer {
 pub enum Outcome {
     /// Of [`Task::Load`].
     Loaded(Loaded),
+    /// Of [`Task::Validate`]: nothing, or the first fault.
+    Validated(Option<Invalid>),
     /// The request made no sense to this worker.
     Refused(String),
 }
@@ -97,4 +114,15 @@ pub struct LoadFault {
     pub message: String,
     /// Modules left out because of it.
     pub affects: Vec<String>,
+}
+
+/// The first reason why a configuration does not validate. It names places, never values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invalid {
+    /// What is wrong.
+    pub message: String,
+    /// The node, with its list keys.
+    pub path: Option<String>,
+    /// Line of the document, from 1.
+    pub line: Option<u64>,
 }

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::head::{Head, read_head};
 use super::library::ModuleId;
@@ -35,15 +35,15 @@ pub struct Module {
 }
 
 /// Something wrong with a schema: where, what, and which modules cannot be used because of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchemaFault {
     /// The module in whose text it is; empty where no text could be read.
     pub module: String,
     /// The file or device.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
     /// Line, from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
     /// What is wrong.
     pub message: String,
@@ -134,6 +134,25 @@ impl ModuleSet {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.modules.is_empty()
+    }
+
+    /// Whether nothing more can be added.
+    pub fn is_full(&self) -> bool {
+        self.modules.len() >= MAX_MODULES || self.bytes >= MAX_SET_BYTES
+    }
+
+    /// Takes over what was found wrong elsewhere.
+    pub(crate) fn add_faults(&mut self, faults: impl IntoIterator<Item = SchemaFault>) {
+        let room = MAX_MODULES.saturating_sub(self.faults.len());
+        self.faults.extend(faults.into_iter().take(room));
+    }
+
+    /// The text of a module: of this revision, or where none is named the newest.
+    pub fn find(&self, id: &ModuleId) -> Option<&Module> {
+        match id.revision {
+            Some(_) => self.modules.get(id),
+            None => self.newest(&id.name),
+        }
     }
 
     /// What is wrong with the texts.

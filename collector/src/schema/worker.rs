@@ -49,10 +49,10 @@ fn serve(
     before_each: impl Fn() -> io::Result<()>,
 ) -> io::Result<()> {
     let mut context = None;
-    while let Some((request, _body)) = frame::read(input, |request: &Request| request.body)? {
+    while let Some((request, body)) = frame::read(input, |request: &Request| request.body)? {
         before_each()?;
         let outcome = match request.version {
-            VERSION => perform(request.task, &mut context),
+            VERSION => perform(request.task, &body, &mut context),
             other => Outcome::Refused(format!("version {other} is not spoken here, {VERSION} is")),
         };
         frame::write(output, &Answer { version: VERSION, outcome, body: 0 }, b"")?;
@@ -60,7 +60,7 @@ fn serve(
     Ok(())
 }
 
-fn perform(task: Task, context: &mut Option<Context>) -> Outcome {
+fn perform(task: Task, body: &[u8], context: &mut Option<Context>) -> Outcome {
     match task {
         Task::Load { folder, modules } => {
             // One schema at a time.
@@ -73,6 +73,10 @@ fn perform(task: Task, context: &mut Option<Context>) -> Outcome {
                 Err(message) => Outcome::Refused(message),
             }
         }
+        Task::Validate { format } => match context {
+            Some(context) => Outcome::Validated(yang::validate(context, body, format)),
+            None => Outcome::Refused("no schema is loaded".to_owned()),
+        },
     }
 }
 
@@ -89,4 +93,111 @@ fn allow_cpu(more: Duration) -> io::Result<()> {
     let wanted = used + more.as_secs();
     let current = maximum.map_or(wanted, |maximum| maximum.min(wanted));
     Ok(setrlimit(Resource::Cpu, Rlimit { current: Some(current), maximum })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::protocol::{DocumentFormat, Invalid, Wanted};
+    use super::super::set::ModuleSet;
+    use super::*;
+
+    /// What the worker says of documents, all in this process.
+    fn validate(set: &ModuleSet, documents: &[(&[u8], DocumentFormat)]) -> Vec<Option<Invalid>> {
+        let folder = tempfile::tempdir().unwrap();
+        for module in set.modules() {
+            std::fs::write(folder.path().join(format!("{}.yang", module.head.id)), module.text.as_bytes())
+                .unwrap();
+        }
+        let modules = set.to_load().into_iter().map(|id| Wanted { id, features: None }).collect();
+        let mut input = vec![];
+        let load = Task::Load { folder: folder.path().to_owned(), modules };
+        frame::write(&mut input, &Request { version: VERSION, task: load, body: 0 }, b"").unwrap();
+        for (document, format) in documents {
+            let task = Task::Validate { format: *format };
+            let request = Request { version: VERSION, task, body: document.len() };
+            frame::write(&mut input, &request, document).unwrap();
+        }
+        let mut output = vec![];
+        serve(&mut &input[..], &mut output, || Ok(())).unwrap();
+        let mut output = &output[..];
+        let mut answers = vec![];
+        while let Some((answer, _)) = frame::read(&mut output, |answer: &Answer| answer.body).unwrap() {
+            match answer.outcome {
+                Outcome::Loaded(loaded) => assert_eq!(loaded.faults, vec![]),
+                Outcome::Validated(invalid) => answers.push(invalid),
+                Outcome::Refused(why) => panic!("{why}"),
+            }
+        }
+        answers
+    }
+
+    #[test]
+    fn the_first_fault_has_its_path_and_line_and_no_value() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/yang");
+        let set = ModuleSet::from_folder(&folder).unwrap();
+        let radio = |inside: &str| {
+            format!("<radio xmlns=\"urn:ranproof:twin-radio\">\n<name>a</name>\n{inside}</radio>")
+                .into_bytes()
+        };
+        let cases = [
+            (radio("<max-power>045</max-power>"), None),
+            (radio("<band xmlns:t=\"urn:ranproof:twin-types\">t:n78</band>"), None),
+            (radio("<max-power>1999</max-power>"), Some(("/twin-radio:radio/max-power", 3))),
+            (radio("<plmn>secret</plmn>"), Some(("/twin-radio:radio/plmn", 3))),
+            (radio("<unknown>1</unknown>"), Some(("/twin-radio:radio", 3))),
+            (
+                radio("<carrier><number>1</number><width>x1</width></carrier>"),
+                Some(("/twin-radio:radio/carrier[number='1']/width", 3)),
+            ),
+            (b"<radio xmlns=\"urn:ranproof:twin-radio\"/>".to_vec(), Some(("/twin-radio:radio", 1))),
+        ];
+        let documents: Vec<_> = cases.iter().map(|(text, _)| (&text[..], DocumentFormat::Xml)).collect();
+        for ((document, expected), found) in cases.iter().zip(validate(&set, &documents)) {
+            let text = String::from_utf8_lossy(document);
+            assert_eq!(found.is_some(), expected.is_some(), "{text}: {found:?}");
+            let (Some(found), Some((path, line))) = (found, expected) else { continue };
+            assert!(found.path.as_deref().is_some_and(|p| p.starts_with(path)), "{text}: {found:?}");
+            assert!(found.line.is_none_or(|found| found == *line), "{text}: {found:?}");
+            let words = format!("{found:?}");
+            assert!(!["1999", "secret", "x1"].iter().any(|value| words.contains(value)), "{words}");
+        }
+    }
+
+    /// Real stations are not always valid; each that is not says so, and those that are stay quiet.
+    #[test]
+    fn corpus_documents_are_valid_or_say_their_first_fault() {
+        let default = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+        let data = std::env::var_os("RANPROOF_DATA").map_or(default, std::path::PathBuf::from);
+        if !data.is_dir() {
+            assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "CI needs {}", data.display());
+            println!("SKIPPED: no shared data; hint: set RANPROOF_DATA");
+            return;
+        }
+        let mut set = ModuleSet::from_folder(&data.join("yang")).unwrap();
+        for module in ModuleSet::from_folder(&data.join("instances")).unwrap().modules() {
+            set.insert(module.text.to_string(), &module.origin);
+        }
+        let mut documents = vec![];
+        for folder in std::fs::read_dir(data.join("instances")).unwrap() {
+            for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+                let path = file.unwrap().path();
+                let format = match path.extension().and_then(|e| e.to_str()) {
+                    Some("xml") => DocumentFormat::Xml,
+                    Some("json") => DocumentFormat::Json,
+                    _ => continue,
+                };
+                documents.push((path.clone(), std::fs::read(&path).unwrap(), format));
+            }
+        }
+        documents.sort();
+        let inputs: Vec<_> = documents.iter().map(|(_, bytes, format)| (&bytes[..], *format)).collect();
+        let answers = validate(&set, &inputs);
+        assert_eq!(answers.len(), documents.len());
+        for ((path, ..), answer) in documents.iter().zip(&answers) {
+            println!("{}: {answer:?}", path.file_name().unwrap().display());
+        }
+        let invalid: Vec<_> = answers.iter().flatten().collect();
+        assert!(invalid.iter().all(|fault| fault.path.is_some() || fault.line.is_some()), "{invalid:?}");
+        assert!(!invalid.is_empty() && invalid.len() < documents.len());
+    }
 }

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use yang5::context::{Context, ContextFlags};
+use yang5::data::{DataFormat, DataParserFlags, DataTree, DataValidationFlags};
 use yang5::ffi;
 use yang5::logging::LogCallback;
 
 use super::library::ModuleId;
-use super::protocol::{LoadFault, Loaded, LoadedModule, Wanted};
+use super::protocol::{DocumentFormat, Invalid, LoadFault, Loaded, LoadedModule, Wanted};
 
 /// Characters of a message that are passed on: it may quote a device.
 const MAX_MESSAGE: usize = 500;
@@ -21,6 +22,7 @@ const MAX_MESSAGES: usize = 64;
 struct Message {
     text: String,
     schema_path: Option<String>,
+    data_path: Option<String>,
     line: Option<u64>,
 }
 
@@ -37,7 +39,7 @@ impl LogCallback for Listener {
         &'a self,
         level: ffi::LY_LOG_LEVEL::Type,
         msg: Option<Cow<'a, str>>,
-        _data_path: Option<Cow<'a, str>>,
+        data_path: Option<Cow<'a, str>>,
         schema_path: Option<Cow<'a, str>>,
         line: u64,
     ) {
@@ -46,6 +48,7 @@ impl LogCallback for Listener {
             messages.push(Message {
                 text: bounded(&msg.unwrap_or_default()),
                 schema_path: schema_path.map(|path| bounded(&path)),
+                data_path: data_path.map(|path| bounded(&path)),
                 line: (line > 0).then_some(line),
             });
         }
@@ -191,4 +194,76 @@ fn loaded(context: &Context) -> Vec<LoadedModule> {
         .collect();
     modules.sort_by(|a, b| a.id.cmp(&b.id));
     modules
+}
+
+/// The first fault of a configuration, if it has one.
+///
+/// Strict, or unknown nodes would be dropped without a word; without state, because replies to get-config have none.
+pub(super) fn validate(context: &Context, document: &[u8], format: DocumentFormat) -> Option<Invalid> {
+    messages().clear();
+    let format = match format {
+        DocumentFormat::Xml => DataFormat::XML,
+        DocumentFormat::Json => DataFormat::JSON,
+    };
+    let parse = DataParserFlags::STRICT | DataParserFlags::NO_STATE;
+    let check = DataValidationFlags::PRESENT | DataValidationFlags::NO_STATE;
+    DataTree::parse_string(context, document, format, parse, check).err()?;
+    let messages = messages();
+    let first = messages.first();
+    Some(Invalid {
+        message: first
+            .map_or_else(|| "the YANG library gives no reason".to_owned(), |m| without_values(&m.text)),
+        path: first
+            .and_then(|m| m.data_path.as_deref().or(m.schema_path.as_deref()))
+            .map(without_leaf_list_values),
+        line: first.and_then(|m| m.line),
+    })
+}
+
+/// What libyang says begins so where all that it quotes are names of the schema.
+const NAMES_ONLY: [&str; 7] =
+    ["Mandatory ", "Node ", "Missing ", "Too many ", "Too few ", "Unexpected data ", "List instance "];
+
+/// A message without the values that it quotes: they may be secret, and are the station's.
+fn without_values(text: &str) -> String {
+    if NAMES_ONLY.iter().any(|start| text.starts_with(start)) {
+        return text.to_owned();
+    }
+    match (text.find('"'), text.rfind('"')) {
+        (Some(first), Some(last)) if first < last => format!("{}…{}", &text[..first], &text[last + 1..]),
+        (Some(first), _) => format!("{}…", &text[..first]),
+        _ => text.to_owned(),
+    }
+}
+
+/// `/a:b[.='value']` without the value; the keys of lists are names and stay.
+fn without_leaf_list_values(path: &str) -> String {
+    match path.find("[.=") {
+        Some(at) => path[..at].to_owned(),
+        None => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_keep_names_and_lose_values() {
+        for (text, kept) in [
+            (
+                "Mandatory node \"name\" instance does not exist.",
+                "Mandatory node \"name\" instance does not exist.",
+            ),
+            (
+                "Unsatisfied range - value \"5000\" is out of the allowed range.",
+                "Unsatisfied range - value … is out of the allowed range.",
+            ),
+            ("Unsatisfied pattern - \"a\"b\" does not conform to \"[a-z]\".", "Unsatisfied pattern - …."),
+            ("Invalid value \"x", "Invalid value …"),
+        ] {
+            assert_eq!(without_values(text), kept);
+        }
+        assert_eq!(without_leaf_list_values("/a:b[k='1']/c[.='secret']"), "/a:b[k='1']/c");
+    }
 }

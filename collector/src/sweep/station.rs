@@ -9,7 +9,9 @@ use model::{Digest, Dn, Interpretation, Profile, Snapshot};
 
 use super::{Collected, Reading, StationPlan, SweepOptions};
 use crate::reader::{ReadContext, ReadError, read_xml};
-use crate::session::{PollError, Selection, poll};
+use crate::session::{Poll, PollError, Selection, poll};
+use crate::validation::{Found, Schemas};
+use crate::wire::hello::Capabilities;
 use crate::wire::rpc::{SubtreeFilter, WithDefaults};
 use crate::wire::xml::{XmlError, escape};
 use crate::wire::{BASE_NAMESPACE, DataReply};
@@ -64,29 +66,71 @@ pub(super) async fn read(plan: &StationPlan, options: &SweepOptions) -> Reading 
 
 async fn attempt(plan: &StationPlan, options: &SweepOptions) -> Result<Reading, StationError> {
     let selection = selection(&plan.profile).map_err(StationError::Profile)?;
-    let raw = Raw::of(&poll(&plan.target, &options.limits, &selection).await?.reply);
+    let Poll { reply, hello } = poll(&plan.target, &options.limits, &selection).await?;
+    let raw = Raw::of(&reply);
+    let schema = Schema::find(plan, options, &hello.capabilities).await;
     let interpretation = Interpretation::new("none", &plan.profile.digest());
     let comparable = plan.previous.as_ref().filter(|previous| previous.interpretation == interpretation);
-    if comparable.is_some_and(|previous| previous.raw_digest == raw.digest) {
+    if comparable.is_some_and(|previous| previous.raw_digest == raw.digest)
+        && !schema.says_something_new(&plan.element, &raw.digest)
+    {
         return Ok(Reading::Unchanged { raw_digest: raw.digest, fresh: None });
     }
     let mut collected = raw.read(plan, options).await?;
     if let Some(previous) = &plan.previous {
         let missing = missing(&previous.objects, &collected.snapshot);
         if options.mass_deletion.is_some_and(|rule| rule.applies(missing, previous.objects.len())) {
-            let raw = Raw::of(&poll(&plan.target, &options.limits, &selection).await?.reply);
-            let again = raw.read(plan, options).await?;
+            let again = poll(&plan.target, &options.limits, &selection).await?;
+            let again = Raw::of(&again.reply).read(plan, options).await?;
             if !same_objects(&collected.snapshot, &again.snapshot) {
                 return Err(StationError::Unstable { missing, previous: previous.objects.len() });
             }
             collected = Collected { confirmed_deletion: true, ..again };
         }
     }
+    schema.check(&plan.element, &mut collected).await;
     let collected = Box::new(collected);
     if comparable.is_some_and(|previous| previous.root == *collected.snapshot.root()) {
         return Ok(Reading::Unchanged { raw_digest: collected.raw_digest, fresh: Some(collected) });
     }
     Ok(Reading::Collected(collected))
+}
+
+/// What this round validates a station's reply against.
+struct Schema<'a> {
+    /// `None`: nothing is validated.
+    found: Option<(&'a Schemas, Found)>,
+}
+
+impl<'a> Schema<'a> {
+    async fn find(plan: &StationPlan, options: &'a SweepOptions, capabilities: &Capabilities) -> Schema<'a> {
+        let Some(schemas) = options.schemas.as_deref() else { return Schema { found: None } };
+        let found = schemas.find(&plan.element, &plan.target, &options.limits, capabilities).await;
+        Schema { found: Some((schemas, found)) }
+    }
+
+    /// Whether a reply that came before was never held against this schema. Without a schema in this round, what was
+    /// said of it stands.
+    fn says_something_new(&self, element: &Dn, raw: &Digest) -> bool {
+        match &self.found {
+            Some((schemas, Ok(set))) => !schemas.was_checked(element, set, raw),
+            Some((_, Err(_))) | None => false,
+        }
+    }
+
+    /// Adds what there is to be said. The configuration stays as it is.
+    async fn check(self, element: &Dn, collected: &mut Collected) {
+        match self.found {
+            None => {}
+            Some((_, Err(finding))) => collected.snapshot.add_findings([finding]),
+            Some((schemas, Ok(set))) => {
+                let document = std::mem::take(&mut collected.raw);
+                let (findings, document) = schemas.check(element, &set, document, collected.raw_digest).await;
+                collected.raw = document;
+                collected.snapshot.add_findings(findings);
+            }
+        }
+    }
 }
 
 fn missing(previous: &[Dn], now: &Snapshot) -> usize {

@@ -51,6 +51,47 @@ async fn a_round_reads_back_as_it_was_committed_and_a_second_commit_changes_noth
 }
 
 #[tokio::test]
+async fn findings_stand_while_the_snapshot_does_and_may_be_new_on_an_unchanged_one() {
+    let (store, _folder) = scratch().await;
+    let with = |codes: &[&str]| {
+        let mut read = snapshot(1, 2, 7);
+        read.add_findings(codes.iter().map(|code| Finding {
+            code: (*code).into(),
+            place: "document".into(),
+            message: "odd".into(),
+        }));
+        read
+    };
+    let codes = async |round| -> Vec<String> {
+        let all = store.findings(round, 10).await.unwrap();
+        all.into_iter().flat_map(|(_, findings)| findings).map(|finding| finding.code).collect()
+    };
+    for (round, read, outcome) in [
+        (1, Some(with(&["not-validated"])), Outcome::Collected),
+        (2, None, Outcome::Unchanged),
+        (3, Some(with(&["validation-failed"])), Outcome::Unchanged),
+        (4, None, Outcome::Failed { reason: "timeout".into(), detail: String::new() }),
+        (5, Some(with(&[])), Outcome::Unchanged),
+    ] {
+        store.begin_round(&start(round, 1)).await.unwrap();
+        let mut found = commit(round);
+        if let Some(read) = read {
+            collect(&mut found, 1, read);
+            found.stations.clear();
+        }
+        found.stations.push(result(1, outcome, round));
+        store.commit_round(&found).await.unwrap();
+    }
+    assert_eq!(codes(1).await, ["not-validated"]);
+    assert_eq!(codes(2).await, ["not-validated"]);
+    assert_eq!(codes(3).await, ["validation-failed"]);
+    assert_eq!(codes(4).await, Vec::<String>::new());
+    assert_eq!(codes(5).await, Vec::<String>::new());
+    assert!(store.findings(1, 0).await.unwrap().is_empty());
+    assert!(store.fsck().await.unwrap().is_clean());
+}
+
+#[tokio::test]
 async fn a_round_that_does_not_balance_leaves_nothing() {
     let (store, _folder) = scratch().await;
     store.begin_round(&start(1, 2)).await.unwrap();

@@ -3,12 +3,13 @@
 use anchor::Hash;
 use anchor::record::JudgementRecord;
 use model::Outcome;
-use store::{EditRow, RoundRow, StationResult, ViolationFilter, log};
+use store::{EditRow, RoundRow, StationResult, Store, StoreError, ViolationFilter, log};
 
 use super::{LoadError, at, evidence, item, judgement_evidence, judgements};
 use crate::web::site::Site;
 use crate::web::view::{
-    Changes, DifferenceView, FailureView, PinView, RoundItem, RoundView, StationResultView, ViolationItem,
+    Changes, DifferenceView, FailureView, FindingView, PinView, RoundItem, RoundView, StationResultView,
+    ViolationItem,
 };
 
 /// Violations of one round that are shown in each of its two lists.
@@ -106,6 +107,7 @@ pub async fn round(site: &Site, number: u64) -> Result<RoundView, LoadError> {
         differences,
         opened_violations,
         resolved_violations,
+        findings: findings(&site.store, number).await?,
         pins: vec![
             pin("agreement", &pins.agreement),
             pin("policy-set", &pins.policy_set),
@@ -124,6 +126,23 @@ pub async fn round(site: &Site, number: u64) -> Result<RoundView, LoadError> {
         next: site.store.round(number.saturating_add(1)).await?.is_some(),
         item: with_failures(site, row).await?,
     })
+}
+
+/// Stations whose findings are shown, and how many of each.
+const FINDINGS: (u32, usize) = (500, 50);
+
+/// What was noticed of the configurations that a round read.
+pub async fn findings(store: &Store, round: u64) -> Result<Vec<FindingView>, StoreError> {
+    let stations = store.findings(round, FINDINGS.0).await?;
+    let views = stations.into_iter().flat_map(|(element, findings)| {
+        findings.into_iter().take(FINDINGS.1).map(move |finding| FindingView {
+            element: element.clone(),
+            code: finding.code,
+            place: finding.place,
+            message: finding.message,
+        })
+    });
+    Ok(views.collect())
 }
 
 async fn listed(site: &Site, filter: &ViolationFilter, any: u64) -> Result<Vec<ViolationItem>, LoadError> {

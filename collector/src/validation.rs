@@ -1,0 +1,189 @@
+//! Validation beside reading: which schema a station has, and whether its reply is valid under it.
+//!
+//! [`Schemas`] knows the schema of every station that was read, and one for all stations with equal modules; a bounded
+//! [`WorkerPool`] holds the replies against it. What comes out is findings, never an error of the round: a
+//! configuration that does not validate, or of which nothing can be said, is kept, compared and judged all the same.
+//!
+//! **Findings** by code: `not-validated` (the first fault, with its path), `validation-failed` (nothing is known: the
+//! library crashed, hung, or could not be started), `schema-not-loaded` (a module of the station's set, with its line),
+//! `schema-not-known` (the station does not tell its modules), `more`. They name places, never values.
+
+mod cache;
+mod devices;
+mod pool;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use model::{Digest, Dn, Finding};
+
+use crate::schema::{ModuleSet, SchemaSet};
+use crate::session::{Limits, Target};
+use crate::wire::hello::Capabilities;
+
+pub use cache::TextCache;
+pub use pool::WorkerPool;
+
+use devices::Devices;
+
+/// Where the schemas of stations come from, what is known of each, and who validates.
+pub struct Schemas {
+    source: Source,
+    pool: Arc<WorkerPool>,
+    stations: Mutex<HashMap<Dn, Known>>,
+}
+
+enum Source {
+    /// One set for all stations.
+    Folder(Arc<SchemaSet>),
+    /// What each station says and serves.
+    Devices(Devices),
+}
+
+/// What is remembered of a station, for as long as this program runs.
+struct Known {
+    /// What its hello said of its modules.
+    announced: Digest,
+    set: Arc<SchemaSet>,
+    /// Digest of the reply that was held against it last.
+    checked: Option<Digest>,
+}
+
+/// Whether a finding came from validation, and not from the reader.
+pub fn found(finding: &Finding) -> bool {
+    ["not-validated", "validation-failed", "schema-not-loaded", "schema-not-known"].contains(&&*finding.code)
+}
+
+/// The schema of one station in one round, or why there is none.
+pub(crate) type Found = Result<Arc<SchemaSet>, Finding>;
+
+impl Schemas {
+    /// All modules of a folder, for every station.
+    ///
+    /// # Errors
+    /// If the folder cannot be read, holds no module, or its texts cannot be laid out for the workers.
+    pub fn from_folder(folder: &Path, pool: Arc<WorkerPool>) -> io::Result<Schemas> {
+        let texts = ModuleSet::from_folder(folder)?;
+        if texts.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "it holds no YANG modules"));
+        }
+        let set = Arc::new(SchemaSet::whole(&texts)?);
+        Ok(Schemas { source: Source::Folder(set), pool, stations: Mutex::default() })
+    }
+
+    /// The modules that each station lists, by `<get-schema>`; texts that were fetched once are kept in `cache`.
+    pub fn from_devices(cache: TextCache, pool: Arc<WorkerPool>) -> Schemas {
+        Schemas { source: Source::Devices(Devices::new(cache)), pool, stations: Mutex::default() }
+    }
+
+    /// The schema of a station whose hello has just been read. Another session is opened where the hello says that its
+    /// modules are others than before.
+    pub(crate) async fn find(
+        &self,
+        element: &Dn,
+        target: &Target,
+        limits: &Limits,
+        capabilities: &Capabilities,
+    ) -> Found {
+        let devices = match &self.source {
+            Source::Folder(set) => return Ok(Arc::clone(set)),
+            Source::Devices(devices) => devices,
+        };
+        let announced = announced(capabilities);
+        if let Some(known) = self.stations().get(element).filter(|known| known.announced == announced) {
+            return Ok(Arc::clone(&known.set));
+        }
+        let set = devices.fetch(target, limits).await.map_err(|message| Finding {
+            code: "schema-not-known".to_owned(),
+            place: "document".to_owned(),
+            message: format!("not validated: {message}"),
+        })?;
+        let known = Known { announced, set: Arc::clone(&set), checked: None };
+        self.stations().insert(element.clone(), known);
+        Ok(set)
+    }
+
+    /// Whether this very reply was held against this very schema before: then its findings stand.
+    pub(crate) fn was_checked(&self, element: &Dn, set: &SchemaSet, raw: &Digest) -> bool {
+        let stations = self.stations();
+        let known = stations.get(element).filter(|known| known.set.hash() == set.hash());
+        known.is_some_and(|known| known.checked.as_ref() == Some(raw))
+    }
+
+    /// What is to be said of a reply. Gives the document back.
+    pub(crate) async fn check(
+        &self,
+        element: &Dn,
+        set: &Arc<SchemaSet>,
+        document: Vec<u8>,
+        raw: Digest,
+    ) -> (Vec<Finding>, Vec<u8>) {
+        let (verdict, document) = self.pool.validate(Arc::clone(set), document).await;
+        if verdict.settled {
+            let known = || Known { announced: Digest([0; 32]), set: Arc::clone(set), checked: None };
+            let mut stations = self.stations();
+            let known = stations.entry(element.clone()).or_insert_with(known);
+            if known.set.hash() == set.hash() {
+                known.checked = Some(raw);
+            }
+        }
+        (verdict.findings, document)
+    }
+
+    fn stations(&self) -> MutexGuard<'_, HashMap<Dn, Known>> {
+        self.stations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Schemas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = match self.source {
+            Source::Folder(_) => "folder",
+            Source::Devices(_) => "devices",
+        };
+        f.debug_struct("Schemas").field("source", &source).finish_non_exhaustive()
+    }
+}
+
+/// What a hello says of the station's modules: their id where it has one, else everything that it says.
+fn announced(capabilities: &Capabilities) -> Digest {
+    let mut words = Vec::new();
+    match capabilities.schema_id() {
+        Some(id) => words.extend_from_slice(id.as_bytes()),
+        None => {
+            // The order is the server's whim.
+            let mut all: Vec<&str> = capabilities.iter().collect();
+            all.sort_unstable();
+            words.extend(all.join("\n").into_bytes());
+        }
+    }
+    Digest::of(&words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hello_with_other_modules_is_another_schema() {
+        let hello = |uris: &[&str]| announced(&Capabilities::new(uris.iter().map(|uri| (*uri).to_owned())));
+        let library = "urn:ietf:params:netconf:capability:yang-library:1.1?revision=2019-01-04&content-id=";
+        let with_id = |id: &str, more: &str| hello(&[&format!("{library}{id}"), more]);
+        assert_eq!(with_id("1", "urn:a"), with_id("1", "urn:b"));
+        assert_ne!(with_id("1", "urn:a"), with_id("2", "urn:a"));
+        assert_eq!(hello(&["urn:a?module=a", "urn:b"]), hello(&["urn:b", "urn:a?module=a"]));
+        assert_ne!(hello(&["urn:a?module=a"]), hello(&["urn:a?module=b"]));
+    }
+
+    #[test]
+    fn a_folder_without_modules_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = || WorkerPool::new(crate::schema::WorkerCommand::this_program().unwrap(), 1);
+        for path in [folder.path().to_owned(), folder.path().join("absent")] {
+            assert!(Schemas::from_folder(&path, pool()).is_err());
+        }
+    }
+}

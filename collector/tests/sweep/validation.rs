@@ -1,0 +1,164 @@
+//! Stations with schemas of their own: who is asked for what, and what is said of their replies.
+//!
+//! The worker is a script that finds every document wrong; the real one is in `tests/netconfd` and `tests/schema.rs`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::support::{BASE, Script, Server, Step, data, limits};
+use model::{Dn, Finding, Profile, Timestamp};
+use ranproof_collector::schema::WorkerCommand;
+use ranproof_collector::sweep::{Collected, Previous, Reading, StationPlan, SweepOptions, sweep};
+use ranproof_collector::validation::{Schemas, TextCache, WorkerPool};
+use tokio_util::sync::CancellationToken;
+
+const LOADED: &str = r#"{"version":1,"outcome":{"loaded":{"modules":[],"faults":[]}},"body":0}"#;
+const INVALID: &str =
+    r#"{"version":1,"outcome":{"validated":{"message":"out of range","path":"/a:x","line":1}},"body":0}"#;
+
+const A: &str = "module a { namespace \"urn:a\"; prefix a; revision 2020-01-01; }";
+const OTHER_A: &str =
+    "module a { namespace \"urn:a\"; prefix a; revision 2020-01-01; leaf x { type string; } }";
+
+fn pool() -> Arc<WorkerPool> {
+    // What stands on a line is a request, after the body of the one before.
+    let script = format!(
+        "while read line; do case $line in *'\"load\"'*) echo '{LOADED}';; *) echo '{INVALID}';; esac; done"
+    );
+    let command = WorkerCommand { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] };
+    WorkerPool::new(command, 1)
+}
+
+fn schemas(cache: &Path) -> Arc<Schemas> {
+    Arc::new(Schemas::from_devices(TextCache::open(cache).unwrap(), pool()))
+}
+
+/// A station that lists module `a` and what else is given, and serves these texts.
+async fn station(content: &str, more: &str, texts: &[(&str, &str)]) -> Server {
+    let reply = |text: &str| {
+        let text = text.replace('<', "&lt;");
+        format!("<rpc-reply xmlns=\"{BASE}\" message-id=\"{{id}}\"><data xmlns=\"urn:m\">{text}</data></rpc-reply>")
+            .replace("urn:m", "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring")
+    };
+    let answers = texts
+        .iter()
+        .map(|(name, text)| (format!("<identifier>{name}<"), vec![Step::Reply(reply(text))]))
+        .collect();
+    let mut capabilities = vec![];
+    for module in ["a", more] {
+        capabilities.push(format!("urn:{module}?module={module}&revision=2020-01-01"));
+    }
+    capabilities.dedup();
+    let answer = vec![Step::Reply(data(content))];
+    Server::start(Script { answer, answers, capabilities, ..Script::default() }).await
+}
+
+fn name(n: usize) -> Dn {
+    format!("SubNetwork=bj,ManagedElement=g{n}").parse().unwrap()
+}
+
+async fn read(n: usize, server: &Server, schemas: &Arc<Schemas>, previous: Option<Previous>) -> Reading {
+    let profile = Arc::new(Profile::plain("p"));
+    let plan = StationPlan { element: name(n), target: server.target(), profile, previous };
+    let options =
+        SweepOptions { limits: limits(), schemas: Some(Arc::clone(schemas)), ..SweepOptions::default() };
+    let clock = Arc::new(|| Timestamp::from_millis(1));
+    sweep(vec![plan], options, clock, CancellationToken::new()).await.remove(0).reading
+}
+
+fn collected(reading: Reading) -> Collected {
+    match reading {
+        Reading::Collected(collected) => *collected,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn previous_of(collected: &Collected) -> Previous {
+    Previous {
+        interpretation: collected.snapshot.interpretation(),
+        raw_digest: collected.raw_digest,
+        root: *collected.snapshot.root(),
+        objects: collected.snapshot.objects().iter().map(|o| o.dn().clone()).collect(),
+    }
+}
+
+fn codes(findings: &[Finding]) -> Vec<&str> {
+    findings.iter().map(|finding| finding.code.as_str()).collect()
+}
+
+const CONTENT: &str = "<x xmlns=\"urn:a\">1</x>";
+
+#[tokio::test]
+async fn a_wrong_reply_is_kept_with_its_finding_and_not_held_against_its_schema_twice() {
+    let cache = tempfile::tempdir().unwrap();
+    let server = station(CONTENT, "a", &[("a", A)]).await;
+    let first_run = schemas(cache.path());
+    let first = collected(read(0, &server, &first_run, None).await);
+    assert_eq!(codes(first.snapshot.findings()), ["not-validated"]);
+    assert_eq!(first.snapshot.findings()[0].place, "/a:x");
+    assert_eq!(first.snapshot.objects().len(), 1);
+    assert!(String::from_utf8_lossy(&first.raw).contains(CONTENT), "the reply is kept as it came");
+
+    let again = read(0, &server, &first_run, Some(previous_of(&first))).await;
+    assert!(matches!(again, Reading::Unchanged { fresh: None, .. }), "{again:?}");
+
+    // After a start nothing is remembered: the same reply is validated once more, by the texts that were kept. The
+    // station serves none any more.
+    let mute = station(CONTENT, "a", &[]).await;
+    let restarted = schemas(cache.path());
+    let Reading::Unchanged { fresh: Some(fresh), .. } =
+        read(0, &mute, &restarted, Some(previous_of(&first))).await
+    else {
+        panic!("not validated anew");
+    };
+    assert_eq!(fresh.snapshot.findings(), first.snapshot.findings());
+}
+
+#[tokio::test]
+async fn stations_with_one_list_share_one_set_that_is_fetched_once() {
+    let cache = tempfile::tempdir().unwrap();
+    let schemas = schemas(cache.path());
+    let first = station(CONTENT, "a", &[("a", A)]).await;
+    let twin = station(CONTENT, "a", &[]).await;
+    for (n, server) in [&first, &twin].into_iter().enumerate() {
+        let read = collected(read(n, server, &schemas, None).await);
+        assert_eq!(codes(read.snapshot.findings()), ["not-validated"], "{n}");
+    }
+}
+
+#[tokio::test]
+async fn another_text_of_a_known_revision_is_told_and_not_taken() {
+    let cache = tempfile::tempdir().unwrap();
+    let schemas = schemas(cache.path());
+    let first = station(CONTENT, "a", &[("a", A)]).await;
+    collected(read(0, &first, &schemas, None).await);
+    let b = "module b { namespace \"urn:b\"; prefix b; revision 2020-01-01; }";
+    let second = station(CONTENT, "b", &[("a", OTHER_A), ("b", b)]).await;
+    let read = collected(read(1, &second, &schemas, None).await);
+    assert_eq!(codes(read.snapshot.findings()), ["schema-not-loaded", "not-validated"]);
+    let finding = &read.snapshot.findings()[0];
+    assert_eq!(finding.place, "module a");
+    assert!(finding.message.contains("another text of a@2020-01-01"), "{finding:?}");
+    assert_eq!(std::fs::read_to_string(cache.path().join("texts/a@2020-01-01.yang")).unwrap(), A);
+}
+
+#[tokio::test]
+async fn a_station_that_does_not_give_its_modules_is_collected_all_the_same() {
+    let cache = tempfile::tempdir().unwrap();
+    let schemas = schemas(cache.path());
+    // It lists two modules, serves one, and answers another one for the other.
+    let partly = station(CONTENT, "b", &[("a", A), ("b", A)]).await;
+    let read_partly = collected(read(0, &partly, &schemas, None).await);
+    assert_eq!(codes(read_partly.snapshot.findings()), ["schema-not-loaded", "not-validated"]);
+    let finding = &read_partly.snapshot.findings()[0];
+    assert!(
+        finding.place == "module b" && finding.message.contains("answered `a@2020-01-01`"),
+        "{finding:?}"
+    );
+
+    let mute = Server::start(Script { answer: vec![Step::Reply(data(CONTENT))], ..Script::default() }).await;
+    let read_mute = collected(read(1, &mute, &schemas, None).await);
+    assert_eq!(codes(read_mute.snapshot.findings()), ["schema-not-known"]);
+    let again = read(1, &mute, &schemas, Some(previous_of(&read_mute))).await;
+    assert!(matches!(again, Reading::Unchanged { fresh: None, .. }), "what was said of it stands: {again:?}");
+}
