@@ -2,6 +2,7 @@
 
 mod modules;
 mod scene;
+mod schemas;
 mod server;
 
 use std::time::Duration;

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use collector::session::Selection;
 use collector::sweep::{Clock, Collected, Previous, Reading, StationPlan, SweepOptions, sweep};
+use collector::validation::Schemas;
 use collector::wire::rpc::SubtreeFilter;
 use model::change::{ExpectedEdit, Standing, Window};
-use model::profile::FilterElement;
+use model::profile::{FilterElement, WithDefaults};
 use model::violation::Sighting;
 use model::{
     Agreement, ApprovedState, ApprovedValue, ChangeKind, ChangeRequest, Dn, Edit, Profile, RequestView,
@@ -33,8 +34,18 @@ pub fn selection() -> Selection {
     Selection { filter: Some(filter), with_defaults: None }
 }
 
+/// How the station is read.
+#[derive(Clone, Default)]
+pub struct How {
+    /// What replies are validated against.
+    pub schemas: Option<Arc<Schemas>>,
+    /// The mode of defaults that is asked for.
+    pub with_defaults: Option<WithDefaults>,
+}
+
 /// A station that was read once; what it held then is approved.
 pub struct Scene {
+    how: How,
     first: Collected,
     agreement: Agreement,
     approved: ApprovedState,
@@ -43,13 +54,17 @@ pub struct Scene {
 
 impl Scene {
     pub async fn first_read(server: &Netconfd) -> Scene {
+        Scene::first_read_as(server, How::default()).await
+    }
+
+    pub async fn first_read_as(server: &Netconfd, how: How) -> Scene {
         let now = AtomicI64::new(0);
         let clock: Clock = Arc::new(move || Timestamp::from_millis(now.fetch_add(60_000, Ordering::SeqCst)));
-        let first = collected(read(server, &clock, None).await);
+        let first = collected(read(server, &how, &clock, None).await);
         assert!(first.snapshot.findings().is_empty(), "{:?}", first.snapshot.findings());
         assert_eq!(first.snapshot.objects().len(), 8, "every object of edits/station.xml");
         let approved = approve(&first.snapshot);
-        Scene { first, agreement: agreement(), approved, clock }
+        Scene { how, first, agreement: agreement(), approved, clock }
     }
 
     pub fn first(&self) -> &Snapshot {
@@ -65,7 +80,7 @@ impl Scene {
             root: *first.snapshot.root(),
             objects: first.snapshot.objects().iter().map(|object| object.dn().clone()).collect(),
         };
-        read(server, &self.clock, Some(previous)).await
+        read(server, &self.how, &self.clock, Some(previous)).await
     }
 
     /// Judges in a round opened at height 20, read between the minutes 10 and 20.
@@ -120,11 +135,13 @@ impl Scene {
     }
 }
 
-async fn read(server: &Netconfd, clock: &Clock, previous: Option<Previous>) -> Reading {
+async fn read(server: &Netconfd, how: &How, clock: &Clock, previous: Option<Previous>) -> Reading {
     let filter = vec![FilterElement { namespace: NAMESPACE.into(), element: "ManagedElement".into() }];
-    let profile = Arc::new(Profile { filter, ..Profile::plain("netconfd") });
+    let with_defaults = how.with_defaults;
+    let profile = Arc::new(Profile { filter, with_defaults, ..Profile::plain("netconfd") });
     let plan = StationPlan { element: station(), target: server.target(), profile, previous };
-    let options = SweepOptions { limits: LIMITS, ..SweepOptions::default() };
+    let schemas = how.schemas.clone();
+    let options = SweepOptions { limits: LIMITS, schemas, ..SweepOptions::default() };
     let mut reads = sweep(vec![plan], options, Arc::clone(clock), CancellationToken::new()).await;
     reads.pop().expect("one read per station").reading
 }

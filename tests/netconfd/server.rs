@@ -10,6 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use collector::session::{Address, Credential, HostKeyPin, Target};
+use sim::modules::MODULES;
 use tempfile::TempDir;
 
 const SSHD: &str = "/usr/sbin/sshd";
@@ -25,6 +26,8 @@ pub struct Netconfd {
     port: u16,
     user: String,
     python: PathBuf,
+    /// Where its modules lie.
+    modules: PathBuf,
     children: Vec<Child>,
 }
 
@@ -44,6 +47,11 @@ impl Netconfd {
     ///
     /// With `RANPROOF_NO_SKIP` set nothing may be missing.
     pub fn start() -> Option<Netconfd> {
+        Netconfd::start_with(&modules_folder())
+    }
+
+    /// The same with other texts of our modules.
+    pub fn start_with(modules: &Path) -> Option<Netconfd> {
         let python = match prerequisites() {
             Ok(python) => python,
             Err(why) if std::env::var_os("RANPROOF_NO_SKIP").is_some() => panic!("{why}"),
@@ -58,7 +66,8 @@ impl Netconfd {
             output(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(file));
         }
         let user = output(Command::new("id").arg("-un"));
-        let mut server = Netconfd { folder, port: 0, user, python, children: Vec::new() };
+        let modules = modules.to_owned();
+        let mut server = Netconfd { folder, port: 0, user, python, modules, children: Vec::new() };
         // netconfd must be told the port that its subsystem sees, so the kernel cannot choose it at the
         // time of binding. Whoever takes it in between costs one more try.
         let mut why = String::new();
@@ -118,9 +127,13 @@ impl Netconfd {
     fn launch(&mut self) -> Result<(), String> {
         let socket = self.path("ncx.sock");
         fs::write(self.path("sshd_config"), self.sshd_config()).expect("the folder is ours");
-        let modules = format!("{}:/usr/share/yuma/modules", modules_folder().display());
+        let modules = format!("{}:/usr/share/yuma/modules", self.modules.display());
         let mut netconfd = Command::new("setpriv");
-        netconfd.args(["--pdeathsig", "KILL", NETCONFD, "--module=ranproof-nrm-radio", "--target=candidate"]);
+        netconfd.args(["--pdeathsig", "KILL", NETCONFD, "--target=candidate"]);
+        // One that is only imported by another is compiled and not served.
+        netconfd.args(MODULES.iter().map(|module| format!("--module={}", module.name)));
+        // Entries stay in the order in which they came, so that there is an order to disregard.
+        netconfd.arg("--system-sorted=false");
         netconfd.args(["--with-startup=false", "--no-startup", "--access-control=off", "--log-level=info"]);
         netconfd.arg(format!("--modpath={modules}")).arg(format!("--superuser={}", self.user));
         netconfd.arg(format!("--ncxserver-sockname={}", socket.display()));
@@ -235,7 +248,7 @@ fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/netconfd")
 }
 
-/// Our modules, which the simulated stations serve too; the one loaded imports the others.
+/// Our modules, which the simulated stations serve too.
 pub fn modules_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sim/yang")
 }
