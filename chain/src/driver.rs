@@ -21,6 +21,7 @@ use crate::gossip::{Listed, Meter, Outbox};
 use crate::gossiping::Overdue;
 use crate::home;
 use crate::joining::Asking;
+use crate::judged::Judged;
 use crate::ledger::{Tip, lock};
 use crate::mempool::Mempool;
 use crate::proposals::Assembler;
@@ -113,8 +114,9 @@ impl Settings {
 pub(crate) struct Work {
     pub assembler: Assembler,
     pub executed: BTreeMap<Hash, Executed>,
-    /// Values that the engine has been told of since it started this height.
+    /// Staged values that the engine has been told of since it started this height.
     pub told: BTreeSet<Hash>,
+    pub judged: Judged,
     pub round: u32,
     /// Blocks that peers served for this height, to catch up.
     pub served: BTreeSet<Hash>,
@@ -273,6 +275,7 @@ impl Driver {
         let work = &mut self.work;
         work.executed.clear();
         work.told.clear();
+        work.judged = Judged::default();
         work.round = 0;
         let served = std::mem::take(&mut work.served);
         let wrong = served.iter().filter(|served| **served != header).count();

@@ -25,6 +25,7 @@ mod gossip;
 mod gossiping;
 mod home;
 mod joining;
+mod judged;
 mod ledger;
 mod mempool;
 mod node;

@@ -13,14 +13,13 @@ use crate::config::{MAX_BLOCK_BYTES, MAX_BLOCK_TRANSACTIONS};
 use crate::context::{Address, BlockId, Ctx, Height, Part, ProposalInit};
 use crate::driver::{Driver, Fatal, respond};
 use crate::executor::{Executed, Executor, Rejection};
+use crate::judged::{Judged, Met};
 use crate::ledger::lock;
 use crate::proposals;
 use crate::store::{Staged, StoreError};
 
 /// Executed proposals kept for the decision; more are executed again.
 const MAX_EXECUTED: usize = 4;
-/// Blocks of one round that are kept: an honest proposer makes one.
-const MAX_STAGED_PER_ROUND: usize = 4;
 /// Blocks served for one height that are remembered, to count the wrong ones.
 const MAX_SERVED: usize = 64;
 /// From this round on blocks are empty. Rounds go on while too few validators are there, each leaves a
@@ -177,52 +176,67 @@ impl Driver {
         Executor::check_clock(&block.header, self.settings.clock.now(), allowed)
     }
 
-    /// Whether a proposal is worth its execution and its place on the disk.
-    fn is_wanted(&self, init: &ProposalInit) -> Result<bool, StoreError> {
+    /// How a proposal is to be met: whether it is worth its execution and its place on the disk.
+    fn meet(&mut self, init: &ProposalInit) -> Result<Met, StoreError> {
         if init.round > Round::new(self.work.round.saturating_add(MAX_ROUNDS_AHEAD)) {
-            return Ok(false);
+            return Ok(Met::Refused);
         }
-        let staged = self.store.staged_at(init.height.0)?;
-        let same_round = staged.iter().filter(|s| s.init.round == init.round && s.init.value != init.value);
-        Ok(same_round.count() < MAX_STAGED_PER_ROUND)
+        if self.work.judged.height != init.height.0 {
+            self.work.judged = Judged::new(init.height.0, &self.store.staged_at(init.height.0)?);
+        }
+        Ok(self.work.judged.meet(init))
     }
 
-    /// Judges a complete proposal for the next height.
+    /// Judges a complete proposal for the next height, unless that is done already.
     fn consider(&mut self, staged: Staged) -> Result<Option<ProposedValue<Ctx>>, Fatal> {
+        let init = staged.init.clone();
         let authentic = proposals::is_authentic(&staged, self.executor.validators(), &self.scheme);
-        if !authentic || !self.is_wanted(&staged.init)? {
-            debug!(height = %staged.init.height, authentic, "Dropped a proposal");
-            lock(&self.board).refused.proposals += 1;
-            return Ok(None);
+        let met = if authentic { self.meet(&init)? } else { Met::Refused };
+        let validity = match met {
+            Met::New => self.find(staged)?,
+            Met::Known(validity) => validity,
+            Met::Refused => {
+                debug!(height = %init.height, authentic, "Dropped a proposal");
+                lock(&self.board).refused.proposals += 1;
+                return Ok(None);
+            }
+        };
+        if validity == Validity::Valid {
+            self.work.told.insert(init.value.0);
         }
+        Ok(Some(proposed(&init, validity)))
+    }
+
+    /// Executes a proposed block, and remembers what it was found to be.
+    fn find(&mut self, staged: Staged) -> Result<Validity, StoreError> {
         let judged = match self.check_clock(&staged.block) {
             Ok(()) => self.judge(staged.block.clone())?,
             Err(rejection) => Err(rejection),
         };
-        let validity = match judged {
+        let (found, validity) = match judged {
             Ok(()) => {
                 self.store.stage(&staged)?;
-                Validity::Valid
+                (Some(Validity::Valid), Validity::Valid)
             }
             Err(rejection) => {
-                warn!(
-                    height = %staged.init.height,
-                    proposer = %staged.init.proposer,
-                    "Voting against the proposed block: {rejection}"
-                );
+                let (height, proposer) = (staged.init.height, staged.init.proposer);
+                warn!(%height, %proposer, "Voting against the proposed block: {rejection}");
                 lock(&self.board).refused.blocks += 1;
-                Validity::Invalid
+                // It may be sent again when its time has come.
+                let passes = matches!(rejection, Rejection::Clock { .. });
+                ((!passes).then_some(Validity::Invalid), Validity::Invalid)
             }
         };
-        self.work.told.insert(staged.init.value.0);
-        Ok(Some(proposed(&staged.init, validity)))
+        self.work.judged.note(&staged.init, found);
+        Ok(validity)
     }
 
     /// Proposals that the engine may not know: staged before a crash, or received too early.
     pub(crate) fn known_proposals(&mut self, height: Height) -> Result<Vec<ProposedValue<Ctx>>, Fatal> {
         let mut known = Vec::new();
         for staged in self.store.staged_at(height.0)? {
-            // It was found valid, clock included, before it was staged.
+            // It was found valid before it was staged. The clock was asked where it was proposed to this node, not where
+            // it was served with the votes of those whose clocks had agreed.
             if self.work.told.insert(staged.init.value.0) {
                 known.push(proposed(&staged.init, Validity::Valid));
             }

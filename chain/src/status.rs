@@ -95,7 +95,7 @@ pub struct Refused {
     pub transactions: u64,
     /// Transactions from peers that wait here or are final already.
     pub repeated: u64,
-    /// Proposals that were not their proposer's, out of date, or too many.
+    /// Proposals that were not their proposer's, out of date, too many, or sent too often.
     pub proposals: u64,
     /// Proposed blocks that this node voted against.
     pub blocks: u64,

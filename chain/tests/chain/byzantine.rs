@@ -1,8 +1,9 @@
 //! Members that are wrong or lie. Each test asserts that the fault happened, and that the chain is none the worse.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use anchor::Hash;
+use anchor::{Block, Hash, Header, tree};
 use arc_malachitebft_network::Channel;
 use ranproof_chain::{Clock, Node};
 
@@ -61,6 +62,77 @@ async fn a_proposer_whose_state_differs_gets_no_vote() {
     assert_eq!(nodes[1].tip().height, 0, "the one that is wrong must not have made anything final");
     reach(&nodes[3], nodes[0].tip().height).await;
     agree(&nodes[0], &nodes[3]).await;
+    stop(&nodes).await;
+}
+
+/// A block after the tip of `node` that looks right and costs an execution to refute.
+fn poisoned(genesis: &anchor::Genesis, node: &Node, n: u32) -> Block {
+    let (tip, set) = (node.tip(), genesis.validator_set().hash());
+    let transactions = vec![[&b"poison"[..], &n.to_be_bytes()].concat()];
+    let header = Header {
+        chain_id: genesis.chain_id.clone(),
+        height: tip.height + 1,
+        time: Clock::system().now(),
+        previous: tip.header,
+        txs_root: tree::root(&transactions),
+        receipts_root: Hash::ZERO,
+        state_root: Hash::ZERO,
+        history_root: Hash::ZERO,
+        valset: set,
+        next_valset: set,
+        rules_version: 1,
+    };
+    Block { header, transactions }
+}
+
+/// Proposes many bad blocks in one round, as the fourth validator, whose key it holds.
+async fn propose_poison(mallory: &Mallory, genesis: &anchor::Genesis, node: &Node, count: u32) {
+    let turn = (0u32..4).find(|round| (node.tip().height + u64::from(*round)) % 4 == 3).unwrap();
+    for n in 0..count {
+        let block = poisoned(genesis, node, n);
+        for message in mallory::proposal(&genesis.chain_id, &key(4), turn, &block) {
+            mallory.publish(Channel::ProposalParts, message).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_proposer_of_a_thousand_bad_blocks_has_a_few_of_them_executed() {
+    let mut federation = Federation::new(&[1, 1, 1, 1]);
+    let (identity, listen) = (mallory::identity(55), free_addresses(1)[0]);
+    federation.list(&mallory::name(&identity, listen));
+    let (mut nodes, mut executed) = (vec![], vec![]);
+    for config in &federation.configs[..3] {
+        let machine = Toy::new(config.genesis.validator_set());
+        executed.push(machine.poisoned.clone());
+        nodes.push(Node::start(config.clone(), Box::new(machine)).await.unwrap());
+    }
+    finalize(&nodes[0], b"first").await;
+    reach(&nodes[1], nodes[0].tip().height).await;
+    // Two of four decide nothing, so that the height lasts as long as the flood.
+    nodes.pop().unwrap().shutdown().await;
+    let id = nodes[0].submit(b"waits".to_vec()).await.unwrap();
+    until(&nodes[1], "it has a vote of the height that cannot end", |status| {
+        status.heard.iter().any(|vote| vote.height > status.tip.height)
+    })
+    .await;
+    let mallory = Mallory::start(federation.genesis(), identity, listen, &[]).await;
+    mallory.until("it is let in", |log| log.connected >= 2).await;
+    propose_poison(&mallory, federation.genesis(), &nodes[0], 1_000).await;
+    for (node, executed) in nodes.iter().zip(&executed) {
+        let status = until(node, "the flood has come", |status| {
+            status.refused.proposals + status.refused.blocks >= 900
+        })
+        .await;
+        let executed = executed.load(Ordering::Relaxed);
+        println!("executed {executed}: {:?}", status.refused);
+        assert!((1..=4).contains(&executed), "{executed} bad blocks of one round were executed");
+    }
+    nodes.push(start(&federation.configs[2]).await);
+    nodes[0].wait_final(&id, PATIENCE).await.unwrap();
+    finalize(&nodes[2], b"and on").await;
+    check_chain(&nodes[0], federation.genesis()).await;
+    mallory.stop().await;
     stop(&nodes).await;
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anchor::Genesis;
+use anchor::{Block, Genesis, SigningKey};
 use arc_malachitebft_app::metrics::SharedRegistry;
 use arc_malachitebft_app::types::Keypair;
 use arc_malachitebft_network as network;
@@ -133,6 +133,21 @@ pub fn transactions(batch: &[Vec<u8>]) -> Vec<u8> {
 
 pub fn block_part(stream: &[u8], sequence: u64, bytes: &[u8]) -> Vec<u8> {
     part(stream, sequence, 1, &bytes)
+}
+
+/// The messages that carry a block which the holder of `key` proposes in `round`.
+pub fn proposal(chain_id: &str, key: &SigningKey, round: u32, block: &Block) -> Vec<Vec<u8>> {
+    let value = block.header.hash();
+    let init = (block.header.height, (1u8, round), 0u8, key.public().address().0, value.0);
+    let mut signed = b"ranproof/proposal-parts/1\n".to_vec();
+    borsh::to_writer(&mut signed, &(chain_id, &init)).unwrap();
+    let stream = &value.0[..];
+    vec![
+        part(stream, 0, 0, &init),
+        part(stream, 1, 1, &block.encode()),
+        part(stream, 2, 2, &key.sign(&signed).0),
+        borsh::to_vec(&(stream, 3u64, 1u8)).unwrap(),
+    ]
 }
 
 /// The transactions in a message of the proposal channel, if it is such a message.

@@ -3,6 +3,8 @@
 //! by `x`, all others by nobody.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anchor::{Hash, Receipt, ReceiptOutcome, ValidatorSet};
 use ranproof_chain::{BlockInput, InvalidBlock, Outcome, Refusal, RestoreError, StateMachine};
@@ -12,15 +14,17 @@ pub struct Toy {
     counts: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Mixed into the root: two machines with different salts disagree about every block.
     salt: u8,
+    /// How often it met poison.
+    pub poisoned: Arc<AtomicUsize>,
 }
 
 impl Toy {
     pub fn new(validators: ValidatorSet) -> Self {
-        Toy { validators, counts: BTreeMap::new(), salt: 0 }
+        Toy::salted(validators, 0)
     }
 
     pub fn salted(validators: ValidatorSet, salt: u8) -> Self {
-        Toy { validators, counts: BTreeMap::new(), salt }
+        Toy { validators, counts: BTreeMap::new(), salt, poisoned: Arc::default() }
     }
 
     pub fn applied(&self, transaction: &[u8]) -> u64 {
@@ -56,6 +60,7 @@ impl StateMachine for Toy {
         for transaction in input.transactions {
             assert!(!transaction.starts_with(b"panic"), "the contract has a bug");
             if transaction.starts_with(b"poison") {
+                self.poisoned.fetch_add(1, Ordering::Relaxed);
                 return Err(InvalidBlock { reason: "poison".into() });
             }
             let outcome = if transaction.starts_with(b"odd") {
