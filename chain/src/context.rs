@@ -275,6 +275,8 @@ pub(crate) struct Question {
 pub(crate) struct Answer {
     pub question: Question,
     pub validator: Address,
+    /// The height that the answerer was at.
+    pub height: Height,
     /// The asker's own vote, with its own signature: nobody can talk a node out of voting with a lie.
     pub newest: Option<KnownVote>,
     pub signature: anchor::Signature,

@@ -89,14 +89,10 @@ pub(crate) struct Settings {
     propose_timeout: Duration,
     pub clock: Clock,
     pub has_peers: bool,
-    abstains_since: Option<u64>,
+    pub abstains_since: Option<u64>,
 }
 
 impl Settings {
-    pub fn abstain_since(&mut self, time: u64) {
-        self.abstains_since = Some(time);
-    }
-
     pub fn new(config: &NodeConfig) -> Self {
         Settings {
             heartbeat: config.heartbeat,
@@ -190,9 +186,11 @@ impl Driver {
     /// Takes from the folder whether this node may vote.
     pub fn recall(&mut self, question: Option<home::Memory>, abstains_since: Option<u64>) {
         let validator = self.executor.validators().by_address(&self.address.0).is_some();
-        self.settings.abstains_since = abstains_since;
-        if validator && abstains_since.is_none() {
+        if validator || abstains_since.is_some() {
             self.asking = question.map(Asking::new);
+        }
+        if let Some(since) = abstains_since {
+            self.abstain(since);
         }
     }
 
@@ -239,9 +237,7 @@ impl Driver {
         let height = header.height;
         let set = self.executor.validators();
         let last = LastBlock::new(header, executed.block.transactions.len(), &certificate, Some(set));
-        let margin = self.settings.max_clock_difference;
-        let end_abstention =
-            self.settings.abstains_since.is_some_and(|since| header.time > since.saturating_add(margin));
+        let end_abstention = self.ends_abstention(header);
         let voters = self.voters_with(&certificate);
         // The commit point. A crash before it: the engine's log decides the same block again at restart.
         self.store.commit(&Commit {
@@ -256,6 +252,7 @@ impl Driver {
         self.voters = voters;
         if end_abstention {
             self.settings.abstains_since = None;
+            self.asking = None;
             info!(height, "Every vote that this node may have forgotten is out of date: it votes again");
             self.turn = Some(Turn::Again);
         }

@@ -22,7 +22,7 @@ pub(crate) struct Home {
     pub p2p_key: Keypair,
     /// Among other validators: what to ask them before this node votes.
     pub question: Option<Memory>,
-    /// The time since which this node must not vote: only a block from after it ends that.
+    /// The time since which this node must not vote: a block from after it ends that, if the others were not further.
     pub abstains_since: Option<u64>,
     /// Held until the node has stopped.
     pub lock: File,

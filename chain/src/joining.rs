@@ -4,11 +4,18 @@
 //! none that its folder does not remember: so many that, with its own power, they could make a block, which takes
 //! nothing from a chain that could go on without it. If one of them shows it a newer one, it abstains. Every node keeps
 //! the newest vote of each validator with its blocks.
+//!
+//! One that abstains, for that reason or because it was told to rejoin, asks as well: how far the others are. A vote that
+//! it has forgotten was for the height after one that more than two thirds had voted for, and who has is at that height
+//! or above, also after a restart. So it votes when its blocks have passed every height that enough of them were at when
+//! it asked, by one more, and every vote of its own that anybody has shown; and are later than its start by more than Δ.
+//! The last alone would trust its own clock, which a restored machine may have set back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anchor::key::Address as Validator;
+use anchor::{Header, ValidatorSet};
 use arc_malachitebft_app::streaming::{StreamContent, StreamId, StreamMessage};
 use arc_malachitebft_app_channel::Reply;
 use arc_malachitebft_core_types::HeightParams;
@@ -16,7 +23,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::context::{Answer, Ctx, Height, KnownVote, Memory, Part, Question};
+use crate::context::{Address, Answer, Ctx, Height, KnownVote, Memory, Part, Question};
 use crate::driver::{Driver, Fatal, Turn, respond};
 use crate::home;
 use crate::ledger::lock;
@@ -36,8 +43,12 @@ type Begin = Reply<(Height, HeightParams<Ctx>)>;
 /// The questions of this node, while it does not know whether it may vote.
 pub(crate) struct Asking {
     memory: home::Memory,
-    /// Who knows no vote that this node does not remember, with its power.
-    content: BTreeMap<Validator, u64>,
+    /// Who knows no vote that this node does not remember.
+    content: BTreeSet<Validator>,
+    /// At which height each was when it first answered: nothing that this node has forgotten is younger.
+    heights: BTreeMap<Validator, u64>,
+    /// The greatest height of a vote of this node that anybody has shown.
+    shown: u64,
     begin: Option<Begin>,
     again: Instant,
     hold_until: Instant,
@@ -49,12 +60,34 @@ impl Asking {
     pub fn new(memory: home::Memory) -> Self {
         let now = Instant::now();
         let hold_until = now + HOLD;
-        Asking { memory, content: BTreeMap::new(), begin: None, again: now, hold_until, observes: false }
+        Asking {
+            memory,
+            content: BTreeSet::new(),
+            heights: BTreeMap::new(),
+            shown: 0,
+            begin: None,
+            again: now,
+            hold_until,
+            observes: false,
+        }
     }
 
     pub fn due(&self) -> Instant {
         self.again
     }
+
+    /// Whether a block of `height` is above every height at which this node may have voted, if these speak the truth.
+    fn passed(&self, height: u64) -> impl Iterator<Item = &Validator> {
+        let seen = self.shown <= height;
+        self.heights.iter().filter(move |(_, at)| seen && **at < height).map(|(validator, _)| validator)
+    }
+}
+
+/// Whether these validators, with `own`, have more than two thirds of the power: they could make a block.
+fn are_enough<'a>(set: &ValidatorSet, own: &Address, others: impl Iterator<Item = &'a Validator>) -> bool {
+    let power = |address: &Validator| set.by_address(address).map_or(0, |validator| validator.power);
+    let sum = others.fold(power(&own.0), |sum, other| sum.saturating_add(power(other)));
+    u128::from(sum) * 3 > u128::from(set.total_power()) * 2
 }
 
 fn message(memory: Memory) -> StreamMessage<Part> {
@@ -92,6 +125,16 @@ impl Driver {
             self.turn = Some(Turn::Again);
             return;
         }
+        let set = self.executor.validators();
+        let open = |other: &anchor::Validator| {
+            let address = other.key.address();
+            address != self.address.0 && !asking.heights.contains_key(&address)
+        };
+        // Only validators are answered. One that abstains has heard enough when all have told how far they are.
+        let done = self.settings.abstains_since.is_some() && !set.0.iter().any(open);
+        if done || set.by_address(&self.address.0).is_none() {
+            return;
+        }
         let question = Question { nonce: asking.memory.nonce, asker: self.address };
         self.publish(vec![message(Memory::Question(question))]).await;
     }
@@ -111,36 +154,41 @@ impl Driver {
         let asker = question.asker;
         let known = self.executor.validators().by_address(&asker.0).is_some();
         let rested = self.answered.is_none_or(|last| now >= last + ANSWER_AGAIN);
-        if asker == self.address || !known || !rested || self.standing == Standing::Follows {
+        // One that abstains may have forgotten what it knew.
+        let knows = matches!(self.standing, Standing::Votes | Standing::Asks);
+        if asker == self.address || !known || !rested || !knows {
             return;
         }
         self.answered = Some(now);
         let heard = lock(&self.board).heard.get(&asker.0).map(|(known, _)| known.clone());
         let stored = self.voters.get(&asker.0).cloned();
-        let answer =
-            self.keyholder.answer(question, heard.into_iter().chain(stored).max_by_key(KnownVote::when));
+        let newest = heard.into_iter().chain(stored).max_by_key(KnownVote::when);
+        let answer = self.keyholder.answer(question, Height(self.executor.next_height()), newest);
         self.publish(vec![message(Memory::Answer(Box::new(answer)))]).await;
     }
 
     fn hear_answer(&mut self, answer: &Answer) -> Result<(), Fatal> {
         let Some(asking) = &mut self.asking else { return Ok(()) };
-        let Answer { question, validator, newest, signature } = answer;
+        let Answer { question, validator, newest, .. } = answer;
         let other = self.executor.validators().by_address(&validator.0);
         let Some(other) = other.filter(|_| *validator != self.address) else { return Ok(()) };
         let ours = question.nonce == asking.memory.nonce && question.asker == self.address;
-        let bytes = self.scheme.memory(question, validator, newest.as_ref());
-        if !ours || !other.key.verifies(&bytes, signature) {
+        if !ours || !other.key.verifies(&self.scheme.memory(answer), &answer.signature) {
             return Ok(());
         }
+        asking.heights.entry(validator.0).or_insert(answer.height.0);
         // Whatever else it may be, a vote that this node has not signed says nothing.
         let own = newest.as_ref().filter(|known| self.keyholder.has_signed(known));
         let height = own.map_or(0, |known| known.vote.height.0);
+        asking.shown = asking.shown.max(height);
+        if self.settings.abstains_since.is_some() {
+            return Ok(());
+        }
         if height <= asking.memory.height {
-            asking.content.insert(validator.0, other.power);
+            asking.content.insert(validator.0);
             self.end_asking_if_known();
             return Ok(());
         }
-        let now = self.settings.clock.now();
         warn!(
             height,
             remembered = asking.memory.height,
@@ -148,20 +196,35 @@ impl Driver {
              of date",
             other.member
         );
+        let now = self.settings.clock.now();
         self.store.set_meta("abstain-since", &now.to_be_bytes())?;
-        self.settings.abstain_since(now);
-        self.asking = None;
+        self.abstain(now);
         self.turn = Some(Turn::Again);
         Ok(())
+    }
+
+    /// Stops voting for a time, and asks how far the others are.
+    pub(crate) fn abstain(&mut self, since: u64) {
+        // No vote is older than the newest block here, whatever the clock says.
+        self.settings.abstains_since = Some(since.max(self.executor.tip().time));
+        if let Some(asking) = &mut self.asking {
+            asking.begin = None;
+            asking.observes = true;
+        }
+    }
+
+    /// Whether this block, which is becoming final, is younger than every vote that this node may have forgotten.
+    pub(crate) fn ends_abstention(&self, header: &Header) -> bool {
+        let (Some(since), Some(asking)) = (self.settings.abstains_since, &self.asking) else { return false };
+        let set = self.executor.validators();
+        header.time > since.saturating_add(self.settings.max_clock_difference)
+            && are_enough(set, &self.address, asking.passed(header.height))
     }
 
     fn end_asking_if_known(&mut self) {
         let Some(asking) = &mut self.asking else { return };
         let set = self.executor.validators();
-        let own = set.by_address(&self.address.0).map_or(0, |validator| validator.power);
-        let content = asking.content.values().fold(own, |sum, power| sum.saturating_add(*power));
-        let enough = u128::from(content) * 3 > u128::from(set.total_power()) * 2;
-        if !enough {
+        if self.settings.abstains_since.is_some() || !are_enough(set, &self.address, asking.content.iter()) {
             return;
         }
         if asking.observes {

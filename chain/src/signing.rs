@@ -11,11 +11,11 @@ use async_trait::async_trait;
 use borsh::BorshSerialize;
 use bytes::Bytes;
 
-use crate::context::{Address, Answer, Ctx, KnownVote, Proposal, ProposalInit, Question, Vote};
+use crate::context::{Address, Answer, Ctx, Height, KnownVote, Proposal, ProposalInit, Question, Vote};
 
 const PROPOSAL_DOMAIN: &[u8] = b"ranproof/proposal/1\n";
 const PARTS_DOMAIN: &[u8] = b"ranproof/proposal-parts/1\n";
-const MEMORY_DOMAIN: &[u8] = b"ranproof/memory/1\n";
+const MEMORY_DOMAIN: &[u8] = b"ranproof/memory/2\n";
 const EXTENSION_DOMAIN: &[u8] = b"ranproof/vote-extension/1\n";
 
 /// Checks signatures of one chain's consensus messages.
@@ -64,8 +64,9 @@ impl Scheme {
     }
 
     /// What a validator signs when it is asked what it remembers.
-    pub fn memory(&self, question: &Question, validator: &Address, newest: Option<&KnownVote>) -> Vec<u8> {
-        self.domain_bytes(MEMORY_DOMAIN, &(question, validator, newest))
+    pub fn memory(&self, answer: &Answer) -> Vec<u8> {
+        let Answer { question, validator, height, newest, signature: _ } = answer;
+        self.domain_bytes(MEMORY_DOMAIN, &(question, validator, height, newest))
     }
 }
 
@@ -78,10 +79,12 @@ impl Keyholder {
         self.key.sign(&self.scheme.parts(init))
     }
 
-    pub fn answer(&self, question: Question, newest: Option<KnownVote>) -> Answer {
+    pub fn answer(&self, question: Question, height: Height, newest: Option<KnownVote>) -> Answer {
         let validator = Address(self.key.public().address());
-        let signature = self.key.sign(&self.scheme.memory(&question, &validator, newest.as_ref()));
-        Answer { question, validator, newest, signature }
+        let signature = anchor::Signature([0; 64]);
+        let mut answer = Answer { question, validator, height, newest, signature };
+        answer.signature = self.key.sign(&self.scheme.memory(&answer));
+        answer
     }
 
     /// Whether this is a vote of this validator.

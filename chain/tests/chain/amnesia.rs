@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anchor::key::Address;
-use ranproof_chain::{Node, NodeConfig};
+use ranproof_chain::{Clock, Node, NodeConfig};
 
 use super::members::{Federation, agree, reach, stop, until};
-use super::world::{check_chain, finalize, key, start};
+use super::world::{PATIENCE, check_chain, finalize, key, start};
 
 /// Four validators with a small Δ, so that votes are soon out of date.
 fn hasty() -> Federation {
@@ -174,5 +174,79 @@ async fn one_that_was_told_to_rejoin_abstains_and_returns_through_live_blocks() 
     config.rejoin = true;
     let fourth = abstains_and_returns(&federation, &nodes, &config).await;
     fourth.shutdown().await;
+    stop(&nodes).await;
+}
+
+/// Starts the fourth again with a clock that is an hour slow, so that blocks which are older than votes it forgot look new
+/// to it. It gets no signer before it is past those votes.
+async fn returns_above_what_it_forgot(others: &[Node], mut config: NodeConfig) {
+    let system = Clock::system();
+    config.clock = Clock::from_fn(move || system.now() - 3_600_000);
+    let forgotten = heard(&others[0]);
+    let fourth = start(&config).await;
+    let deadline = Instant::now() + PATIENCE;
+    let mut low = u64::MAX;
+    let mut status = fourth.status();
+    for n in 0u32.. {
+        assert!(Instant::now() < deadline, "it does not vote again: {status:?}");
+        if n % 40 == 0 {
+            others[n as usize % 3].submit([&b"on"[..], &n.to_be_bytes()].concat()).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        status = fourth.status();
+        if status.abstains {
+            low = low.min(status.tip.height);
+        }
+        if status.votes {
+            break;
+        }
+    }
+    assert!(low < forgotten, "it had nothing to catch up with");
+    assert!(status.tip.height > forgotten, "it may contradict votes up to {forgotten}: {status:?}");
+    for n in 0u32.. {
+        finalize(&others[0], &[&b"heard "[..], &n.to_be_bytes()].concat()).await;
+        if heard(&others[0]) > status.tip.height {
+            break;
+        }
+        assert!(n < 100, "it does not vote again");
+    }
+    agree(&others[0], &fourth).await;
+    fourth.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_slow_clock_does_not_end_the_abstention_of_one_that_lost_everything() {
+    let federation = hasty();
+    let mut nodes = federation.start().await;
+    for n in 0..12u8 {
+        finalize(&nodes[usize::from(n) % 4], &[n]).await;
+    }
+    until(&nodes[0], "the fourth is heard", |_| heard(&nodes[0]) > 8).await;
+    nodes.pop().unwrap().shutdown().await;
+    forget_all(&federation.configs[3]);
+    returns_above_what_it_forgot(&nodes, federation.configs[3].clone()).await;
+    stop(&nodes).await;
+}
+
+#[tokio::test]
+async fn a_slow_clock_does_not_end_the_abstention_of_an_old_copy_that_was_told_to_rejoin() {
+    let federation = hasty();
+    let mut nodes = federation.start().await;
+    finalize(&nodes[0], b"first").await;
+    let mut config = federation.configs[3].clone();
+    nodes.pop().unwrap().shutdown().await;
+    let old = federation.folder("old");
+    copy(&config.data_dir, &old);
+    nodes.push(start(&config).await);
+    for n in 0..12u8 {
+        finalize(&nodes[usize::from(n) % 4], &[n]).await;
+    }
+    until(&nodes[0], "the fourth is heard", |_| heard(&nodes[0]) > 8).await;
+    nodes.pop().unwrap().shutdown().await;
+    fs::remove_dir_all(&config.data_dir).unwrap();
+    copy(&old, &config.data_dir);
+    fs::remove_file(config.data_dir.join("wal/consensus.wal")).unwrap();
+    config.rejoin = true;
+    returns_above_what_it_forgot(&nodes, config).await;
     stop(&nodes).await;
 }
