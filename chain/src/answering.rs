@@ -76,7 +76,7 @@ impl Driver {
                     let Some(command) = command else { return Ok(Turn::End("it was told to".into())) };
                     self.obey(command, commands)?;
                 }
-                Some(memory) = self.lines.memory.recv() => self.hear(memory).await?,
+                (questions, answers) = self.lines.tap.next() => self.hear(questions, answers).await?,
                 Ok(()) = self.lines.peers_height.changed() => {
                     let height = *self.lines.peers_height.borrow_and_update();
                     self.follow(height);

@@ -12,15 +12,15 @@ use arc_malachitebft_core_types::{
 use arc_malachitebft_sync as sync;
 use borsh::{BorshDeserialize, BorshSerialize};
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
-use crate::context::{Ctx, Height, Memory, Part};
+use crate::context::{Ctx, Height, Part};
+use crate::tap::Tap;
 
 /// The network's codec has a tap: what nodes ask each other reaches the application as soon as it is read, even while
 /// the engine still waits to be told its first height and keeps everything else back.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BorshCodec {
-    pub tap: Option<mpsc::Sender<Memory>>,
+    pub tap: Option<Tap>,
 }
 
 fn encode(message: &impl BorshSerialize) -> Result<Bytes, Error> {
@@ -68,8 +68,7 @@ impl Codec<StreamMessage<Part>> for BorshCodec {
     fn decode(&self, bytes: Bytes) -> Result<StreamMessage<Part>, Error> {
         let message: StreamMessage<Part> = decode(&bytes)?;
         if let (Some(tap), StreamContent::Data(Part::Memory(memory))) = (&self.tap, &message.content) {
-            // Full: somebody floods, and whoever asks in earnest asks again.
-            let _ = tap.try_send(memory.clone());
+            tap.pour(memory);
         }
         Ok(message)
     }

@@ -259,7 +259,8 @@ impl KnownVote {
 /// How a node that starts learns whether it has voted more than it remembers.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(crate) enum Memory {
-    Question(Question),
+    /// With the asker's signature.
+    Question(Question, anchor::Signature),
     Answer(Box<Answer>),
 }
 

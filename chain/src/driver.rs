@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info};
 
 use crate::config::{Clock, NodeConfig};
-use crate::context::{Address, Ctx, Memory, Voters};
+use crate::context::{Address, Ctx, Voters};
 use crate::engine;
 use crate::executor::{Executed, Executor, Inconsistent};
 use crate::gossip::{Listed, Meter, Outbox};
@@ -28,6 +28,7 @@ use crate::proposals::Assembler;
 use crate::signing::{Keyholder, Scheme};
 use crate::status::{Board, LastBlock, Standing};
 use crate::store::{Commit, Store, StoreError};
+use crate::tap::{Answered, Tap};
 use crate::watching::Watcher;
 
 pub(crate) struct Driver {
@@ -48,8 +49,8 @@ pub(crate) struct Driver {
     pub asking: Option<Asking>,
     /// The newest vote of each validator, as stored.
     pub voters: Voters,
-    /// When another node's question was answered last.
-    pub answered: Option<Instant>,
+    /// When other nodes' questions were answered.
+    pub answered: Answered,
     pub listed: Listed,
     pub meter: Meter,
     pub outbox: Outbox,
@@ -62,13 +63,13 @@ pub(crate) struct Driver {
 pub(crate) struct Lines {
     pub network: mpsc::Sender<NetworkMsg<Ctx>>,
     pub peers_height: watch::Receiver<u64>,
-    pub memory: mpsc::Receiver<Memory>,
+    pub tap: Tap,
 }
 
 impl Lines {
     /// To and from nobody.
-    fn cut() -> Self {
-        Lines { network: mpsc::channel(1).0, peers_height: watch::channel(0).1, memory: mpsc::channel(1).1 }
+    fn cut(tap: Tap) -> Self {
+        Lines { network: mpsc::channel(1).0, peers_height: watch::channel(0).1, tap }
     }
 }
 
@@ -158,23 +159,24 @@ impl Driver {
             LastBlock::new(header, found.block.transactions.len(), &found.certificate, set)
         });
         lock(&board).idles(executor.next_height());
+        let validators = watch::Sender::new(executor.validators().clone());
         Ok(Driver {
             voters: store.voters()?,
-            validators: watch::Sender::new(executor.validators().clone()),
             executor,
             store,
             mempool,
             board,
             tip,
-            lines: Lines::cut(),
+            lines: Lines::cut(Tap::new(scheme.clone(), validators.subscribe(), None)),
             keyholder: Keyholder::new(scheme.clone(), config.consensus_key.clone()),
+            validators,
             scheme,
             address: Address(config.consensus_key.public().address()),
             settings: Settings::new(config),
             standing: Standing::Follows,
             work: Work::default(),
             asking: None,
-            answered: None,
+            answered: Answered::default(),
             listed: Listed::new(engine::peer_ids(config)),
             meter: Meter::default(),
             outbox: Outbox::default(),
@@ -207,6 +209,12 @@ impl Driver {
         self.stand(standing);
         let observes = self.asking.as_ref().is_some_and(|asking| asking.observes);
         (self.settings.abstains_since.is_none() && !observes).then(|| self.keyholder.clone())
+    }
+
+    /// Where the network puts what other nodes ask and answer.
+    pub fn tap(&self) -> Tap {
+        let asked = self.asking.as_ref().map(|asking| asking.question(self.address));
+        Tap::new(self.scheme.clone(), self.validators.subscribe(), asked)
     }
 
     pub fn watcher(&self) -> Watcher {

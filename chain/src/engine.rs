@@ -17,14 +17,14 @@ use arc_malachitebft_app_channel::{
 use arc_malachitebft_core_types::{
     CommitCertificate, CommitSignature, HeightParams, LinearTimeouts, NilOrVal, Round, VoteType,
 };
-use tokio::sync::mpsc;
 
 use crate::codec::BorshCodec;
 use crate::config::{MAX_TRANSACTION_BYTES, NodeConfig};
-use crate::context::{Address, BlockId, Ctx, Height, KnownVote, Memory, Validators, Vote};
+use crate::context::{Address, BlockId, Ctx, Height, KnownVote, Validators, Vote};
 use crate::home::network_name;
 use crate::signing::{Keyholder, Scheme};
 use crate::status::Equivocation;
+use crate::tap::Tap;
 
 /// The engine's settings, in the shape that it wants.
 #[derive(Debug, Clone)]
@@ -123,7 +123,7 @@ pub(crate) async fn start(
     wal: &Path,
     scheme: &Scheme,
     keyholder: Option<&Keyholder>,
-    memory: mpsc::Sender<Memory>,
+    tap: Tap,
 ) -> Result<(Channels<Ctx>, EngineHandle), EngineError> {
     let failed = |e: &dyn std::fmt::Display| EngineError::Start { reason: e.to_string() };
     let settings = settings(config)?;
@@ -144,7 +144,7 @@ pub(crate) async fn start(
     };
     EngineBuilder::new(Ctx, settings)
         .with_default_wal(WalContext::new(wal.to_owned(), BorshCodec::default()))
-        .with_default_network(NetworkContext::new(identity, BorshCodec { tap: Some(memory) }))
+        .with_default_network(NetworkContext::new(identity, BorshCodec { tap: Some(tap) }))
         .with_default_consensus(consensus)
         .with_default_sync(SyncContext::new(BorshCodec::default()))
         .with_default_request(RequestContext::new(8))

@@ -34,8 +34,6 @@ use crate::status::Standing;
 const HOLD: Duration = Duration::from_secs(3);
 /// How often the question is repeated.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
-/// How often others' questions are answered at most.
-const ANSWER_AGAIN: Duration = Duration::from_millis(20);
 
 /// The engine's request to begin.
 type Begin = Reply<(Height, HeightParams<Ctx>)>;
@@ -70,6 +68,10 @@ impl Asking {
             hold_until,
             observes: false,
         }
+    }
+
+    pub fn question(&self, asker: Address) -> Question {
+        Question { nonce: self.memory.nonce, asker }
     }
 
     pub fn due(&self) -> Instant {
@@ -135,31 +137,25 @@ impl Driver {
         if done || set.by_address(&self.address.0).is_none() {
             return;
         }
-        let question = Question { nonce: asking.memory.nonce, asker: self.address };
-        self.publish(vec![message(Memory::Question(question))]).await;
+        let question = asking.question(self.address);
+        let signature = self.keyholder.sign_question(&question);
+        self.publish(vec![message(Memory::Question(question, signature))]).await;
     }
 
-    pub(crate) async fn hear(&mut self, memory: Memory) -> Result<(), Fatal> {
-        match memory {
-            Memory::Question(question) => {
-                self.answer_question(question).await;
-                Ok(())
-            }
-            Memory::Answer(answer) => self.hear_answer(&answer),
+    pub(crate) async fn hear(&mut self, questions: Vec<Question>, answers: Vec<Answer>) -> Result<(), Fatal> {
+        for question in questions {
+            self.answer_question(question).await;
         }
+        answers.iter().try_for_each(|answer| self.hear_answer(answer))
     }
 
     async fn answer_question(&mut self, question: Question) {
-        let now = Instant::now();
         let asker = question.asker;
-        let known = self.executor.validators().by_address(&asker.0).is_some();
-        let rested = self.answered.is_none_or(|last| now >= last + ANSWER_AGAIN);
         // One that abstains may have forgotten what it knew.
         let knows = matches!(self.standing, Standing::Votes | Standing::Asks);
-        if asker == self.address || !known || !rested || !knows {
+        if asker == self.address || !knows || !self.answered.admits(&question, Instant::now()) {
             return;
         }
-        self.answered = Some(now);
         let heard = lock(&self.board).heard.get(&asker.0).map(|(known, _)| known.clone());
         let stored = self.voters.get(&asker.0).cloned();
         let newest = heard.into_iter().chain(stored).max_by_key(KnownVote::when);
@@ -167,15 +163,12 @@ impl Driver {
         self.publish(vec![message(Memory::Answer(Box::new(answer)))]).await;
     }
 
+    /// An answer to this node's question, with its validator's signature.
     fn hear_answer(&mut self, answer: &Answer) -> Result<(), Fatal> {
         let Some(asking) = &mut self.asking else { return Ok(()) };
-        let Answer { question, validator, newest, .. } = answer;
+        let Answer { validator, newest, .. } = answer;
         let other = self.executor.validators().by_address(&validator.0);
         let Some(other) = other.filter(|_| *validator != self.address) else { return Ok(()) };
-        let ours = question.nonce == asking.memory.nonce && question.asker == self.address;
-        if !ours || !other.key.verifies(&self.scheme.memory(answer), &answer.signature) {
-            return Ok(());
-        }
         asking.heights.entry(validator.0).or_insert(answer.height.0);
         // Whatever else it may be, a vote that this node has not signed says nothing.
         let own = newest.as_ref().filter(|known| self.keyholder.has_signed(known));

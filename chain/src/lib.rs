@@ -35,6 +35,7 @@ mod signing;
 mod state_machine;
 mod status;
 mod store;
+mod tap;
 mod watching;
 
 /// Log filter that leaves of the engine what a person should read. Left to itself it logs an error for every

@@ -196,9 +196,9 @@ fn run_engine(
         Err(error) => return Turn::End(refuse(ready.take(), error.into())),
     };
     let turn = runtime.block_on(async {
-        let (tap, memory) = mpsc::channel(64);
-        let signer = driver.prepare();
-        let started = engine::start(config, p2p_key.clone(), wal, &driver.scheme, signer.as_ref(), tap).await;
+        let (tap, signer) = (driver.tap(), driver.prepare());
+        let started =
+            engine::start(config, p2p_key.clone(), wal, &driver.scheme, signer.as_ref(), tap.clone()).await;
         let (mut channels, handle) = match started {
             Ok(started) => started,
             Err(error) => return Turn::End(refuse(ready.take(), error.into())),
@@ -210,7 +210,7 @@ fn run_engine(
         };
         watching::follow_connections(channels.net_requests, driver.board.clone());
         let peers_height = driver.watcher().follow_votes(&channels.events);
-        driver.lines = Lines { network: channels.network, peers_height, memory };
+        driver.lines = Lines { network: channels.network, peers_height, tap };
         let started = |driver: &Driver| {
             if let Some(ready) = ready.take() {
                 let peer_id = p2p_key.public().to_peer_id().to_string().into();

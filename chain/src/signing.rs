@@ -16,6 +16,7 @@ use crate::context::{Address, Answer, Ctx, Height, KnownVote, Proposal, Proposal
 const PROPOSAL_DOMAIN: &[u8] = b"ranproof/proposal/1\n";
 const PARTS_DOMAIN: &[u8] = b"ranproof/proposal-parts/1\n";
 const MEMORY_DOMAIN: &[u8] = b"ranproof/memory/2\n";
+const QUESTION_DOMAIN: &[u8] = b"ranproof/memory-question/1\n";
 const EXTENSION_DOMAIN: &[u8] = b"ranproof/vote-extension/1\n";
 
 /// Checks signatures of one chain's consensus messages.
@@ -63,6 +64,11 @@ impl Scheme {
         self.domain_bytes(PARTS_DOMAIN, init)
     }
 
+    /// What a validator signs when it asks the others what they remember of it.
+    pub fn question(&self, question: &Question) -> Vec<u8> {
+        self.domain_bytes(QUESTION_DOMAIN, question)
+    }
+
     /// What a validator signs when it is asked what it remembers.
     pub fn memory(&self, answer: &Answer) -> Vec<u8> {
         let Answer { question, validator, height, newest, signature: _ } = answer;
@@ -77,6 +83,10 @@ impl Keyholder {
 
     pub fn sign_parts(&self, init: &ProposalInit) -> anchor::Signature {
         self.key.sign(&self.scheme.parts(init))
+    }
+
+    pub fn sign_question(&self, question: &Question) -> anchor::Signature {
+        self.key.sign(&self.scheme.question(question))
     }
 
     pub fn answer(&self, question: Question, height: Height, newest: Option<KnownVote>) -> Answer {

@@ -6,7 +6,7 @@ use arc_malachitebft_network::Channel;
 
 use super::mallory::{self, Mallory};
 use super::members::{Federation, agree, free_addresses, stop, until};
-use super::world::{check_chain, finalize};
+use super::world::{check_chain, finalize, key, start};
 
 fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -124,5 +124,33 @@ async fn parts_of_blocks_that_never_end_take_bounded_memory() {
     }
     check_chain(&nodes[0], federation.genesis()).await;
     mallory.stop().await;
+    stop(&nodes).await;
+}
+
+#[tokio::test]
+async fn one_that_asks_without_end_keeps_nobody_from_starting() {
+    let (federation, mut nodes, mallory) = flooded().await;
+    finalize(&nodes[0], b"@hfirst").await;
+    nodes.pop().unwrap().shutdown().await;
+    let chain_id = federation.genesis().chain_id.clone();
+    let flood = tokio::spawn(async move {
+        // It holds the third validator's key.
+        for n in 0u128.. {
+            let question = mallory::question(&chain_id, &key(3), n.to_be_bytes());
+            mallory.publish(Channel::ProposalParts, question).await;
+            if n % 4 == 0 {
+                tokio::time::sleep(Duration::from_millis(4)).await;
+            }
+        }
+    });
+    let begun = Instant::now();
+    let fourth = start(&federation.configs[3]).await;
+    until(&fourth, "it votes", |status| status.votes).await;
+    println!("it votes {:?} after its start, through the flood", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(!flood.is_finished(), "the flood has ended");
+    flood.abort();
+    finalize(&fourth, b"@hlast").await;
+    fourth.shutdown().await;
     stop(&nodes).await;
 }

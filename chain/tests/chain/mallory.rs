@@ -135,6 +135,14 @@ pub fn block_part(stream: &[u8], sequence: u64, bytes: &[u8]) -> Vec<u8> {
     part(stream, sequence, 1, &bytes)
 }
 
+/// What the holder of `key` asks at a start: what votes of it the others know.
+pub fn question(chain_id: &str, key: &SigningKey, nonce: [u8; 16]) -> Vec<u8> {
+    let question = (nonce, key.public().address().0);
+    let mut signed = b"ranproof/memory-question/1\n".to_vec();
+    borsh::to_writer(&mut signed, &(chain_id, &question)).unwrap();
+    part(b"memory", 0, 4, &(0u8, question, key.sign(&signed).0))
+}
+
 /// The messages that carry a block which the holder of `key` proposes in `round`.
 pub fn proposal(chain_id: &str, key: &SigningKey, round: u32, block: &Block) -> Vec<Vec<u8>> {
     let value = block.header.hash();
