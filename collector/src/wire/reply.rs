@@ -202,7 +202,9 @@ fn content(bytes: &[u8]) -> Option<Range<usize>> {
                     false => Some(range.end..last_end_tag(bytes, range.end, name)?),
                 };
             }
-            _ => drop(walk.skip_element().ok()?),
+            _ => {
+                walk.skip_element().ok()?;
+            }
         }
     }
 }
