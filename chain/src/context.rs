@@ -250,9 +250,18 @@ pub(crate) struct KnownVote {
     pub signature: anchor::Signature,
 }
 
+/// The place of a vote among those of its validator, in the order in which they are cast.
+pub(crate) type When = (Height, Round, VoteType);
+
+impl Vote {
+    pub fn when(&self) -> When {
+        (self.height, self.round, self.kind)
+    }
+}
+
 impl KnownVote {
-    pub fn when(&self) -> (Height, Round) {
-        (self.vote.height, self.vote.round)
+    pub fn when(&self) -> When {
+        self.vote.when()
     }
 }
 

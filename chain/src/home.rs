@@ -8,10 +8,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anchor::Hash;
+use arc_malachitebft_app::consensus::Input;
+use arc_malachitebft_app::engine::wal::log_entries;
 use arc_malachitebft_app::types::Keypair;
 use arc_malachitebft_app::wal::Log;
+use arc_malachitebft_core_types::{Round, VoteType};
 
+use crate::codec::BorshCodec;
 use crate::config::NodeConfig;
+use crate::context::{Address, Ctx, Height, When};
 use crate::store::{Store, StoreError, sync_folder};
 
 /// A folder that this process has to itself, with a store and a log that fit together.
@@ -28,11 +33,11 @@ pub(crate) struct Home {
     pub lock: File,
 }
 
-/// What the folder remembers of this node's votes: those up to a height. An old copy of the folder remembers less
+/// What the folder remembers of this node's votes: those up to one. An old copy of the folder remembers less
 /// than was voted, and nothing in it shows that.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Memory {
-    pub height: u64,
+    pub newest: When,
     /// Marks the question to the others.
     pub nonce: [u8; 16],
 }
@@ -92,7 +97,7 @@ impl Home {
             Some(what) if !config.rejoin => return Err(amnesia(&what)),
             Some(what) => home.forget_votes(&what, alone, config.clock.now())?,
         }
-        home.finish(alone)?;
+        home.finish(alone, &Address(config.consensus_key.public().address()))?;
         Ok(home)
     }
 
@@ -141,8 +146,9 @@ impl Home {
     }
 
     /// Creates the log if need be and marks the folder as one in which votes may have been cast.
-    fn finish(&mut self, alone: bool) -> Result<(), HomeError> {
-        let height = open_log(&self.wal)?.sequence();
+    fn finish(&mut self, alone: bool, own: &Address) -> Result<(), HomeError> {
+        let tip = self.store.tip_height()?;
+        let newest = newest_vote(&mut open_log(&self.wal)?, own, tip).map_err(io("read", &self.wal))?;
         sync_folder(&self.wal)?;
         if self.store.meta("ready")?.is_none() {
             // A crash before this line repeats the first start; the engine has not run yet.
@@ -151,7 +157,7 @@ impl Home {
         if !alone {
             let mut nonce = [0; 16];
             draw(&mut nonce, &self.wal)?;
-            self.question = Some(Memory { height, nonce });
+            self.question = Some(Memory { newest, nonce });
         }
         let since = self.store.meta("abstain-since")?;
         self.abstains_since = since.map(|bytes| bytes.try_into().map_or(u64::MAX, u64::from_be_bytes));
@@ -180,6 +186,24 @@ fn open_log(path: &Path) -> Result<Log, HomeError> {
             Err(_) => std::thread::sleep(Duration::from_millis(5)),
         }
     }
+}
+
+/// The newest vote that this node remembers. Votes for final heights it cannot contradict any more; of those for the next
+/// one it remembers what stands in the log, where each is before anybody hears of it. A halt may last for many rounds of
+/// one height, and an old copy of its log lacks the later ones.
+fn newest_vote(log: &mut Log, own: &Address, tip: u64) -> std::io::Result<When> {
+    let none = (Height(tip.saturating_add(1)), Round::Nil, VoteType::Prevote);
+    if log.is_empty() {
+        return Ok(none);
+    }
+    let codec = BorshCodec::default();
+    // What stands behind an entry that cannot be read is not remembered either.
+    let entries = log_entries::<Ctx, _>(log, &codec).map_err(std::io::Error::other)?.map_while(Result::ok);
+    let votes = entries.filter_map(|entry| match entry {
+        Input::Vote(vote) if vote.message.address == *own => Some(vote.message.when()),
+        _ => None,
+    });
+    Ok(votes.fold(none, Ord::max))
 }
 
 /// The node's peer-to-peer identity, made at its first use.

@@ -172,19 +172,18 @@ impl Driver {
         asking.heights.entry(validator.0).or_insert(answer.height.0);
         // Whatever else it may be, a vote that this node has not signed says nothing.
         let own = newest.as_ref().filter(|known| self.keyholder.has_signed(known));
-        let height = own.map_or(0, |known| known.vote.height.0);
-        asking.shown = asking.shown.max(height);
+        asking.shown = asking.shown.max(own.map_or(0, |known| known.vote.height.0));
         if self.settings.abstains_since.is_some() {
             return Ok(());
         }
-        if height <= asking.memory.height {
+        let Some(vote) = own.map(KnownVote::when).filter(|vote| *vote > asking.memory.newest) else {
             asking.content.insert(validator.0);
             self.end_asking_if_known();
             return Ok(());
-        }
+        };
         warn!(
-            height,
-            remembered = asking.memory.height,
+            ?vote,
+            remembered = ?asking.memory.newest,
             "Validator `{}` has a vote of this node that its folder does not remember: it abstains until that is out \
              of date",
             other.member
@@ -198,7 +197,7 @@ impl Driver {
 
     /// Stops voting for a time, and asks how far the others are.
     pub(crate) fn abstain(&mut self, since: u64) {
-        // No vote is older than the newest block here, whatever the clock says.
+        // It is later than the newest block here, whatever the clock says.
         self.settings.abstains_since = Some(since.max(self.executor.tip().time));
         if let Some(asking) = &mut self.asking {
             asking.begin = None;

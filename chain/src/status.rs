@@ -173,7 +173,7 @@ impl Board {
 
     /// Whether the vote is later than what is known of its validator.
     pub fn is_news(&self, vote: &Vote) -> bool {
-        self.heard.get(&vote.address.0).is_none_or(|(known, _)| known.when() < (vote.height, vote.round))
+        self.heard.get(&vote.address.0).is_none_or(|(known, _)| known.when() < vote.when())
     }
 
     pub fn note_equivocation(&mut self, equivocation: Equivocation) {
@@ -254,6 +254,7 @@ mod tests {
         let known = KnownVote { vote: vote(5, 1), signature: anchor::Signature([0; 64]) };
         board.heard.insert(Address([1; 20]), (known, 7));
         assert!(!board.is_news(&vote(5, 1)) && !board.is_news(&vote(4, 9)));
+        assert!(board.is_news(&Vote { kind: VoteType::Precommit, ..vote(5, 1) }));
         assert!(board.is_news(&vote(5, 2)) && board.is_news(&vote(6, 0)));
         let heard = HeardVote { address: Address([1; 20]), height: 5, round: 1, at: 7 };
         let tip = Tip { height: 0, time: 0, header: anchor::Hash::ZERO };

@@ -53,7 +53,7 @@ impl Watcher {
     }
 
     /// Notes a vote that is later than all of its validator before. The engine shows votes before it has checked
-    /// them, so that is done here, once per validator and round.
+    /// them, so that is done here, twice at most per validator and round.
     fn note(&self, signed: &SignedVote<Ctx>) -> Option<u64> {
         let vote = &signed.message;
         if !lock(&self.board).is_news(vote) {

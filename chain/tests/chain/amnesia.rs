@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anchor::key::Address;
@@ -248,5 +250,57 @@ async fn a_slow_clock_does_not_end_the_abstention_of_an_old_copy_that_was_told_t
     fs::remove_file(config.data_dir.join("wal/consensus.wal")).unwrap();
     config.rejoin = true;
     returns_above_what_it_forgot(&nodes, config).await;
+    stop(&nodes).await;
+}
+
+/// Height and round of the newest vote of the fourth validator that `node` has heard.
+fn heard_round(node: &Node) -> (u64, u32) {
+    node.status()
+        .heard
+        .iter()
+        .find(|vote| vote.address == address(3))
+        .map_or((0, 0), |vote| (vote.height, vote.round))
+}
+
+#[tokio::test]
+async fn an_old_copy_of_a_height_that_does_not_end_abstains_and_the_real_folder_votes() {
+    let mut federation = hasty();
+    // One validator is away, and one finds every block out of time: the others answer and vote, round after round.
+    let (system, slow_by) = (Clock::system(), Arc::new(AtomicU64::new(3_600_000)));
+    let slow = slow_by.clone();
+    federation.configs[1].clock = Clock::from_fn(move || system.now() - slow.load(Ordering::Relaxed));
+    let (config, old) = (&federation.configs[3], federation.folder("old"));
+    let nodes = [start(&federation.configs[0]).await, start(&federation.configs[1]).await];
+    let fourth = start(config).await;
+    nodes[0].submit(b"waits".to_vec()).await.unwrap();
+    until(&nodes[0], "rounds go by", |_| heard_round(&nodes[0]) >= (1, 1)).await;
+    fourth.shutdown().await;
+    copy(&config.data_dir, &old);
+    let copied = heard_round(&nodes[0]).1;
+
+    let fourth = start(config).await;
+    let status = until(&fourth, "it knows", |status| !status.asks).await;
+    assert!(status.votes, "its log holds every vote that it has cast: {status:?}");
+    until(&nodes[0], "it votes on", |_| heard_round(&nodes[0]) > (1, copied + 1)).await;
+    fourth.shutdown().await;
+
+    fs::remove_dir_all(&config.data_dir).unwrap();
+    copy(&old, &config.data_dir);
+    let fourth = start(config).await;
+    let status = until(&fourth, "it knows", |status| !status.asks).await;
+    assert!(status.abstains && status.tip.height == 0, "it may contradict its later rounds: {status:?}");
+    slow_by.store(0, Ordering::Relaxed);
+    let third = start(&federation.configs[2]).await;
+    let deadline = Instant::now() + PATIENCE;
+    for n in 0u32.. {
+        finalize(&nodes[0], &n.to_be_bytes()).await;
+        if fourth.votes() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "it does not vote again: {:?}", fourth.status());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    agree(&nodes[0], &fourth).await;
+    stop(&[fourth, third]).await;
     stop(&nodes).await;
 }
