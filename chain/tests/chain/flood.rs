@@ -127,12 +127,18 @@ async fn parts_of_blocks_that_never_end_take_bounded_memory() {
     stop(&nodes).await;
 }
 
+/// Whether a message carries an answer to a question of this validator.
+fn names(message: &[u8], address: &[u8]) -> bool {
+    let stream = borsh::to_vec(&b"memory"[..]).unwrap();
+    message.starts_with(&stream) && message.windows(address.len()).any(|part| part == address)
+}
+
 #[tokio::test]
 async fn one_that_asks_without_end_keeps_nobody_from_starting() {
     let (federation, mut nodes, mallory) = flooded().await;
     finalize(&nodes[0], b"@hfirst").await;
     nodes.pop().unwrap().shutdown().await;
-    let chain_id = federation.genesis().chain_id.clone();
+    let (chain_id, log) = (federation.genesis().chain_id.clone(), mallory.log.clone());
     let flood = tokio::spawn(async move {
         // It holds the third validator's key.
         for n in 0u128.. {
@@ -149,6 +155,12 @@ async fn one_that_asks_without_end_keeps_nobody_from_starting() {
     println!("it votes {:?} after its start, through the flood", begun.elapsed());
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     assert!(!flood.is_finished(), "the flood has ended");
+    // Its questions are understood: it is answered as well.
+    let address = key(3).public().address().0;
+    while !log.lock().unwrap().heard.iter().any(|(_, bytes)| names(bytes, &address)) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it has no answer");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     flood.abort();
     finalize(&fourth, b"@hlast").await;
     fourth.shutdown().await;
