@@ -27,7 +27,8 @@ use crate::wire::hello::Capabilities;
 pub use cache::TextCache;
 pub use pool::WorkerPool;
 
-use devices::Devices;
+use devices::{Devices, Fetched};
+use pool::schema_findings;
 
 /// Where the schemas of stations come from, what is known of each, and who validates.
 pub struct Schemas {
@@ -47,7 +48,7 @@ enum Source {
 struct Known {
     /// What its hello said of its modules.
     announced: Digest,
-    set: Arc<SchemaSet>,
+    schema: StationSchema,
     /// Digest of the reply that was held against it last.
     checked: Option<Digest>,
 }
@@ -57,8 +58,15 @@ pub fn found(finding: &Finding) -> bool {
     ["not-validated", "validation-failed", "schema-not-loaded", "schema-not-known"].contains(&&*finding.code)
 }
 
+/// What a station is validated against, and what is wrong with the texts that it gave.
+#[derive(Clone)]
+pub(crate) struct StationSchema {
+    set: Arc<SchemaSet>,
+    findings: Arc<[Finding]>,
+}
+
 /// The schema of one station in one round, or why there is none.
-pub(crate) type Found = Result<Arc<SchemaSet>, Finding>;
+pub(crate) type Found = Result<StationSchema, Finding>;
 
 impl Schemas {
     /// All modules of a folder, for every station.
@@ -76,7 +84,8 @@ impl Schemas {
 
     /// The modules that each station lists, by `<get-schema>`; texts that were fetched once are kept in `cache`.
     pub fn from_devices(cache: TextCache, pool: Arc<WorkerPool>) -> Schemas {
-        Schemas { source: Source::Devices(Devices::new(cache)), pool, stations: Mutex::default() }
+        let devices = Devices::new(cache, Arc::clone(&pool));
+        Schemas { source: Source::Devices(devices), pool, stations: Mutex::default() }
     }
 
     /// The schema of a station whose hello has just been read. Another session is opened where the hello says that its
@@ -89,27 +98,32 @@ impl Schemas {
         capabilities: &Capabilities,
     ) -> Found {
         let devices = match &self.source {
-            Source::Folder(set) => return Ok(Arc::clone(set)),
+            Source::Folder(set) => {
+                return Ok(StationSchema { set: Arc::clone(set), findings: Arc::default() });
+            }
             Source::Devices(devices) => devices,
         };
         let announced = announced(capabilities);
         if let Some(known) = self.stations().get(element).filter(|known| known.announced == announced) {
-            return Ok(Arc::clone(&known.set));
+            return Ok(known.schema.clone());
         }
-        let set = devices.fetch(target, limits).await.map_err(|message| Finding {
+        let Fetched { set, faults } = devices.fetch(target, limits).await.map_err(|message| Finding {
             code: "schema-not-known".to_owned(),
             place: "document".to_owned(),
             message: format!("not validated: {message}"),
         })?;
-        let known = Known { announced, set: Arc::clone(&set), checked: None };
+        let findings = schema_findings(&faults, &hex::encode(set.hash())).into();
+        let schema = StationSchema { set, findings };
+        let known = Known { announced, schema: schema.clone(), checked: None };
         self.stations().insert(element.clone(), known);
-        Ok(set)
+        Ok(schema)
     }
 
     /// Whether this very reply was held against this very schema before: then its findings stand.
-    pub(crate) fn was_checked(&self, element: &Dn, set: &SchemaSet, raw: &Digest) -> bool {
+    pub(crate) fn was_checked(&self, element: &Dn, schema: &StationSchema, raw: &Digest) -> bool {
         let stations = self.stations();
-        let known = stations.get(element).filter(|known| known.set.hash() == set.hash());
+        let same = |known: &&Known| known.schema.set.hash() == schema.set.hash();
+        let known = stations.get(element).filter(same);
         known.is_some_and(|known| known.checked.as_ref() == Some(raw))
     }
 
@@ -117,20 +131,22 @@ impl Schemas {
     pub(crate) async fn check(
         &self,
         element: &Dn,
-        set: &Arc<SchemaSet>,
+        schema: StationSchema,
         document: Vec<u8>,
         raw: Digest,
     ) -> (Vec<Finding>, Vec<u8>) {
-        let (verdict, document) = self.pool.validate(Arc::clone(set), document).await;
+        let (verdict, document) = self.pool.validate(Arc::clone(&schema.set), document).await;
+        let findings = schema.findings.iter().cloned().chain(verdict.findings).collect();
         if verdict.settled {
-            let known = || Known { announced: Digest([0; 32]), set: Arc::clone(set), checked: None };
+            let hash = schema.set.hash();
+            let known = || Known { announced: Digest([0; 32]), schema, checked: None };
             let mut stations = self.stations();
             let known = stations.entry(element.clone()).or_insert_with(known);
-            if known.set.hash() == set.hash() {
+            if known.schema.set.hash() == hash {
                 known.checked = Some(raw);
             }
         }
-        (verdict.findings, document)
+        (findings, document)
     }
 
     fn stations(&self) -> MutexGuard<'_, HashMap<Dn, Known>> {

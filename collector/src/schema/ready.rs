@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::client::Schema;
 use super::library::{Library, ModuleId};
@@ -20,6 +21,8 @@ pub struct SchemaSet {
     origins: BTreeMap<ModuleId, String>,
     /// What is wrong with the texts themselves.
     faults: Vec<SchemaFault>,
+    /// libyang found something wrong too.
+    faulty: AtomicBool,
 }
 
 impl SchemaSet {
@@ -37,15 +40,14 @@ impl SchemaSet {
     /// # Errors
     /// If the texts cannot be written.
     pub fn of_library(texts: &ModuleSet, library: &Library) -> io::Result<SchemaSet> {
-        let implemented = library.modules.iter().filter(|entry| entry.implemented);
-        let modules: Vec<Wanted> = implemented
-            .filter_map(|entry| {
-                let id = texts.find(&entry.id)?.head.id.clone();
-                Some(Wanted { id, features: Some(entry.features.clone()) })
-            })
-            .collect();
+        let modules = implemented(texts, library);
         let hash = hash(texts, &modules);
         SchemaSet::lay_out(texts, modules, hash)
+    }
+
+    /// The hash that [`SchemaSet::of_library`] would have, without laying anything out.
+    pub fn hash_of_library(texts: &ModuleSet, library: &Library) -> [u8; 32] {
+        hash(texts, &implemented(texts, library))
     }
 
     /// Writes the texts where libyang finds them by name and revision.
@@ -57,12 +59,22 @@ impl SchemaSet {
             std::fs::write(folder.path().join(format!("{id}.yang")), module.text.as_bytes())?;
             origins.insert(id.clone(), module.origin.clone());
         }
-        Ok(SchemaSet { hash, folder, modules, origins, faults: texts.faults().to_vec() })
+        let (faults, faulty) = (texts.faults().to_vec(), AtomicBool::new(false));
+        Ok(SchemaSet { hash, folder, modules, origins, faults, faulty })
     }
 
     /// Name of the set: equal texts, modules and features have equal names.
     pub fn hash(&self) -> [u8; 32] {
         self.hash
+    }
+
+    /// Whether something is known to be wrong with it.
+    pub(crate) fn is_faulty(&self) -> bool {
+        !self.faults.is_empty() || self.faulty.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_faulty(&self) {
+        self.faulty.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -92,6 +104,15 @@ impl SchemaSet {
     fn origin(&self, name: &str) -> Option<String> {
         self.origins.iter().rev().find(|(id, _)| id.name == name).map(|(_, origin)| origin.clone())
     }
+}
+
+fn implemented(texts: &ModuleSet, library: &Library) -> Vec<Wanted> {
+    let implemented = library.modules.iter().filter(|entry| entry.implemented);
+    let wanted = implemented.filter_map(|entry| {
+        let id = texts.find(&entry.id)?.head.id.clone();
+        Some(Wanted { id, features: Some(entry.features.clone()) })
+    });
+    wanted.collect()
 }
 
 fn hash(texts: &ModuleSet, modules: &[Wanted]) -> [u8; 32] {

@@ -1,6 +1,6 @@
 //! A set of YANG modules: texts under the names that stand in them, from a folder or from a device.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -141,18 +141,19 @@ impl ModuleSet {
         self.modules.len() >= MAX_MODULES || self.bytes >= MAX_SET_BYTES
     }
 
-    /// Takes over what was found wrong elsewhere.
-    pub(crate) fn add_faults(&mut self, faults: impl IntoIterator<Item = SchemaFault>) {
-        let room = MAX_MODULES.saturating_sub(self.faults.len());
-        self.faults.extend(faults.into_iter().take(room));
-    }
-
     /// The text of a module: of this revision, or where none is named the newest.
     pub fn find(&self, id: &ModuleId) -> Option<&Module> {
         match id.revision {
             Some(_) => self.modules.get(id),
             None => self.newest(&id.name),
         }
+    }
+
+    /// What the texts import and include and is not there.
+    pub fn missing(&self) -> Vec<ModuleId> {
+        let needed = self.modules.values().flat_map(|m| m.head.imports.iter().chain(&m.head.includes));
+        let missing: BTreeSet<&ModuleId> = needed.filter(|id| self.find(id).is_none()).collect();
+        missing.into_iter().cloned().collect()
     }
 
     /// What is wrong with the texts.
@@ -248,7 +249,7 @@ fn read_text(path: &Path) -> Result<String, String> {
 }
 
 /// Whether two texts differ in line ends and blanks at most: copies of one module do.
-fn same_words(a: &str, b: &str) -> bool {
+pub(crate) fn same_words(a: &str, b: &str) -> bool {
     a == b || a.split_ascii_whitespace().eq(b.split_ascii_whitespace())
 }
 
@@ -289,7 +290,8 @@ mod tests {
         set.insert(module("a", "2020-01-01", "container c;"), "second");
         assert!(set.faults()[0].message.contains("another text of a@2020-01-01 than first"));
         assert_eq!(set.hash(), before);
-        set.insert(module("b", "2020-01-01", ""), "third");
+        set.insert(module("b", "2020-01-01", "import a { prefix a; } import c { prefix c; }"), "third");
         assert_ne!(set.hash(), before);
+        assert_eq!(set.missing(), [ModuleId { name: "c".to_owned(), revision: None }]);
     }
 }

@@ -113,7 +113,7 @@ impl<'a> Schema<'a> {
     /// said of it stands.
     fn says_something_new(&self, element: &Dn, raw: &Digest) -> bool {
         match &self.found {
-            Some((schemas, Ok(set))) => !schemas.was_checked(element, set, raw),
+            Some((schemas, Ok(schema))) => !schemas.was_checked(element, schema, raw),
             Some((_, Err(_))) | None => false,
         }
     }
@@ -123,9 +123,10 @@ impl<'a> Schema<'a> {
         match self.found {
             None => {}
             Some((_, Err(finding))) => collected.snapshot.add_findings([finding]),
-            Some((schemas, Ok(set))) => {
+            Some((schemas, Ok(schema))) => {
                 let document = std::mem::take(&mut collected.raw);
-                let (findings, document) = schemas.check(element, &set, document, collected.raw_digest).await;
+                let (findings, document) =
+                    schemas.check(element, schema, document, collected.raw_digest).await;
                 collected.raw = document;
                 collected.snapshot.add_findings(findings);
             }

@@ -1,7 +1,8 @@
 //! Texts of modules that stations gave, on disk by name and revision.
 //!
 //! Rebuildable: without it the stations are asked again. A module's text never changes under one revision
-//! (RFC 7950 §11), so the first text stays; another one under the same name is told, not stored.
+//! (RFC 7950 §11), so the first text stays here; a station that has another one under the same name is told of, and is
+//! validated by its own.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 
 use crate::schema::set::MAX_MODULE_BYTES;
-use crate::schema::{Library, ModuleId, ModuleSet, SchemaFault, read_head};
+use crate::schema::{Library, ModuleId, ModuleSet, read_head};
 
 /// Bytes that are kept. All modules of 3GPP, O-RAN and IETF have 5 MB; what comes on top of this is asked for again
 /// after each start.
@@ -26,7 +27,6 @@ struct Record {
     /// [`RECORD`].
     format: String,
     texts: Vec<RecordedText>,
-    faults: Vec<SchemaFault>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,19 +62,15 @@ impl TextCache {
         Ok(TextCache { folder: folder.to_owned(), bytes: AtomicU64::new(bytes) })
     }
 
-    /// Puts the text that is kept of a module into a set, if there is one.
-    pub(super) fn add_known(&self, id: &ModuleId, set: &mut ModuleSet) {
+    /// The text that is kept of a module, if there is one.
+    pub(super) fn text(&self, id: &ModuleId) -> Option<String> {
         // A module without revision has no name that lasts.
-        let Some(revision) = &id.revision else { return };
-        let path = self.text_path(id);
-        if let Some(text) = read_bounded(&path, MAX_MODULE_BYTES as u64)
-            && read_head(&text).is_ok_and(|head| &head.id == id)
-        {
-            set.insert(text, &format!("the text kept of {}@{revision}", id.name));
-        }
+        id.revision.as_ref()?;
+        let text = read_bounded(&self.text_path(id), MAX_MODULE_BYTES as u64)?;
+        read_head(&text).is_ok_and(|head| &head.id == id).then_some(text)
     }
 
-    /// Keeps what was fetched, and that it belongs together under `name`. What cannot be kept is asked for again.
+    /// Keeps a set that was fetched whole and without faults, under `name`. What cannot be kept is asked for again.
     pub(super) fn keep(&self, name: &[u8; 32], set: &ModuleSet) -> io::Result<()> {
         let mut texts = vec![];
         for module in set.modules() {
@@ -88,7 +84,7 @@ impl TextCache {
             }
             texts.push(RecordedText { id: id.clone(), hash: hash(&module.text) });
         }
-        let record = Record { format: RECORD.to_owned(), texts, faults: set.faults().to_vec() };
+        let record = Record { format: RECORD.to_owned(), texts };
         self.write(&self.record_path(name), &serde_json::to_vec(&record)?).map(drop)
     }
 
@@ -107,9 +103,13 @@ impl TextCache {
             }
             set.insert(text, &format!("the text kept of {id}"));
         }
-        // What was wrong with texts that were left out then.
-        set.add_faults(record.faults);
         Some(set)
+    }
+
+    /// Forgets what belongs together under `name`: something was wrong with it.
+    pub(super) fn forget(&self, name: &[u8; 32]) {
+        // It may never have been kept.
+        let _ = fs::remove_file(self.record_path(name));
     }
 
     fn text_path(&self, id: &ModuleId) -> PathBuf {
@@ -170,33 +170,30 @@ mod tests {
     const NO_REVISION: &str = "module n { namespace 'urn:n'; prefix n; }";
 
     #[test]
-    fn a_set_comes_back_with_its_faults_until_a_text_is_touched() {
+    fn a_set_comes_back_until_a_text_is_touched_or_it_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        let mut set = set_of(&[A, "no module"]);
-        set.insert(OTHER_A.to_owned(), "another station");
-        assert_eq!(set.faults().len(), 2);
+        let set = set_of(&[A]);
         TextCache::open(folder.path()).unwrap().keep(&[1; 32], &set).unwrap();
         let cache = TextCache::open(folder.path()).unwrap();
-        let again = cache.whole(&[1; 32]).unwrap();
-        assert_eq!((again.hash(), again.faults()), (set.hash(), set.faults()));
+        assert_eq!(cache.whole(&[1; 32]).unwrap().hash(), set.hash());
+        assert!(cache.whole(&[2; 32]).is_none());
+        cache.keep(&[2; 32], &set).unwrap();
+        cache.forget(&[2; 32]);
         assert!(cache.whole(&[2; 32]).is_none());
         fs::write(folder.path().join("texts/a@2020-01-01.yang"), OTHER_A).unwrap();
         assert!(cache.whole(&[1; 32]).is_none());
     }
 
     #[test]
-    fn the_first_text_of_a_revision_stays_and_another_one_is_a_fault() {
+    fn the_first_text_of_a_revision_stays() {
         let folder = tempfile::tempdir().unwrap();
         let cache = TextCache::open(folder.path()).unwrap();
+        let id = ModuleId::new("a", Some("2020-01-01")).unwrap();
+        assert_eq!(cache.text(&id), None);
         cache.keep(&[1; 32], &set_of(&[A])).unwrap();
-        let mut second = ModuleSet::new();
-        cache.add_known(&ModuleId::new("a", Some("2020-01-01")).unwrap(), &mut second);
-        second.insert(OTHER_A.to_owned(), "192.0.2.7:830");
-        cache.keep(&[2; 32], &second).unwrap();
-        let fault = &cache.whole(&[2; 32]).unwrap().faults()[0].clone();
-        assert_eq!(fault.origin.as_deref(), Some("192.0.2.7:830"));
-        assert!(fault.message.starts_with("another text of a@2020-01-01 than the text kept"), "{fault:?}");
-        assert_eq!(cache.whole(&[2; 32]).unwrap().hash(), set_of(&[A]).hash());
+        cache.keep(&[2; 32], &set_of(&[OTHER_A])).unwrap();
+        assert_eq!(cache.text(&id).as_deref(), Some(A));
+        assert!(cache.whole(&[1; 32]).is_some() && cache.whole(&[2; 32]).is_none());
     }
 
     #[test]
@@ -205,9 +202,7 @@ mod tests {
         let cache = TextCache::open(folder.path()).unwrap();
         cache.keep(&[1; 32], &set_of(&[NO_REVISION])).unwrap();
         assert!(cache.whole(&[1; 32]).is_none());
-        let mut set = ModuleSet::new();
-        cache.add_known(&ModuleId::new("n", None).unwrap(), &mut set);
-        assert!(set.is_empty());
+        assert_eq!(cache.text(&ModuleId::new("n", None).unwrap()), None);
     }
 
     #[test]
@@ -217,7 +212,7 @@ mod tests {
         for record in [
             "{}",
             "[",
-            r#"{"format":"ranproof/schema-record/1","faults":[],"texts":[{"id":{"name":"../../x","revision":null},"hash":""}]}"#,
+            r#"{"format":"ranproof/schema-record/1","texts":[{"id":{"name":"../../x","revision":null},"hash":""}]}"#,
         ] {
             fs::write(cache.record_path(&[1; 32]), record).unwrap();
             assert!(cache.whole(&[1; 32]).is_none(), "{record}");

@@ -61,20 +61,34 @@ impl WorkerPool {
         set: Arc<SchemaSet>,
         document: Vec<u8>,
     ) -> (Verdict, Vec<u8>) {
+        let work = move |pool: &WorkerPool| (pool.work(&set, Some(&document)), document);
+        let failed = || (unsettled("the validating thread failed"), vec![]);
+        self.beside(work).await.unwrap_or_else(failed)
+    }
+
+    /// Compiles a schema, if nobody has: then it knows whether something is wrong with it.
+    pub(crate) async fn compile(self: &Arc<Self>, set: Arc<SchemaSet>) {
+        // What goes wrong here goes wrong again, and is told, where the set is used.
+        self.beside(move |pool: &WorkerPool| drop(pool.work(&set, None))).await;
+    }
+
+    /// Waits for a place and works on a thread where it may block.
+    async fn beside<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&WorkerPool) -> T + Send + 'static,
+    ) -> Option<T> {
         // The pool never closes its semaphore.
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         let pool = Arc::clone(self);
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        tokio::task::spawn_blocking(move || {
-            let verdict = pool.work(&set, &document);
+        let thread = tokio::task::spawn_blocking(move || {
+            let outcome = work(&pool);
             drop(place);
-            // Nobody waits any more if the round was stopped.
-            let _ = sender.send((verdict, document));
+            outcome
         });
-        receiver.await.unwrap_or_else(|_| (unsettled("the validating thread failed"), vec![]))
+        thread.await.ok()
     }
 
-    fn work(&self, set: &Arc<SchemaSet>, document: &[u8]) -> Verdict {
+    fn work(&self, set: &Arc<SchemaSet>, document: Option<&[u8]>) -> Verdict {
         if let Some(Compiled { usable: false, findings }) = self.known(set) {
             return Verdict { findings, settled: true };
         }
@@ -88,7 +102,7 @@ impl WorkerPool {
             return unsettled("the schema was forgotten while it was used");
         };
         let mut settled = true;
-        if usable {
+        if let Some(document) = document.filter(|_| usable) {
             match worker.validate(document, DocumentFormat::Xml) {
                 Ok(invalid) => findings.extend(invalid.map(not_validated)),
                 Err(error) => {
@@ -117,7 +131,10 @@ impl WorkerPool {
             Ok(schema) => (true, schema.faults),
             Err(error) => (false, vec![error.into_fault()?]),
         };
-        let findings = schema_findings(&faults, set.hash());
+        if !faults.is_empty() {
+            set.note_faulty();
+        }
+        let findings = schema_findings(&faults, &hex::encode(set.hash()));
         let mut compiled = self.compiled();
         if compiled.len() >= MAX_REMEMBERED {
             compiled.clear();
@@ -160,8 +177,8 @@ fn not_validated(invalid: Invalid) -> Finding {
 }
 
 /// What is wrong with a station's schema, each with module, line and the set.
-fn schema_findings(faults: &[SchemaFault], set: [u8; 32]) -> Vec<Finding> {
-    let name: String = hex::encode(set).chars().take(12).collect();
+pub(super) fn schema_findings(faults: &[SchemaFault], set: &str) -> Vec<Finding> {
+    let name: String = set.chars().take(12).collect();
     let mut findings: Vec<Finding> = faults
         .iter()
         .take(MAX_FAULTS)
@@ -272,7 +289,7 @@ mod tests {
             message: "not UTF-8".to_owned(),
             affects: vec![],
         };
-        let findings = schema_findings(&vec![fault; MAX_FAULTS + 5], [0xab; 32]);
+        let findings = schema_findings(&vec![fault; MAX_FAULTS + 5], &"ab".repeat(32));
         assert_eq!(findings.len(), MAX_FAULTS + 1);
         assert_eq!(findings[0].place, "station");
         assert_eq!(findings[MAX_FAULTS].message, "5 more faults of schema set abababababab");

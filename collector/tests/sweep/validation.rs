@@ -127,7 +127,35 @@ async fn stations_with_one_list_share_one_set_that_is_fetched_once() {
 }
 
 #[tokio::test]
-async fn another_text_of_a_known_revision_is_told_and_not_taken() {
+async fn what_one_station_serves_decides_nothing_about_others() {
+    let cache = tempfile::tempdir().unwrap();
+    let schemas = schemas(cache.path());
+    // Both list the same; one serves something else for it.
+    let b = "module b { namespace \"urn:b\"; prefix b; revision 2020-01-01; }";
+    let liar = station(CONTENT, "a", &[("a", b)]).await;
+    let honest = station(CONTENT, "a", &[("a", A)]).await;
+    let first = collected(read(0, &liar, &schemas, None).await);
+    assert_eq!(codes(first.snapshot.findings()), ["schema-not-loaded", "not-validated"]);
+    let second = collected(read(1, &honest, &schemas, None).await);
+    assert_eq!(codes(second.snapshot.findings()), ["not-validated"]);
+}
+
+#[tokio::test]
+async fn what_a_list_leaves_out_is_asked_for_where_it_is_imported() {
+    let cache = tempfile::tempdir().unwrap();
+    let imports = A.replace("revision", "import lent { prefix l; } revision");
+    let lent = "module lent { namespace \"urn:l\"; prefix l; revision 2019-01-01; include part; }";
+    let part = "submodule part { belongs-to lent { prefix l; } revision 2018-01-01; }";
+    let server = station(CONTENT, "a", &[("a", &imports), ("lent", lent), ("part", part)]).await;
+    let read = collected(read(0, &server, &schemas(cache.path()), None).await);
+    assert_eq!(codes(read.snapshot.findings()), ["not-validated"]);
+    for text in ["a@2020-01-01", "lent@2019-01-01", "part@2018-01-01"] {
+        assert!(cache.path().join(format!("texts/{text}.yang")).exists(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn another_text_of_a_known_revision_is_told_and_replaces_none() {
     let cache = tempfile::tempdir().unwrap();
     let schemas = schemas(cache.path());
     let first = station(CONTENT, "a", &[("a", A)]).await;

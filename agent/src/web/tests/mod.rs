@@ -441,6 +441,9 @@ async fn a_round_balances_visibly_and_names_every_failure() {
     for expected in ["<b>12</b> expected", "<b>3</b> failed", "balances", "another host key", "not XML"] {
         assert!(html.contains(expected), "{expected} is not in {html}");
     }
+    for expected in ["<b>not-validated</b>", "first fault (line 3)", "compared and judged all the same"] {
+        assert!(html.contains(expected), "{expected} is not in {html}");
+    }
 }
 
 #[tokio::test]
@@ -575,6 +578,7 @@ async fn the_api_answers_what_the_command_line_expects() {
     assert_eq!((&rounds["rounds"][0]["round"], &rounds["rounds"][0]["balances"]), (&3.into(), &true.into()));
     let round = json(&router, "/api/v1/rounds/3").await;
     assert_eq!(round["stations"][0]["reason"], "unreachable");
+    assert_eq!(round["findings"][0]["code"], "not-validated");
     assert_eq!(json(&router, "/api/v1/stations").await["stations"].as_array().unwrap().len(), 12);
 }
 

@@ -16,7 +16,7 @@ use model::violation::{
     AUTHORISATION_RULE, ActorClass, Responsibility, RuleOutcome, SECOND_JUDGEMENT_RULE, Sighting, Violation,
     ViolationState,
 };
-use model::{Digest, Dn, Edit, Interpretation, OBJECT, Outcome, Snapshot, Timestamp, Value};
+use model::{Digest, Dn, Edit, Finding, Interpretation, OBJECT, Outcome, Snapshot, Timestamp, Value};
 use serde_json::json;
 use store::{
     CosignatureRow, Event, ForkKind, ForkRow, OutboxLeaf, ProjectedBlock, ProjectedTransaction, Registration,
@@ -503,7 +503,16 @@ fn commit(round: u64, time: i64, edits: Vec<RoundEdit>) -> RoundCommit {
     let snapshots = collected.map(|s| StationSnapshot {
         element: s.element.clone(),
         read,
-        snapshot: Snapshot::new(Interpretation::new("none", &Digest::of(b"p")), vec![], vec![]).into(),
+        snapshot: Snapshot::new(
+            Interpretation::new("none", &Digest::of(b"p")),
+            vec![],
+            vec![Finding {
+                code: "not-validated".into(),
+                place: "/m:ManagedElement[id='1']/m:attributes/userLabel".into(),
+                message: format!("first fault (line 3): {HOSTILE}"),
+            }],
+        )
+        .into(),
         base: None,
         raw: format!("{}{round}", s.element).into_bytes(),
     });
