@@ -3,6 +3,9 @@
 //! The models of 3GPP and O-RAN are found through `RANPROOF_DATA`; small ones of our own are always there.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
+#[path = "schema/rounds.rs"]
+mod rounds;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

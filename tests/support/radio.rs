@@ -38,11 +38,22 @@ pub struct World {
 impl World {
     /// Founds the federation, agrees on everything, reads the stations once and approves what was read.
     pub fn build(seed: u64) -> World {
+        World::build_with(seed, None)
+    }
+
+    /// The same with this for `collection.schemas`.
+    pub fn build_with(seed: u64, schemas: Option<Json>) -> World {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path();
         std::fs::create_dir(dir.join("stations")).unwrap();
         let (stations, known) = start_stations(dir.join("stations"), seed, dir.join("stations-0.log"));
         let (federation, agreement) = Federation::found(dir);
+        if let Some(schemas) = schemas {
+            let path = federation.path("telecom/agent.yaml");
+            let mut config: Json = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            config["collection"]["schemas"] = schemas;
+            std::fs::write(&path, config.to_string()).unwrap();
+        }
         files::policies(&dir.join("policies")).unwrap();
         let (inventory, targets) = (dir.join("inventory.yaml"), dir.join("telecom/targets.json"));
         let telecom = ("telecom", &agreement);
