@@ -110,8 +110,8 @@ impl PeerStatus {
             // Not to be compared yet: what was seen before stands.
             None => self.fork,
         };
-        if let Some(fork) = fork.filter(|fork| self.fork.is_none_or(|known| known.ours != fork.ours)) {
-            let Fork { height, theirs, ours } = fork;
+        // Said once: each later height differs too.
+        if let (Some(Fork { height, theirs, ours }), None) = (fork, self.fork) {
             tracing::error!(
                 member = self.member, height, %theirs, %ours,
                 "two blocks are final at one height; stop approving and compare the certificates"
@@ -190,8 +190,10 @@ async fn refresh(app: &App, member: &str) {
     let round_trip = started.elapsed();
     let understood = answer.and_then(|bytes| understand(app, member, bytes));
     let ours = match &understood {
-        // A store that cannot be read says so where it is used for more than this.
-        Ok(body) => app.store.block_header(body.height).await.ok().flatten(),
+        Ok(body) => app.store.block_header(body.height).await.unwrap_or_else(|error| {
+            tracing::warn!(member, %error, "its newest header cannot be compared");
+            None
+        }),
         Err(_) => None,
     };
     app.peers.note_status(member, |status| match understood {
