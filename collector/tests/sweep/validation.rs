@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::previous_of;
 use crate::support::{BASE, Script, Server, Step, data, limits};
 use model::{Dn, Finding, Profile, Timestamp};
 use ranproof_collector::schema::WorkerCommand;
@@ -70,15 +71,6 @@ fn collected(reading: Reading) -> Collected {
     match reading {
         Reading::Collected(collected) => *collected,
         other => panic!("{other:?}"),
-    }
-}
-
-fn previous_of(collected: &Collected) -> Previous {
-    Previous {
-        interpretation: collected.snapshot.interpretation(),
-        raw_digest: collected.raw_digest,
-        root: *collected.snapshot.root(),
-        objects: collected.snapshot.objects().iter().map(|o| o.dn().clone()).collect(),
     }
 }
 
