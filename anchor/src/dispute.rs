@@ -120,13 +120,17 @@ pub struct ResolveStatement {
     pub outcome: DisputeOutcome,
 }
 
-/// Two checkpoints of one log with the same size and different roots: that its origin split its story. Any member
-/// may hand them in, under its log key.
+/// Two checkpoints of one log that cannot both be of it: that its origin split its story. Any member may hand them in,
+/// under its log key. They need not be of one size, nor need the chain have anchored either.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct EvidenceStatement {
     /// Whose log it is.
     pub origin: MemberId,
-    /// Signed checkpoints (C2SP tlog-checkpoint) with the log's signature alone, UTF-8.
+    /// Signed checkpoints (C2SP tlog-checkpoint) with the log's signature alone, UTF-8. The second is not the smaller.
     pub first: String,
     pub second: String,
+    /// The root that the log of the second has at the size of the first, and not the one that the first signs.
+    pub root: Hash,
+    /// That it has (RFC 9162 §2.1.4), so that nobody needs the leaves. Empty where both are of one size.
+    pub consistency: Vec<Hash>,
 }

@@ -49,7 +49,7 @@ impl fmt::Debug for Clock {
 /// What a node is told at its start.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
-    /// Holds `chain.redb`, `wal/`, `keys/p2p.key` and a lock; belongs to this node alone.
+    /// Holds `chain.redb`, `wal/`, `keys/p2p.key` and a lock, and `unused` until the first start; belongs to this node alone.
     pub data_dir: PathBuf,
     pub genesis: Genesis,
     /// Votes. Never on two machines at once.
@@ -60,7 +60,7 @@ pub struct NodeConfig {
     pub listen: SocketAddr,
     /// The only peers that may connect: `/ip4/…/tcp/…/p2p/<peer id>`.
     pub peers: Vec<String>,
-    /// Start although the write-ahead log or the store is gone, without voting until that is safe.
+    /// Start although the write-ahead log, the store or both are gone, without voting until that is safe.
     pub rejoin: bool,
     /// An idle chain makes one empty block per this time.
     pub heartbeat: Duration,

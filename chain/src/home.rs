@@ -17,6 +17,7 @@ use arc_malachitebft_core_types::{Round, VoteType};
 use crate::codec::BorshCodec;
 use crate::config::NodeConfig;
 use crate::context::{Address, Ctx, Height, When};
+use crate::folder::{Found, mark_unused, no_longer_unused, store_path, wal_path};
 use crate::store::{Store, StoreError, sync_folder};
 
 /// A folder that this process has to itself, with a store and a log that fit together.
@@ -65,7 +66,7 @@ pub enum HomeError {
     Store(#[from] StoreError),
 }
 
-fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> HomeError {
+pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> HomeError {
     move |source| HomeError::Io { what, path: path.to_owned(), source }
 }
 
@@ -75,29 +76,28 @@ impl Home {
         fs::create_dir_all(folder.join("wal")).map_err(io("create", folder))?;
         let lock = take_lock(&folder.join("LOCK"))?;
         let p2p_key = p2p_key(folder)?;
-        let store_path = folder.join("chain.redb");
-        let wal = folder.join("wal").join("consensus.wal");
-
-        let had_store = store_path.try_exists().map_err(io("look for", &store_path))?;
-        let had_wal = wal.try_exists().map_err(io("look for", &wal))?;
+        let found = Found::look(folder)?;
         let amnesia = |what: &str| HomeError::Amnesia { what: what.into(), path: folder.clone() };
         let alone = config.genesis.validators.len() == 1;
-        if had_wal && !had_store {
+        // Before a store is made: an empty one would look like that of a first start.
+        if let Some(what) = found.lost_store() {
             if !config.rejoin {
-                return Err(amnesia("the write-ahead log is there, but no store"));
+                return Err(amnesia(what));
             }
             if alone {
                 return Err(HomeError::NothingToRejoin { path: folder.clone() });
             }
         }
-        let store = Store::open_or_create(&store_path, &config.genesis.hash())?;
+        let store = Store::open_or_create(&store_path(folder), &config.genesis.hash())?;
+        let wal = wal_path(folder);
         let mut home = Home { store, wal, p2p_key, question: None, abstains_since: None, lock };
-        match home.forgotten(had_store, had_wal)? {
+        match home.forgotten(&found)? {
             None => {}
             Some(what) if !config.rejoin => return Err(amnesia(&what)),
             Some(what) => home.forget_votes(&what, alone, config.clock.now())?,
         }
         home.finish(alone, &Address(config.consensus_key.public().address()))?;
+        no_longer_unused(folder)?;
         Ok(home)
     }
 
@@ -106,22 +106,24 @@ impl Home {
         let folder = &config.data_dir;
         fs::create_dir_all(folder.join("wal")).map_err(io("create", folder))?;
         let lock = take_lock(&folder.join("LOCK"))?;
-        let wal = folder.join("wal").join("consensus.wal");
+        let wal = wal_path(folder);
         let p2p_key = p2p_key(folder)?;
         Ok(Home { store, wal, p2p_key, question: None, abstains_since: None, lock })
     }
 
     /// What is missing of the votes that this node may have cast, if anything.
-    fn forgotten(&self, had_store: bool, had_wal: bool) -> Result<Option<String>, HomeError> {
-        let ready = self.store.meta("ready")?.is_some();
-        if !had_store && !had_wal || had_store && !ready {
+    fn forgotten(&self, found: &Found) -> Result<Option<String>, HomeError> {
+        if found.unused {
             // The first start, or one that a crash ended before the engine could sign anything.
             return Ok(None);
         }
-        if !had_store {
-            return Ok(Some("the store is gone".into()));
+        if let Some(what) = found.lost_store() {
+            return Ok(Some(what.into()));
         }
-        if !had_wal {
+        if self.store.meta("ready")?.is_none() {
+            return Ok(Some("a start with `rejoin` was broken off".into()));
+        }
+        if !found.wal {
             return Ok(Some("the store is there, but no write-ahead log".into()));
         }
         let tip = self.store.tip_height()?;
@@ -218,6 +220,7 @@ fn p2p_key(folder: &Path) -> Result<Keypair, HomeError> {
             Keypair::ed25519_from_bytes(seed).map_err(|_| HomeError::BadKey { path })
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            mark_unused(folder)?;
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&keys).map_err(io("create", &keys))?;
             let mut seed = [0; 32];
             draw(&mut seed, &path)?;

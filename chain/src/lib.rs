@@ -7,7 +7,8 @@
 //!
 //! Nodes connect to listed peers alone and trust none of them: transactions travel in batches, metered per peer and
 //! with room per sender ([`MempoolLimits`]); synced blocks are executed and compared like proposed ones; a validator
-//! that may have forgotten votes asks the others and abstains until they are out of date. What a node sees of itself
+//! whose folder shows that it forgot votes does not start unless it is told to rejoin, and at each start it asks the others
+//! and abstains while it may have forgotten some. What a node sees of itself
 //! and of them is [`NodeStatus`].
 //!
 //! This room does not know what a transaction means, who may send one, or what a round is. It is apart from
@@ -21,6 +22,7 @@ mod context;
 mod driver;
 mod engine;
 mod executor;
+mod folder;
 mod gossip;
 mod gossiping;
 mod home;

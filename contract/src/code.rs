@@ -78,14 +78,14 @@ codes! {
     OLD_SIZE = "old-size", true, "the swap does not start from the last anchored size";
     SHRINKS = "shrinks", true, "the checkpoint is smaller than the last anchored one";
     FORK = "fork", true, "another root at the size that is already anchored";
-    INCONSISTENT = "inconsistent", true, "the consistency proof does not lead from the anchored tree to the new one";
+    INCONSISTENT = "inconsistent", true, "the consistency proof does not lead from the smaller tree to the larger one";
     NO_PROGRESS = "no-progress", true, "the checkpoint anchors nothing new";
     DISPUTE_ID = "dispute-id", true, "a dispute's id is not made of its sender, the disputed origin and round, and the kind";
     OWN_ROUND = "own-round", true, "a member disputes rounds of others, not its own";
     ATTESTATION = "attestation", true, "the disputed round has no attestation, or another than the one named";
     UNKNOWN_DISPUTE = "unknown-dispute", true, "no dispute of this id was opened";
     NOT_CONCERNED = "not-concerned", true, "only the accused origin answers a dispute, only the member who opened it ends it";
-    NO_FORK = "no-fork", true, "the two checkpoints are not of one size with different roots";
+    NO_FORK = "no-fork", true, "the two checkpoints do not contradict each other";
 }
 
 /// The table's entry for `code`.

@@ -1,5 +1,6 @@
 //! Bounds that a statement keeps by itself, whatever the state: ids, lists, ranges.
 
+use anchor::Hash;
 use anchor::transaction::{
     Action, AgreementStatement, AnchorCheckpointStatement, EvidenceStatement, InventoryStatement, MemberId,
     PolicySetStatement, ProposalStatement, Subject, SubjectKind,
@@ -117,10 +118,7 @@ fn check_anchor(statement: &AnchorCheckpointStatement) -> Result<(), Refusal> {
     if statement.checkpoint.len() > MAX_CHECKPOINT {
         return refuse(format!("the checkpoint is longer than {MAX_CHECKPOINT} bytes"));
     }
-    if statement.consistency.len() > MAX_PROOF_HASHES {
-        return refuse(format!("the consistency proof has more than {MAX_PROOF_HASHES} hashes"));
-    }
-    Ok(())
+    proof(&statement.consistency)
 }
 
 fn check_evidence(statement: &EvidenceStatement) -> Result<(), Refusal> {
@@ -128,6 +126,13 @@ fn check_evidence(statement: &EvidenceStatement) -> Result<(), Refusal> {
     let longest = statement.first.len().max(statement.second.len());
     if longest > MAX_CHECKPOINT {
         return refuse(format!("a checkpoint is longer than {MAX_CHECKPOINT} bytes"));
+    }
+    proof(&statement.consistency)
+}
+
+fn proof(hashes: &[Hash]) -> Result<(), Refusal> {
+    if hashes.len() > MAX_PROOF_HASHES {
+        return refuse(format!("the consistency proof has more than {MAX_PROOF_HASHES} hashes"));
     }
     Ok(())
 }

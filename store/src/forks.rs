@@ -24,7 +24,7 @@ const MAX_FORKS: i64 = 64;
 pub enum ForkKind {
     /// Two signed checkpoints of one size and different roots: proof to anybody.
     Notes,
-    /// A signed checkpoint that the anchored log does not begin with: proof to whoever holds the leaves.
+    /// A signed checkpoint that the anchored log does not begin with: proof to anybody with [`Store::mirror_consistency`].
     Prefix,
     /// Leaves that do not give the anchored root: our word.
     Leaves,

@@ -8,7 +8,7 @@
 
 use anchor::transaction::MemberId;
 use anchor::tree::leaf_hash;
-use anchor::{Frontier, Hash};
+use anchor::{Frontier, Hash, Tree};
 use model::Timestamp;
 use sqlx::sqlite::SqliteRow;
 
@@ -137,6 +137,33 @@ impl Store {
         let below = newest(&mut link, origin, size).await?.map(|(_, frontier)| frontier);
         let frontier = grown(&mut link, origin, below.unwrap_or_default(), size).await?;
         Ok(Some(frontier.root()).filter(|_| frontier.size() == size))
+    }
+
+    /// That the first `new` leaves of the mirror begin with its first `old` (RFC 9162 §2.1.4); `None` if no head covers
+    /// them. Reads every leaf hash: for the rare case that a log has to be convicted.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if `old` is more than `new`.
+    pub async fn mirror_consistency(&self, origin: &str, old: u64, new: u64) -> Result<Option<Vec<Hash>>> {
+        let mut link = self.reader().await?;
+        if newest(&mut link, origin, u64::MAX).await?.is_none_or(|(head, _)| head.size < new) {
+            return Ok(None);
+        }
+        let mut tree = Tree::default();
+        while tree.size() < new {
+            let (from, to) = (tree.size(), new.min(tree.size() + PAGE));
+            let page = hashes(&mut link, origin, from, to).await?;
+            if page.is_empty() {
+                return Ok(None);
+            }
+            for hash in page {
+                tree.push(hash);
+            }
+        }
+        let proof = tree.consistency(old, new);
+        proof
+            .map(Some)
+            .map_err(|e| StoreError::conflict("proof over", format!("{origin} {new}"), e.to_string()))
     }
 
     /// The head of exactly this size.

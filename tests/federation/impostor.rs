@@ -43,7 +43,8 @@ impl Impostor {
         let mut config = config(world, place, folder.path());
         let key = world.dir.join(MEMBERS[of]).join("data/keys/consensus.key");
         config.consensus_key = keys::load(&key).unwrap();
-        // Where it hears of votes that it has not cast, it abstains; after this time it votes again.
+        // Its folder is not that of a new validator. It abstains, and after this time it votes.
+        config.rejoin = true;
         config.max_clock_difference = Duration::from_secs(1);
         Impostor::run(place, config, honest(world), Some(folder))
     }

@@ -8,6 +8,7 @@ use agent::api::types::ChainInfo;
 use agent::cli::output::talk;
 use agent::federation::{EquivocationView, NodeRefused};
 use arc_malachitebft_network::Channel;
+use store::ForkKind;
 
 use crate::alone::alone;
 use crate::impostor::{Crooked, Impostor, Parrot};
@@ -187,6 +188,31 @@ fn a_member_that_floods_is_cut_off_and_the_others_get_their_turn() {
     });
 }
 
+/// Telecom signs another beginning of its log than what it anchored, of a size between two anchored ones. Returns the size
+/// at which everybody has it on the chain.
+fn shows_a_size_that_was_never_anchored(world: &mut World) -> u64 {
+    let head = world.vouched(TOWER, TELECOM).expect("tower has cosigned telecom's log");
+    let size = head.size - 1;
+    world.kill(TELECOM);
+    let liar = TwoFaced::start(world, TELECOM, size);
+    let judges = [UNICOM, TOWER, WITNESS];
+    for member in judges {
+        world.wait_for("evidence against telecom", || {
+            let evidence = world.chain(member).federation.evidence;
+            evidence.iter().any(|e| e.origin == MEMBERS[TELECOM] && e.size == size).then_some(())
+        });
+    }
+    // Whoever handed it in had to prove it from the leaves; the others may not have asked for the checkpoint yet.
+    let forks = judges.map(|member| world.forks(member, TELECOM)).concat();
+    assert!(!forks.is_empty(), "nobody has it on record");
+    assert!(forks.iter().all(|fork| (fork.kind, fork.size) == (ForkKind::Prefix, size)), "{forks:?}");
+    assert!(liar.asked() > 0, "nobody asked for the checkpoint");
+    liar.stop();
+    world.start(TELECOM);
+    world.convicted.insert(MEMBERS[TELECOM]);
+    size
+}
+
 #[test]
 fn a_log_that_shows_two_stories_is_convicted_and_never_cosigned_again() {
     alone("traitor::a_log_that_shows_two_stories_is_convicted_and_never_cosigned_again", || {
@@ -207,6 +233,7 @@ fn a_log_that_shows_two_stories_is_convicted_and_never_cosigned_again() {
         assert!(liar.asked() > 0, "nobody asked for the checkpoint");
         liar.stop();
         world.start(UNICOM);
+        let unanchored = shows_a_size_that_was_never_anchored(&mut world);
         world.convicted.insert(MEMBERS[UNICOM]);
         world.collect();
         world.check();
@@ -216,6 +243,9 @@ fn a_log_that_shows_two_stories_is_convicted_and_never_cosigned_again() {
             let vouched = world.vouched(member, UNICOM).map_or(0, |head| head.size);
             assert!(vouched <= head.size, "{} cosigns a convicted log at {vouched}", MEMBERS[member]);
         }
-        talk(&format!("unicom's log was convicted at {} leaves and has {} now", head.size, grown.size));
+        talk(&format!(
+            "unicom's log was convicted at {} leaves and has {} now, telecom's at {unanchored} of more",
+            head.size, grown.size
+        ));
     });
 }

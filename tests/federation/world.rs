@@ -13,7 +13,7 @@ use anchor::transaction::{Subject, SubjectKind};
 use anchor::{Action, Hash};
 use model::{Agreement, Timestamp};
 use serde_json::{Value as Json, json};
-use store::{Store, StoreConfig, Vouched};
+use store::{ForkRow, Store, StoreConfig, Vouched};
 use tokio::runtime::Runtime;
 
 use crate::alone;
@@ -241,6 +241,16 @@ impl World {
             let head = store.vouched(MEMBERS[origin]).await.unwrap();
             store.close().await;
             head
+        })
+    }
+
+    /// What the member has on record against another's log.
+    pub fn forks(&self, member: usize, origin: usize) -> Vec<ForkRow> {
+        let store = self.store(member);
+        self.runtime.block_on(async {
+            let forks = store.forks_of(MEMBERS[origin]).await.unwrap();
+            store.close().await;
+            forks
         })
     }
 

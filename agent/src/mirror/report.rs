@@ -3,9 +3,10 @@
 use anchor::transaction::EvidenceStatement;
 use anchor::{Action, Hash, SignedTransaction};
 use anyhow::{Context as _, Result, bail};
-use store::{ForkKind, ForkRow};
+use store::{ForkKind, ForkRow, Store};
 
 use super::Log;
+use super::pull::MirrorError;
 use crate::app::App;
 
 /// One line in the log of this agent.
@@ -24,9 +25,12 @@ pub(super) fn tell(fork: &ForkRow) {
 
 /// Hands in every pair of checkpoints that the member signed and that contradict each other. Safe to do twice.
 pub(super) async fn report(app: &App, log: &Log) -> Result<()> {
+    let known = app.ledger.contract().read().evidence();
     for fork in app.store.forks_of(&log.member).await? {
-        let (ForkKind::Notes, Some(second)) = (fork.kind, fork.served_note) else { continue };
-        let statement = EvidenceStatement { origin: fork.origin.clone(), first: fork.anchored_note, second };
+        if known.iter().any(|(origin, size, _)| (origin, *size) == (&fork.origin, fork.size)) {
+            continue;
+        }
+        let Some(statement) = statement(&app.store, log, &fork).await? else { continue };
         let purpose = format!("evidence/{}/{}", fork.origin, fork.size);
         match app.send(&purpose, Action::Evidence(statement)).await {
             Ok(_) => {}
@@ -36,6 +40,25 @@ pub(super) async fn report(app: &App, log: &Log) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What convicts the log's origin before anybody, with a proof from the leaves held here where the two checkpoints are
+/// of different sizes. `None` where nothing but our word does.
+pub(super) async fn statement(
+    store: &Store,
+    log: &Log,
+    fork: &ForkRow,
+) -> Result<Option<EvidenceStatement>, MirrorError> {
+    let Some(first) = fork.served_note.clone().filter(|_| fork.kind.is_signed()) else { return Ok(None) };
+    let second = log.verified(fork.anchored_note.as_bytes()).ok_or_else(|| log.damaged())?;
+    let proof = store.mirror_consistency(&fork.origin, fork.size, second.head().size).await?;
+    Ok(Some(EvidenceStatement {
+        origin: fork.origin.clone(),
+        first,
+        second: fork.anchored_note.clone(),
+        root: fork.anchored_root,
+        consistency: proof.ok_or_else(|| log.damaged())?,
+    }))
 }
 
 /// The checkpoint that a final transaction anchored.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anchor::tiles::{self, TileLevel, TilePath};
+use anchor::tree::verify_consistency;
 use anchor::{Checkpoint, Genesis, Hash, Member, MemberRole, SigningKey, Tree, UnverifiedCheckpoint};
 use anyhow::Result;
 use model::Timestamp;
@@ -16,7 +17,7 @@ use super::cosign::{self, Cosigner, cosigned_note};
 use super::pull::{MirrorError, Source, pull};
 use super::served::Chain;
 use super::step::{Step, Taken};
-use super::{Log, cosigners};
+use super::{Log, cosigners, report};
 use crate::peer::PeerError;
 use crate::peer::log::{Leaves, read_tile};
 
@@ -306,6 +307,17 @@ async fn a_cosigner_shown_another_checkpoint_of_the_anchored_size_never_signs_th
     assert_eq!(store.cosignatures("telecom").await.unwrap(), []);
 }
 
+/// Checks the only evidence here as one would who holds neither leaf nor anchor; the size that it is about.
+async fn convicts(store: &Store) -> u64 {
+    let [fork] = store.forks().await.unwrap().try_into().unwrap();
+    let evidence = report::statement(store, &log(), &fork).await.unwrap().unwrap();
+    let read = |note: &str| log().verified(note.as_bytes()).unwrap().head().clone();
+    let (first, second) = (read(&evidence.first), read(&evidence.second));
+    assert_ne!(first.root, evidence.root);
+    verify_consistency(first.size, second.size, &evidence.root, &second.root, &evidence.consistency).unwrap();
+    first.size
+}
+
 #[tokio::test]
 async fn a_served_checkpoint_of_any_size_is_compared_sooner_or_later() {
     // Smaller, of a size that was anchored: two signed notes of one size.
@@ -314,12 +326,14 @@ async fn a_served_checkpoint_of_any_size_is_compared_sooner_or_later() {
     assert_eq!(taken, Taken { convicted: true, cosigned: false });
     assert_eq!(store.forks().await.unwrap()[0].kind, ForkKind::Notes);
     assert_eq!(store.forks().await.unwrap()[0].anchored_note, note(100, None));
+    assert_eq!(convicts(&store).await, 100);
 
     // Smaller, of a size that never was anchored: the anchored log does not begin with it.
     let (store, _folder) = scratch().await;
     let taken = step(&store, Serving::new(300, None).saying(note(101, Some(7))), 300).await.unwrap();
     assert_eq!(taken, Taken { convicted: true, cosigned: false });
     assert_eq!(store.forks().await.unwrap()[0].kind, ForkKind::Prefix);
+    assert_eq!(convicts(&store).await, 101);
 
     // Larger: it waits for the chain, and an honest one in the same place is forgotten.
     let (store, _folder) = scratch().await;

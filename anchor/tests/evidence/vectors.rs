@@ -236,6 +236,8 @@ fn disputes(world: &World) -> [Action; 4] {
             origin: "telecom".into(),
             first: note(b"one story"),
             second: note(b"another"),
+            root: Hash::of(b"another"),
+            consistency: vec![],
         }),
     ]
 }

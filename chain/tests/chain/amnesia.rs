@@ -45,11 +45,21 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Everything but the identity among peers, which its members would otherwise have to list anew.
-fn forget_all(config: &NodeConfig) {
+/// Everything but the identity among peers, which its members would otherwise have to list anew. Returns how it may start.
+async fn forget_all(config: &NodeConfig) -> NodeConfig {
     let folder = &config.data_dir;
     fs::remove_file(folder.join("chain.redb")).unwrap();
     fs::remove_dir_all(folder.join("wal")).unwrap();
+    assert!(Node::start(config.clone(), super::world::toy(config)).await.is_err(), "not without being told");
+    NodeConfig { rejoin: true, ..config.clone() }
+}
+
+/// The same, so that nothing shows it: as where an administrator made the folder anew, with the old name.
+fn forget_all_unseen(config: &NodeConfig) {
+    let folder = &config.data_dir;
+    fs::remove_file(folder.join("chain.redb")).unwrap();
+    fs::remove_dir_all(folder.join("wal")).unwrap();
+    fs::write(folder.join("unused"), "").unwrap();
 }
 
 /// The fourth, started again after it forgot, abstains while the chain goes on, and then votes again.
@@ -122,8 +132,8 @@ async fn one_that_lost_its_whole_folder_abstains_and_returns() {
     }
     until(&nodes[0], "the fourth is heard", |status| status.heard.len() == 3).await;
     nodes.pop().unwrap().shutdown().await;
-    forget_all(&federation.configs[3]);
-    let fourth = abstains_and_returns(&federation, &nodes, &federation.configs[3]).await;
+    let config = forget_all(&federation.configs[3]).await;
+    let fourth = abstains_and_returns(&federation, &nodes, &config).await;
     fourth.shutdown().await;
     // What it has cast since is remembered: the next start asks and votes.
     let fourth = start(&federation.configs[3]).await;
@@ -225,7 +235,7 @@ async fn a_slow_clock_does_not_end_the_abstention_of_one_that_lost_everything() 
     }
     until(&nodes[0], "the fourth is heard", |_| heard(&nodes[0]) > 8).await;
     nodes.pop().unwrap().shutdown().await;
-    forget_all(&federation.configs[3]);
+    forget_all_unseen(&federation.configs[3]);
     returns_above_what_it_forgot(&nodes, federation.configs[3].clone()).await;
     stop(&nodes).await;
 }

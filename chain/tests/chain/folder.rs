@@ -65,9 +65,43 @@ async fn lost_votes_keep_the_node_from_starting() {
     assert!(matches!(error, HomeError::Amnesia { .. }), "an old copy of the log: {error}");
 
     fs::remove_file(&store).unwrap();
-    assert!(matches!(refusal(&config).await, HomeError::Amnesia { .. }));
+    for _ in 0..2 {
+        config.rejoin = false;
+        assert!(matches!(refusal(&config).await, HomeError::Amnesia { .. }));
+        config.rejoin = true;
+        assert!(matches!(refusal(&config).await, HomeError::NothingToRejoin { .. }));
+        fs::remove_dir_all(folder.path().join("wal")).unwrap();
+    }
+}
+
+/// Its name among peers is all that is left, of a copy perhaps: neither the folder nor its absence says what was voted.
+#[tokio::test]
+async fn an_emptied_folder_is_no_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    // Its own power decides, so that nobody need answer its first question.
+    let mut config = ranproof_chain::NodeConfig::new(folder.path(), genesis(&[9, 1, 1, 1]), key(1));
+    let (unused, store) = (folder.path().join("unused"), folder.path().join("chain.redb"));
+    ranproof_chain::peer_id(folder.path()).unwrap();
+    assert!(unused.exists());
+    let node = start(&config).await;
+    assert!(node.votes() && !unused.exists(), "the mark is gone before the first vote");
+    node.shutdown().await;
+
+    // Another name does not make it new.
+    fs::remove_dir_all(folder.path().join("keys")).unwrap();
+    ranproof_chain::peer_id(folder.path()).unwrap();
+    assert!(!unused.exists());
+    fs::remove_file(&store).unwrap();
+    fs::remove_dir_all(folder.path().join("wal")).unwrap();
+    for _ in 0..2 {
+        let error = refusal(&config).await;
+        assert!(matches!(error, HomeError::Amnesia { .. }) && error.to_string().contains("gone"), "{error}");
+        assert!(!store.exists(), "a refused start leaves what looks like a first one");
+    }
     config.rejoin = true;
-    assert!(matches!(refusal(&config).await, HomeError::NothingToRejoin { .. }));
+    let node = start(&config).await;
+    assert!(!node.votes() && node.status().abstains);
+    node.shutdown().await;
 }
 
 #[tokio::test]

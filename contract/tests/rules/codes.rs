@@ -301,8 +301,11 @@ const CASES: &[Case] = &[
     case(code::CHECKPOINT, "evidence against another", World::ready, "watch", |w| fork(w, |s| s.origin = "unicom".into())),
     case(code::CHECKPOINT, "forged note", World::ready, "watch", |w| fork(w, |s| s.second = s.second.replace("\n5\n", "\n6\n"))),
     case(code::CHECKPOINT, "cosigned note", World::ready, "watch", |w| fork(w, |s| { let line = s.first.lines().last().unwrap().to_owned(); s.first += &line; s.first += "\n" })),
-    case(code::NO_FORK, "one story twice", World::ready, "watch", |w| fork(w, |s| s.second = s.first.clone())),
-    case(code::NO_FORK, "two sizes", World::ready, "watch", |w| fork(w, |s| s.second = w.checkpoint("telecom", 6, Hash::of(b"another")))),
+    case(code::NO_FORK, "one story twice", World::ready, "watch", |w| fork(w, |s| s.first = s.second.clone())),
+    case(code::INCONSISTENT, "two sizes without a proof", World::ready, "watch", |w| fork(w, |s| s.second = w.checkpoint("telecom", 6, Hash::of(b"another")))),
+    case(code::INCONSISTENT, "the larger first", World::ready, "watch", |w| fork(w, |s| s.first = w.checkpoint("telecom", 6, Hash::of(b"another")))),
+    case(code::INCONSISTENT, "a root of nobody's", World::ready, "watch", |w| fork(w, |s| s.root = Hash::of(b"a third"))),
+    case(code::FORM, "endless proof of a fork", World::ready, "watch", |w| fork(w, |s| s.consistency = vec![s.root; 129])),
     case(code::DUPLICATE, "evidence twice", forked, "unicom", |w| fork(w, |_| ())),
 ];
 

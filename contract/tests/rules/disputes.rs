@@ -63,8 +63,13 @@ pub fn resolve(outcome: DisputeOutcome) -> Action {
 /// Two roots for five leaves of Telecom's log.
 pub fn fork(world: &World, change: impl FnOnce(&mut EvidenceStatement)) -> Action {
     let note = |root: &[u8]| world.checkpoint("telecom", 5, Hash::of(root));
-    let mut statement =
-        EvidenceStatement { origin: "telecom".into(), first: note(b"one"), second: note(b"another") };
+    let mut statement = EvidenceStatement {
+        origin: "telecom".into(),
+        first: note(b"one"),
+        second: note(b"another"),
+        root: Hash::of(b"another"),
+        consistency: vec![],
+    };
     change(&mut statement);
     Action::Evidence(statement)
 }
@@ -153,16 +158,51 @@ fn any_member_may_hand_in_that_a_log_forked_also_the_witness() {
     }
 }
 
+/// The same two checkpoints, the other way round.
+pub fn turned(statement: &mut EvidenceStatement) {
+    std::mem::swap(&mut statement.first, &mut statement.second);
+    statement.root = Hash::of(b"one");
+}
+
+/// A checkpoint of a size that was never anchored convicts as well: any later one says what its root should have been.
+#[test]
+fn two_checkpoints_of_different_sizes_convict_by_a_proof_and_not_without_it() {
+    let mut world = World::empty();
+    world.grow("telecom", 20);
+    let tree = world.logs["telecom"].clone();
+    for (smaller, larger) in [(0, 20), (1, 2), (7, 20), (8, 20), (16, 17), (20, 20)] {
+        let mut world = world.clone();
+        let evidence = |world: &World, told: Hash, size: u64| {
+            fork(world, |s| {
+                s.first = world.checkpoint("telecom", size, told);
+                s.second = world.checkpoint("telecom", larger, tree.root_at(larger).unwrap());
+                s.root = tree.root_at(smaller).unwrap();
+                s.consistency = tree.consistency(smaller, larger).unwrap();
+            })
+        };
+        let honest = evidence(&world, tree.root_at(smaller).unwrap(), smaller);
+        assert_eq!(world.submit("unicom", honest), refused(code::NO_FORK), "{smaller} of {larger}");
+        let lie = Hash::of(b"another story");
+        let another = evidence(&world, lie, (smaller + 1) % 20);
+        assert_eq!(world.submit("unicom", another), refused(code::INCONSISTENT), "{smaller} of {larger}");
+        let convicts = evidence(&world, lie, smaller);
+        world.accept("unicom", convicts);
+        let [(_, size, _)] = world.contract.evidence().try_into().unwrap();
+        assert_eq!(size, smaller);
+    }
+}
+
 /// What was anchored convicts as well as what was shown to somebody alone.
 #[test]
 fn one_record_for_each_size_of_a_forked_log() {
     let mut world = World::ready();
     let anchored = world.contract.last_checkpoint("telecom").unwrap().checkpoint;
     let shown = world.checkpoint("telecom", 3, Hash::of(b"shown to Unicom alone"));
-    world.accept("unicom", fork(&world.clone(), |s| (s.first, s.second) = (anchored, shown)));
+    let root = world.logs["telecom"].root();
+    world.accept("unicom", fork(&world.clone(), |s| (s.first, s.second, s.root) = (shown, anchored, root)));
     let five = fork(&world, |_| ());
     world.accept("watch", five);
-    let turned = fork(&world, |s| std::mem::swap(&mut s.first, &mut s.second));
+    let turned = fork(&world, turned);
     assert_eq!(world.submit("unicom", turned), refused(code::DUPLICATE));
     let sizes: Vec<_> = world.contract.evidence().into_iter().map(|(_, size, _)| size).collect();
     assert_eq!(sizes, [3, 5]);

@@ -101,7 +101,7 @@ fn log_action() -> impl Strategy<Value = Action> {
         any::<bool>().prop_map(|turned| {
             fork(&World::empty(), |statement| {
                 if turned {
-                    std::mem::swap(&mut statement.first, &mut statement.second);
+                    crate::disputes::turned(statement);
                 }
             })
         }),
@@ -303,8 +303,8 @@ fn the_rules_of_version_1_give_these_roots() {
                 text("7e3562eb978af36c1e516f0f71a9914fdcf5f395b94bd0e6937aeea5d108c12c")
             ),
             (
-                text("1ad1098853ca528a1d614ba64931f1099f3419ae139f622f5a4877e5e71b5877"),
-                text("1a919dc230156fb121a551ffec11f6105d1f926d9fb3454125e2a1e3adaff48b")
+                text("28ba218143328f59083f04c5369fb6574365c476115097c1637f8d85f090b30e"),
+                text("d530a53e5317240a2c0eae78e5d5377eec432f4bdbc711dde4357fc8e97da745")
             ),
         ]
     );

@@ -113,6 +113,10 @@ async fn leaves_and_roots_are_told_below_the_newest_head_only() {
         assert_eq!(root, Some(Tree::of(&leaves(0, size, None)).root()));
     }
     assert_eq!(store.mirror_root(ORIGIN, 14).await.unwrap(), None);
+    let proof = Tree::of(&leaves(0, 13, None)).consistency(6, 13).unwrap();
+    assert_eq!(store.mirror_consistency(ORIGIN, 6, 13).await.unwrap(), Some(proof));
+    assert_eq!(store.mirror_consistency(ORIGIN, 6, 14).await.unwrap(), None);
+    conflicts(store.mirror_consistency(ORIGIN, 13, 12).await);
     assert_eq!(store.mirror_leaf(ORIGIN, 12).await.unwrap(), Some(leaf(12, None)));
     assert_eq!(store.mirror_leaf(ORIGIN, 13).await.unwrap(), None);
     let hash = |index| anchor::tree::leaf_hash(&leaf(index, None));
