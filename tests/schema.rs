@@ -5,6 +5,8 @@
 
 #[path = "schema/rounds.rs"]
 mod rounds;
+#[path = "schema/spelling.rs"]
+mod spelling;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! The streaming reader: from bytes to objects, attributes and digests, without a schema.
+//! The streaming reader: from bytes to objects, attributes and digests, with a schema or without.
 //!
 //! [`read_xml`] and [`read_json`] take one document in one pass, keep no tree of it, never recurse, and give
 //! a [`Snapshot`] or a [`ReadError`] with its place. What is odd but readable becomes a finding; nothing of a
@@ -29,6 +29,10 @@
 //! `#text`, with a finding. XML attributes and `@` members are no configuration and become findings, except
 //! the mark of defaults of RFC 6243.
 //!
+//! **With a schema** ([`ReadContext::schema`]) what it knows is read by it, and everything else as above: values in
+//! canonical form (RFC 7950 §9; identities and paths with module names), entries of a list that the system orders by their
+//! keys, such leaf-lists by their values, and in JSON a module's namespace as the schema says it.
+//!
 //! **Findings** by code: `duplicate-object`, `element-id-differs`, `other-element` (a second station in the
 //! reply), `object-without-key`, `mixed-content`, `repeated-attributes`, `xml-attribute`, `metadata`,
 //! `no-module` (JSON), `more`. They name elements and places, never values.
@@ -44,11 +48,14 @@ mod scope;
 mod spaces;
 mod text;
 mod tokens;
+mod typed;
 mod xml;
 
 use std::fmt;
 
-use model::{Dn, Profile, Snapshot};
+use model::{Dn, Interpretation, Profile, Snapshot};
+
+use crate::schema::SchemaTable;
 
 pub use error::{Problem, ReadError};
 pub(crate) use probe::{RootElement, root_element};
@@ -84,6 +91,8 @@ pub struct ReadContext<'a> {
     pub namespaces: &'a [(String, String)],
     /// Key of the hashes that stand for secrets. Without one, meeting a secret attribute is an error.
     pub secret_key: Option<[u8; 32]>,
+    /// What the station's modules say of its elements, where that is known.
+    pub schema: Option<&'a SchemaTable>,
     /// What reading may cost.
     pub limits: ReadLimits,
 }
@@ -91,7 +100,14 @@ pub struct ReadContext<'a> {
 impl<'a> ReadContext<'a> {
     /// A whole document, no secret key, default limits.
     pub fn new(profile: &'a Profile, prefix: &'a Dn) -> ReadContext<'a> {
-        ReadContext { profile, prefix, namespaces: &[], secret_key: None, limits: ReadLimits::default() }
+        let (schema, limits) = (None, ReadLimits::default());
+        ReadContext { profile, prefix, namespaces: &[], secret_key: None, schema, limits }
+    }
+
+    /// Under what a document is read: digests under another interpretation are never compared with its.
+    pub fn interpretation(&self) -> Interpretation {
+        let schema = self.schema.map_or_else(|| "none".to_owned(), SchemaTable::name);
+        Interpretation::new(&schema, &self.profile.digest())
     }
 
     fn admit(&self, bytes: &[u8]) -> Result<(), ReadError> {

@@ -42,7 +42,13 @@ pub fn work() -> Result<Exit> {
     Ok(Exit::Clean)
 }
 
-fn set_of(folder: &Path) -> Result<ModuleSet> {
+/// One that is not started yet.
+pub(super) fn worker() -> Result<YangWorker> {
+    let command = WorkerCommand::this_program().context("cannot tell where this program lies")?;
+    Ok(YangWorker::new(command, WorkerLimits::default()))
+}
+
+pub(super) fn set_of(folder: &Path) -> Result<ModuleSet> {
     let set = ModuleSet::from_folder(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     anyhow::ensure!(
         !set.is_empty() || !set.faults().is_empty(),
@@ -54,8 +60,7 @@ fn set_of(folder: &Path) -> Result<ModuleSet> {
 
 fn check(folder: &Path, json: bool) -> Result<Exit> {
     let set = set_of(folder)?;
-    let command = WorkerCommand::this_program().context("cannot tell where this program lies")?;
-    let mut worker = YangWorker::new(command, WorkerLimits::default());
+    let mut worker = worker()?;
     let schema = match worker.load(&set) {
         Ok(schema) => schema,
         Err(error) => {

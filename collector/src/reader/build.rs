@@ -13,8 +13,11 @@ use super::ReadContext;
 use super::error::{Fault, Problem};
 use super::findings::Findings;
 use super::objects::{Draft, Identity};
+use super::scope::Scope;
 use super::spaces::{Name, Spaces};
 use super::text::{is_blank, leaf_text};
+use super::typed;
+use crate::schema::{NodeId, UNKNOWN};
 
 /// Field that holds text standing beside child elements.
 const MIXED: &str = "#text";
@@ -40,6 +43,8 @@ struct Frame<'a, 'p> {
     kind: Kind,
     name: Name<'a>,
     offset: usize,
+    /// What the schema knows of it.
+    node: NodeId,
     /// Length of the stacks when it began.
     values: usize,
     orphans: usize,
@@ -84,9 +89,10 @@ fn names_a_class(local: &str) -> bool {
     local.bytes().next().is_some_and(|b| b.is_ascii_uppercase())
 }
 
-struct Field<'a> {
-    name: Name<'a>,
-    value: Value,
+pub(super) struct Field<'a> {
+    pub(super) name: Name<'a>,
+    pub(super) node: NodeId,
+    pub(super) value: Value,
     in_attributes: bool,
 }
 
@@ -118,7 +124,7 @@ pub(super) struct Built<'a, 'p> {
 impl<'a, 'p> Builder<'a, 'p> {
     pub(super) fn new(context: &ReadContext<'p>) -> Builder<'a, 'p> {
         Builder {
-            spaces: Spaces::new(context.profile),
+            spaces: Spaces::new(context.profile, context.schema),
             findings: Findings::default(),
             frames: Vec::new(),
             values: Vec::new(),
@@ -168,10 +174,12 @@ impl<'a, 'p> Builder<'a, 'p> {
             };
         }
         let rule = if kind == Kind::Node { self.spaces.rule(name) } else { None };
+        let node = self.node(name);
         self.frames.push(Frame {
             kind,
             name,
             offset,
+            node,
             values: self.values.len(),
             orphans: self.orphans.len(),
             rule,
@@ -185,17 +193,28 @@ impl<'a, 'p> Builder<'a, 'p> {
         Ok(())
     }
 
-    /// A whole element without children.
-    pub(super) fn leaf(&mut self, name: Name<'a>, text: Cow<'a, str>, offset: usize) -> Result<(), Fault> {
+    /// A whole element without children. `scope`: the prefixes in force, in JSON none.
+    pub(super) fn leaf(
+        &mut self,
+        name: Name<'a>,
+        text: Cow<'a, str>,
+        offset: usize,
+        scope: Option<&Scope<'_>>,
+    ) -> Result<(), Fault> {
         self.charge(LEAF_COST + text.len(), offset)?;
+        let node = self.node(name);
         if let Some(parent) = self.frames.last_mut() {
             parent.begins_child();
         }
-        self.take_leaf(name, text, offset);
+        self.take_leaf(name, node, typed::canonical(&self.spaces, node, text, scope), offset);
         Ok(())
     }
 
-    fn take_leaf(&mut self, name: Name<'a>, text: Cow<'a, str>, offset: usize) {
+    fn node(&self, name: Name<'_>) -> NodeId {
+        typed::node(&self.spaces, self.frames.last().map(|parent| parent.node), name)
+    }
+
+    fn take_leaf(&mut self, name: Name<'a>, node: NodeId, text: Cow<'a, str>, offset: usize) {
         let Some(parent) = self.frames.last_mut() else { return self.top_leaf(name, text, offset) };
         let same_space = name.space == parent.name.space;
         match parent.kind {
@@ -217,7 +236,7 @@ impl<'a, 'p> Builder<'a, 'p> {
                 }
             }
         }
-        self.push(name, Value::Text(text.into_owned()));
+        self.push(name, node, Value::Text(text.into_owned()));
     }
 
     /// Text inside the innermost open element; `literal` if it has no reference and no CDATA in it.
@@ -237,8 +256,8 @@ impl<'a, 'p> Builder<'a, 'p> {
         self.charge_memory(length, offset)
     }
 
-    /// The innermost open element ends.
-    pub(super) fn close(&mut self) {
+    /// The innermost open element ends. `scope`: the prefixes in force inside it, in JSON none.
+    pub(super) fn close(&mut self, scope: Option<&Scope<'_>>) {
         let Some(frame) = self.frames.pop() else { return };
         if frame.has_children && frame.significant {
             let message = format!("`{}` has text beside child elements", frame.name.local);
@@ -247,7 +266,8 @@ impl<'a, 'p> Builder<'a, 'p> {
         match frame.kind {
             Kind::Node | Kind::Value if !frame.has_children => {
                 let text = if frame.significant { frame.text } else { leaf_text(frame.text) };
-                self.take_leaf(frame.name, text, frame.offset);
+                let text = typed::canonical(&self.spaces, frame.node, text, scope);
+                self.take_leaf(frame.name, frame.node, text, frame.offset);
             }
             Kind::Node => self.close_node(frame),
             Kind::Value => self.close_value(frame),
@@ -256,9 +276,8 @@ impl<'a, 'p> Builder<'a, 'p> {
     }
 
     fn close_value(&mut self, mut frame: Frame<'a, 'p>) {
-        let name = frame.name;
         let value = self.take_value(&mut frame);
-        self.push(name, value);
+        self.push(frame.name, frame.node, value);
     }
 
     /// The attributes stay on the stack, marked, until their object ends.
@@ -266,7 +285,7 @@ impl<'a, 'p> Builder<'a, 'p> {
         if frame.significant {
             let name = Name { space: frame.name.space, local: MIXED };
             let value = Value::Text(frame.text.into_owned());
-            self.values.push(Field { name, value, in_attributes: true });
+            self.values.push(Field { name, node: UNKNOWN, value, in_attributes: true });
         }
     }
 
@@ -282,14 +301,14 @@ impl<'a, 'p> Builder<'a, 'p> {
         let has_values = self.values.len() > frame.values || frame.id.is_some() || frame.significant;
         // A container of objects only is implied by them.
         if has_values || !has_objects {
-            let name = frame.name;
             let value = self.take_value(&mut frame);
-            self.push(name, value);
+            self.push(frame.name, frame.node, value);
         }
     }
 
     fn close_object(&mut self, mut frame: Frame<'a, 'p>) {
         let space = frame.name.space;
+        self.settle(&frame);
         let mut attributes = Vec::with_capacity(self.values.len() - frame.values);
         for field in self.values.drain(frame.values..) {
             attributes.push((self.spaces.field_name(field.name, space), field.value));
@@ -376,13 +395,18 @@ impl<'a, 'p> Builder<'a, 'p> {
         self.drafts.push(Draft { class, space, identity, pattern: false, attributes, parent, offset });
     }
 
-    fn push(&mut self, name: Name<'a>, value: Value) {
+    fn push(&mut self, name: Name<'a>, node: NodeId, value: Value) {
         let in_attributes = self.frames.last().is_some_and(|frame| frame.kind == Kind::Attributes);
-        self.values.push(Field { name, value, in_attributes });
+        self.values.push(Field { name, node, value, in_attributes });
+    }
+
+    fn settle(&mut self, frame: &Frame<'a, 'p>) {
+        typed::settle(&self.spaces, self.values.get_mut(frame.values..).unwrap_or_default());
     }
 
     /// The structure that an element with children is if it is no object.
     fn take_value(&mut self, frame: &mut Frame<'a, 'p>) -> Value {
+        self.settle(frame);
         let space = frame.name.space;
         let mut fields = BTreeMap::new();
         let mut attributes = BTreeMap::new();

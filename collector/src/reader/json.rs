@@ -63,7 +63,7 @@ impl<'a> Walk<'a, '_> {
             Token::BeginArray => self.begin_array(offset)?,
             Token::EndObject => {
                 if let Some(Level::Element { .. }) = self.levels.pop() {
-                    self.builder.close();
+                    self.builder.close(None);
                 }
             }
             Token::EndArray => {
@@ -164,7 +164,7 @@ impl<'a> Walk<'a, '_> {
     fn leaf(&mut self, text: Cow<'a, str>, offset: usize) -> Result<(), Fault> {
         match self.owner() {
             Pending::Metadata => Ok(()),
-            Pending::Element(name) => self.builder.leaf(name, text, offset),
+            Pending::Element(name) => self.builder.leaf(name, text, offset, None),
             Pending::Document | Pending::Envelope => Err(not_configuration("value", offset)),
         }
     }

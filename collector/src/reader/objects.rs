@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Dn, Interpretation, Object, Profile, Snapshot, Value};
+use model::{Dn, Object, Profile, Snapshot, Value};
 
 use super::ReadContext;
 use super::build::{Built, append};
@@ -51,7 +51,7 @@ pub(super) fn finish(built: Built<'_, '_>, context: &ReadContext<'_>) -> Result<
         objects
             .push(classes.object(&draft.class, dn, attributes, context).map_err(|p| Fault::new(p, place))?);
     }
-    let interpretation = Interpretation::new("none", &context.profile.digest());
+    let interpretation = context.interpretation();
     Ok(Snapshot::new(interpretation, objects, findings.finish()))
 }
 

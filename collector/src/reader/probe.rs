@@ -20,7 +20,7 @@ pub(crate) fn root_element(bytes: &[u8]) -> Result<RootElement, ReadError> {
 
 fn find(bytes: &[u8]) -> Result<RootElement, Fault> {
     let profile = Profile::plain("probe");
-    let mut spaces = Spaces::new(&profile);
+    let mut spaces = Spaces::new(&profile, None);
     let mut scope = Scope::new(&[], &mut spaces)?;
     let mut tokens = Tokenizer::new(bytes, 1)?;
     match tokens.token()? {

@@ -90,11 +90,17 @@ impl<'a> Scope<'a> {
         Ok(Name { space, local })
     }
 
-    /// The namespace of a prefix.
+    /// The namespace of a prefix, the default one's of the empty prefix.
+    pub(super) fn find(&self, prefix: &str) -> Option<Space> {
+        if prefix.is_empty() {
+            return Some(self.default);
+        }
+        self.bindings.iter().rev().find(|(known, _)| *known == prefix).map(|(_, space)| *space)
+    }
+
+    /// The namespace of a prefix, which must be declared.
     pub(super) fn bound(&self, prefix: &str, offset: usize) -> Result<Space, Fault> {
-        let found = self.bindings.iter().rev().find(|(known, _)| *known == prefix);
-        found
-            .map(|(_, space)| *space)
-            .ok_or_else(|| Fault::new(Problem::UndeclaredPrefix(shown(prefix)), offset))
+        let found = self.bindings.iter().rev().find(|(known, _)| *known == prefix).map(|(_, space)| *space);
+        found.ok_or_else(|| Fault::new(Problem::UndeclaredPrefix(shown(prefix)), offset))
     }
 }

@@ -6,6 +6,7 @@ use model::Profile;
 use model::profile::ObjectRule;
 
 use super::error::{Fault, Problem};
+use crate::schema::SchemaTable;
 
 /// Distinct namespaces in one document; 3GPP's whole set has about 100.
 const MAX_SPACES: usize = 2048;
@@ -27,22 +28,34 @@ struct Entry<'p> {
     /// What stands before the local name where the name is qualified.
     label: String,
     rules: Vec<&'p ObjectRule>,
+    /// The schema's module.
+    module: Option<u32>,
 }
 
 /// All namespaces of a document.
 pub(super) struct Spaces<'p> {
     profile: &'p Profile,
+    schema: Option<&'p SchemaTable>,
     entries: Vec<Entry<'p>>,
     index: HashMap<String, Space>,
     last: Space,
 }
 
 impl<'p> Spaces<'p> {
-    pub(super) fn new(profile: &'p Profile) -> Spaces<'p> {
-        let none =
-            Entry { uri: String::new(), label: "{}".to_owned(), rules: rules(profile, |uri| uri.is_empty()) };
+    pub(super) fn new(profile: &'p Profile, schema: Option<&'p SchemaTable>) -> Spaces<'p> {
+        let rules = rules(profile, |uri| uri.is_empty());
+        let none = Entry { uri: String::new(), label: "{}".to_owned(), rules, module: None };
         let index = HashMap::from([(String::new(), NO_SPACE)]);
-        Spaces { profile, entries: vec![none], index, last: NO_SPACE }
+        Spaces { profile, schema, entries: vec![none], index, last: NO_SPACE }
+    }
+
+    pub(super) fn schema(&self) -> Option<&'p SchemaTable> {
+        self.schema
+    }
+
+    /// Where the schema has the module of a namespace.
+    pub(super) fn module(&self, space: Space) -> Option<u32> {
+        self.entries.get(space as usize)?.module
     }
 
     /// The namespace with this URI, as XML declares it.
@@ -50,20 +63,25 @@ impl<'p> Spaces<'p> {
         if self.entries.get(self.last as usize).is_some_and(|entry| entry.uri == uri) {
             return Ok(self.last);
         }
-        let profile = self.profile;
+        let (profile, schema) = (self.profile, self.schema);
         self.intern(uri, offset, || {
             let label = match profile.namespaces.get(uri) {
                 Some(short) => format!("{short}:"),
                 None => format!("{{{uri}}}"),
             };
-            (label, rules(profile, |wanted| wanted == uri))
+            let module = schema.and_then(|schema| schema.module_of_namespace(uri));
+            Entry { uri: uri.to_owned(), label, rules: rules(profile, |wanted| wanted == uri), module }
         })
     }
 
-    /// The namespace of a module, as RFC 7951 names it. Which URI it has only a schema could say; by
+    /// The namespace of a module, as RFC 7951 names it. Which URI it has a schema says; without one, by
     /// convention the URI ends in the module's name, or the profile uses that name as short name.
     pub(super) fn of_module(&mut self, module: &str, offset: usize) -> Result<Space, Fault> {
-        let profile = self.profile;
+        let (profile, schema) = (self.profile, self.schema);
+        let known = schema.and_then(|schema| schema.module(schema.module_of_name(module)?));
+        if let Some(known) = known {
+            return self.of_uri(&known.namespace, offset);
+        }
         let is_module = |uri: &str| {
             profile.namespaces.get(uri).is_some_and(|short| short == module)
                 || uri.rsplit([':', '/']).next() == Some(module)
@@ -71,7 +89,8 @@ impl<'p> Spaces<'p> {
         self.intern(module, offset, || {
             let known = profile.namespaces.iter().find(|(uri, _)| is_module(uri));
             let label = known.map_or(module, |(_, short)| short.as_str());
-            (format!("{label}:"), rules(profile, is_module))
+            let label = format!("{label}:");
+            Entry { uri: module.to_owned(), label, rules: rules(profile, is_module), module: None }
         })
     }
 
@@ -79,7 +98,7 @@ impl<'p> Spaces<'p> {
         &mut self,
         uri: &str,
         offset: usize,
-        describe: impl FnOnce() -> (String, Vec<&'p ObjectRule>),
+        describe: impl FnOnce() -> Entry<'p>,
     ) -> Result<Space, Fault> {
         if let Some(space) = self.index.get(uri) {
             self.last = *space;
@@ -88,8 +107,7 @@ impl<'p> Spaces<'p> {
         let next = self.entries.len();
         match Space::try_from(next) {
             Ok(space) if next < MAX_SPACES => {
-                let (label, rules) = describe();
-                self.entries.push(Entry { uri: uri.to_owned(), label, rules });
+                self.entries.push(describe());
                 self.index.insert(uri.to_owned(), space);
                 self.last = space;
                 Ok(space)

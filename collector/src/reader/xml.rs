@@ -74,7 +74,7 @@ impl<'a> Walk<'a, '_> {
     fn leaf(&mut self, tag: Tag<'a>, text: Cow<'a, str>) -> Result<(), Fault> {
         if self.tokens.attributes().is_empty() && !self.builder.at_top() {
             let name = self.scope.element(tag.prefix, tag.local, tag.offset)?;
-            return self.builder.leaf(name, text, tag.offset);
+            return self.builder.leaf(name, text, tag.offset, Some(&self.scope));
         }
         let mark = self.scope.mark();
         let name = self.declare(&tag)?;
@@ -86,7 +86,7 @@ impl<'a> Walk<'a, '_> {
             }
             None => {
                 self.xml_attributes(&tag)?;
-                self.builder.leaf(name, text, tag.offset)?;
+                self.builder.leaf(name, text, tag.offset, Some(&self.scope))?;
             }
         }
         self.scope.restore(mark);
@@ -110,7 +110,7 @@ impl<'a> Walk<'a, '_> {
         if self.builder.at_top() {
             self.envelope.pop();
         } else {
-            self.builder.close();
+            self.builder.close(Some(&self.scope));
         }
         if let Some(mark) = self.marks.pop() {
             self.scope.restore(mark);

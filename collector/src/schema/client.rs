@@ -14,6 +14,7 @@ use super::frame;
 use super::protocol::{Answer, DocumentFormat, Invalid, Outcome, Request, Task, VERSION};
 use super::ready::SchemaSet;
 use super::set::{ModuleSet, SchemaFault};
+use super::table::SchemaTable;
 
 /// How to start a worker.
 #[derive(Debug, Clone)]
@@ -190,6 +191,24 @@ impl YangWorker {
         }
     }
 
+    /// The tables of a set that lies ready, for the reader.
+    ///
+    /// # Errors
+    /// [`WorkerError`] if there is no answer, or one that is none.
+    pub fn table(&mut self, set: &Arc<SchemaSet>) -> Result<SchemaTable, WorkerError> {
+        if self.running.is_none() || !self.holds(set) {
+            self.load_set(set)?;
+        }
+        match self.ask(Task::Table, vec![])? {
+            (Outcome::Table, table) => {
+                let table: SchemaTable = serde_json::from_slice(&table)
+                    .map_err(|e| WorkerError::Garbled { message: format!("a table that is none: {e}") })?;
+                Ok(table.of_set(set.hash()))
+            }
+            (other, _) => Err(unexpected(other)),
+        }
+    }
+
     fn ask_to_load(&mut self) -> Result<Outcome, WorkerError> {
         let Some(set) = &self.schema else {
             return Err(WorkerError::Garbled { message: "no schema was loaded".to_owned() });
@@ -204,7 +223,7 @@ impl YangWorker {
             None => Running::start(&self.command)?,
         };
         let time = match &task {
-            Task::Load { .. } => self.limits.time,
+            Task::Load { .. } | Task::Table => self.limits.time,
             Task::Validate { .. } => self.limits.document,
         };
         let request = Request { version: VERSION, task, body: body.len() };
@@ -299,7 +318,9 @@ const SIGXCPU: i32 = 24;
 fn unexpected(outcome: Outcome) -> WorkerError {
     let message = match outcome {
         Outcome::Refused(message) => message,
-        Outcome::Loaded(_) | Outcome::Validated(_) => "an answer to another question".to_owned(),
+        Outcome::Loaded(_) | Outcome::Table | Outcome::Validated(_) => {
+            "an answer to another question".to_owned()
+        }
     };
     WorkerError::Garbled { message }
 }

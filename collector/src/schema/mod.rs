@@ -6,16 +6,24 @@
 //!
 //! A [`ModuleSet`] is texts from a folder or a device. libyang, a C library, compiles them in a process of its own:
 //! [`worker`] is that process, [`YangWorker`] starts it, bounds it and starts it again. What crashes, hangs or fills the
-//! worker is a finding about the schema, never the end of a round.
+//! worker is a finding about the schema, never the end of a round. What the reader has to know of a schema for each
+//! element, it gets from there as a [`SchemaTable`], once.
 
 mod bare;
+mod c_types;
 pub mod client;
+mod compile;
+#[cfg(test)]
+mod differential;
 mod frame;
 mod head;
+mod leaf_type;
 mod library;
+mod paths;
 pub mod protocol;
 mod ready;
 pub mod set;
+mod table;
 pub mod worker;
 mod yang;
 
@@ -25,5 +33,8 @@ pub use library::{InvalidId, Library, ModuleEntry, ModuleId};
 pub use protocol::{DocumentFormat, Invalid, Loaded, LoadedModule};
 pub use ready::SchemaSet;
 pub use set::{ModuleSet, SchemaFault};
+pub use table::SchemaTable;
 
+pub(crate) use leaf_type::{LeafType, Prefixes};
 pub(crate) use library::shown;
+pub(crate) use table::{Kind, NodeId, Order, UNKNOWN};

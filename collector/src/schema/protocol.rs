@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::library::ModuleId;
 
 /// Version of this exchange.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A question to the worker.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub enum Task {
         /// What to load; imports are found in the folder.
         modules: Vec<Wanted>,
     },
+    /// Give the table of the schema that was loaded last.
+    Table,
     /// Validate the body, a bare configuration, against the schema that was loaded last.
     Validate {
         /// How it is written.
@@ -77,6 +79,8 @@ pub struct Answer {
 pub enum Outcome {
     /// Of [`Task::Load`].
     Loaded(Loaded),
+    /// Of [`Task::Table`]: it is the body, in JSON.
+    Table,
     /// Of [`Task::Validate`]: nothing, or the first fault.
     Validated(Option<Invalid>),
     /// The request made no sense to this worker.

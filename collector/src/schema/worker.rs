@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 use yang5::context::Context;
 
+use super::compile;
 use super::frame;
 use super::protocol::{Answer, Outcome, Request, Task, VERSION};
 use super::yang;
@@ -51,16 +52,20 @@ fn serve(
     let mut context = None;
     while let Some((request, body)) = frame::read(input, |request: &Request| request.body)? {
         before_each()?;
-        let outcome = match request.version {
+        let (outcome, body) = match request.version {
             VERSION => perform(request.task, &body, &mut context),
-            other => Outcome::Refused(format!("version {other} is not spoken here, {VERSION} is")),
+            other => refused(format!("version {other} is not spoken here, {VERSION} is")),
         };
-        frame::write(output, &Answer { version: VERSION, outcome, body: 0 }, b"")?;
+        frame::write(output, &Answer { version: VERSION, outcome, body: body.len() }, &body)?;
     }
     Ok(())
 }
 
-fn perform(task: Task, body: &[u8], context: &mut Option<Context>) -> Outcome {
+fn refused(why: impl Into<String>) -> (Outcome, Vec<u8>) {
+    (Outcome::Refused(why.into()), vec![])
+}
+
+fn perform(task: Task, body: &[u8], context: &mut Option<Context>) -> (Outcome, Vec<u8>) {
     match task {
         Task::Load { folder, modules } => {
             // One schema at a time.
@@ -68,16 +73,28 @@ fn perform(task: Task, body: &[u8], context: &mut Option<Context>) -> Outcome {
             match yang::load(&folder, &modules) {
                 Ok((new, loaded)) => {
                     *context = Some(new);
-                    Outcome::Loaded(loaded)
+                    (Outcome::Loaded(loaded), vec![])
                 }
-                Err(message) => Outcome::Refused(message),
+                Err(message) => refused(message),
             }
         }
+        Task::Table => match context.as_ref().ok_or("no schema is loaded".to_owned()).and_then(table) {
+            Ok(table) => (Outcome::Table, table),
+            Err(message) => refused(message),
+        },
         Task::Validate { format } => match context {
-            Some(context) => Outcome::Validated(yang::validate(context, body, format)),
-            None => Outcome::Refused("no schema is loaded".to_owned()),
+            Some(context) => (Outcome::Validated(yang::validate(context, body, format)), vec![]),
+            None => refused("no schema is loaded"),
         },
     }
+}
+
+fn table(context: &Context) -> Result<Vec<u8>, String> {
+    let table = serde_json::to_vec(&compile::compile(context)?).map_err(|e| e.to_string())?;
+    if table.len() > frame::MAX_BODY {
+        return Err("the schema is too large".to_owned());
+    }
+    Ok(table)
 }
 
 /// Lowers a limit; one that is lower already stays.
@@ -125,6 +142,7 @@ mod tests {
             match answer.outcome {
                 Outcome::Loaded(loaded) => assert_eq!(loaded.faults, vec![]),
                 Outcome::Validated(invalid) => answers.push(invalid),
+                Outcome::Table => panic!("nobody asked for a table"),
                 Outcome::Refused(why) => panic!("{why}"),
             }
         }

@@ -206,8 +206,14 @@ impl Raw {
         let (profile, prefix) = (Arc::clone(&plan.profile), plan.element.clone());
         let (secret_key, limits) = (options.secret_key, options.read);
         let parse = move || {
-            let context =
-                ReadContext { profile: &profile, prefix: &prefix, namespaces: &[], secret_key, limits };
+            let context = ReadContext {
+                profile: &profile,
+                prefix: &prefix,
+                namespaces: &[],
+                secret_key,
+                schema: None,
+                limits,
+            };
             let snapshot = read_xml(&bytes, &context)?;
             Ok::<_, ReadError>((snapshot, bytes))
         };

@@ -225,9 +225,9 @@ mod tests {
         Arc::new(SchemaSet::whole(&ModuleSet::new()).unwrap())
     }
 
-    const LOADED: &str = r#"{"version":1,"outcome":{"loaded":{"modules":[],"faults":[{"module":"m","line":7,"message":"no such type","affects":["m@2020-01-01"]}]}},"body":0}"#;
+    const LOADED: &str = r#"{"version":2,"outcome":{"loaded":{"modules":[],"faults":[{"module":"m","line":7,"message":"no such type","affects":["m@2020-01-01"]}]}},"body":0}"#;
     const INVALID: &str =
-        r#"{"version":1,"outcome":{"validated":{"message":"out of range","path":"/m:a","line":3}},"body":0}"#;
+        r#"{"version":2,"outcome":{"validated":{"message":"out of range","path":"/m:a","line":3}},"body":0}"#;
 
     async fn codes(pool: &Arc<WorkerPool>) -> (Vec<String>, bool) {
         let (verdict, document) = pool.validate(set(), b"<a/>".to_vec()).await;

@@ -13,9 +13,9 @@ use ranproof_collector::sweep::{Collected, Previous, Reading, StationPlan, Sweep
 use ranproof_collector::validation::{Schemas, TextCache, WorkerPool};
 use tokio_util::sync::CancellationToken;
 
-const LOADED: &str = r#"{"version":1,"outcome":{"loaded":{"modules":[],"faults":[]}},"body":0}"#;
+const LOADED: &str = r#"{"version":2,"outcome":{"loaded":{"modules":[],"faults":[]}},"body":0}"#;
 const INVALID: &str =
-    r#"{"version":1,"outcome":{"validated":{"message":"out of range","path":"/a:x","line":1}},"body":0}"#;
+    r#"{"version":2,"outcome":{"validated":{"message":"out of range","path":"/a:x","line":1}},"body":0}"#;
 
 const A: &str = "module a { namespace \"urn:a\"; prefix a; revision 2020-01-01; }";
 const OTHER_A: &str =

@@ -1,0 +1,108 @@
+//! What a schema adds: one spelling for each value, one order where the station's means nothing.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use model::Value;
+
+use super::build::Field;
+use super::scope::Scope;
+use super::spaces::{Name, Spaces};
+use crate::schema::{Kind, LeafType, NodeId, Order, Prefixes, SchemaTable, UNKNOWN};
+
+/// The schema's node for an element of this name inside `parent`, at the top where there is none.
+#[inline]
+pub(super) fn node(spaces: &Spaces<'_>, parent: Option<NodeId>, name: Name<'_>) -> NodeId {
+    let Some(table) = spaces.schema() else { return UNKNOWN };
+    match spaces.module(name.space) {
+        Some(module) => table.child(parent, module, name.local),
+        None => UNKNOWN,
+    }
+}
+
+/// The canonical form of a leaf's text. `scope`: the prefixes in force, in JSON none.
+#[inline]
+pub(super) fn canonical<'a>(
+    spaces: &Spaces<'_>,
+    node: NodeId,
+    text: Cow<'a, str>,
+    scope: Option<&Scope<'_>>,
+) -> Cow<'a, str> {
+    let Some((table, own, of)) = leaf_type(spaces, node) else { return text };
+    of.canonical(text, &Names { table, spaces, scope, own })
+}
+
+fn leaf_type<'s>(spaces: &Spaces<'s>, node: NodeId) -> Option<(&'s SchemaTable, u32, &'s LeafType)> {
+    let table = spaces.schema()?;
+    let node = table.node(node)?;
+    match node.kind {
+        Kind::Leaf { of, .. } | Kind::LeafList { of, .. } => Some((table, node.module, table.leaf_type(of)?)),
+        Kind::Container | Kind::List { .. } | Kind::Any => None,
+    }
+}
+
+/// Modules of names in values.
+struct Names<'s, 'p> {
+    table: &'s SchemaTable,
+    spaces: &'s Spaces<'p>,
+    scope: Option<&'s Scope<'s>>,
+    /// Module of the leaf.
+    own: u32,
+}
+
+impl Names<'_, '_> {
+    fn name(&self, module: u32) -> Option<&str> {
+        self.table.module(module).map(|module| module.name.as_str())
+    }
+}
+
+impl Prefixes for Names<'_, '_> {
+    fn module(&self, prefix: &str) -> Option<&str> {
+        let module = match self.scope {
+            Some(scope) => self.spaces.module(scope.find(prefix)?)?,
+            None => self.table.module_of_name(prefix)?,
+        };
+        self.name(module)
+    }
+
+    fn of_bare_identity(&self) -> Option<&str> {
+        match self.scope {
+            Some(_) => self.of_bare_step(),
+            None => self.name(self.own),
+        }
+    }
+
+    fn of_bare_step(&self) -> Option<&str> {
+        self.name(self.spaces.module(self.scope?.find("")?)?)
+    }
+}
+
+/// Puts occurrences whose order means nothing into one order: lists by their keys, leaf-lists by their values. Those of
+/// one name come together; the order of different names carries no meaning either.
+pub(super) fn settle(spaces: &Spaces<'_>, fields: &mut [Field<'_>]) {
+    let Some(table) = spaces.schema() else { return };
+    if !fields.iter().any(|field| unordered(table, field.node).is_some()) {
+        return;
+    }
+    fields.sort_by(|a, b| {
+        let names = (a.name.space, a.name.local).cmp(&(b.name.space, b.name.local));
+        names.then_with(|| match unordered(table, a.node) {
+            Some(keys) if a.node == b.node => by_keys(keys, &a.value, &b.value),
+            _ => Ordering::Equal,
+        })
+    });
+}
+
+/// The keys of a list whose order means nothing; none for such a leaf-list.
+fn unordered(table: &SchemaTable, node: NodeId) -> Option<&[String]> {
+    match &table.node(node)?.kind {
+        Kind::List { keys, order: Order::System } => Some(keys),
+        Kind::LeafList { order: Order::System, .. } => Some(&[]),
+        _ => None,
+    }
+}
+
+fn by_keys(keys: &[String], a: &Value, b: &Value) -> Ordering {
+    let by_key = |key: &String| a.field(key).cmp(&b.field(key));
+    keys.iter().map(by_key).find(|order| order.is_ne()).unwrap_or_else(|| a.cmp(b))
+}
