@@ -167,6 +167,14 @@ print(f"ratio {report['ratio']:.1f}, at least {least:g} wanted")
 sys.exit(0 if report["ratio"] >= least else 1)
 CHECK
     done
+    "$target/debug/ranproof" bench poll --stations 100 --json >"$out/poll.json" || return 1
+    cat "$out/poll.json"
+    "$venv/bin/python" - "$out/poll.json" <<'CHECK' || return 1
+import json, sys
+report = json.load(open(sys.argv[1]))
+print(f"ncclient takes {report['ratio']:.1f} times our CPU for one session, at least 4 wanted")
+sys.exit(0 if report["ratio"] >= 4 and report["again"]["unchanged"] == 100 else 1)
+CHECK
     "$target/debug/ranproof-benches" --strict
 }
 

@@ -1,4 +1,5 @@
-//! `ranproof bench`: what the work on one station costs, beside what others would pay for it; what the chain does
+//! `ranproof bench`: what the work on one station and its session cost, beside what others would pay for it; what the
+//! chain does
 
 mod chain;
 mod documents;
@@ -6,6 +7,7 @@ mod folder;
 mod meter;
 mod ours;
 mod peer;
+mod poll;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,6 +29,8 @@ pub enum BenchCommand {
     Station(StationArgs),
     /// Four validators on this machine: signed approvals per second, their latency, a member down, catching up, idling
     Chain(chain::ChainArgs),
+    /// CPU per station of reading many simulated stations over SSH, first and again, beside ncclient in the same run
+    Poll(poll::PollArgs),
     /// One of the validators that `bench chain` starts
     #[command(hide = true)]
     Validator(chain::ValidatorArgs),
@@ -77,6 +81,7 @@ pub fn run(command: &BenchCommand, json: bool) -> Result<Exit> {
     let args = match command {
         BenchCommand::Station(args) => args,
         BenchCommand::Chain(args) => return chain::run(args, json),
+        BenchCommand::Poll(args) => return poll::run(args, json),
         BenchCommand::Validator(args) => return chain::validate(args),
     };
     let report = station(args)?;
