@@ -4,6 +4,8 @@ use anyhow::{Context as _, Result, ensure};
 use collector::reader::{ReadContext, read_xml};
 use model::{Dn, Profile, Snapshot};
 use sim::config::StationPlan;
+use yang5::context::{Context, ContextFlags};
+use yang5::data::{DataFormat, DataParserFlags, DataTree, DataValidationFlags};
 
 /// Leaves that differ between the two documents.
 pub const CHANGED: usize = 3;
@@ -15,6 +17,8 @@ pub struct Documents {
     pub current: String,
     pub element: Dn,
     pub profile: Profile,
+    /// The station's modules, as libyang compiles them.
+    pub schema: Context,
 }
 
 impl Documents {
@@ -36,12 +40,30 @@ impl Documents {
         let changed = with_text(&changed, "nRPCI", "999")?;
         let current = with_text(&changed, "nRTCI", "7000000")?;
         let element = plan.element_dn().parse()?;
-        Ok(Documents { previous, current, element, profile: Profile::plain("plain") })
+        Ok(Documents { previous, current, element, profile: Profile::plain("plain"), schema: schema()? })
+    }
+
+    /// As libyang has it: typed, in canonical form, not validated.
+    pub fn parse(&self, document: &str) -> Result<DataTree<'_>> {
+        let (parse, check) =
+            (DataParserFlags::NO_VALIDATION | DataParserFlags::STRICT, DataValidationFlags::empty());
+        Ok(DataTree::parse_string(&self.schema, document, DataFormat::XML, parse, check)?)
     }
 
     pub fn read(&self, document: &str) -> Result<Snapshot> {
         Ok(read_xml(document.as_bytes(), &ReadContext::new(&self.profile, &self.element))?)
     }
+}
+
+fn schema() -> Result<Context> {
+    let mut context = Context::new(ContextFlags::NO_YANGLIBRARY | ContextFlags::DISABLE_SEARCHDIR_CWD)?;
+    context.set_searchdir(concat!(env!("CARGO_MANIFEST_DIR"), "/../sim/yang"))?;
+    for module in
+        ["ranproof-nrm-managed-element", "ranproof-nrm-nr", "ranproof-nrm-eutra", "ranproof-nrm-radio"]
+    {
+        context.load_module(module, None, &[])?;
+    }
+    Ok(context)
 }
 
 /// The document with another text in its first element of this name.

@@ -6,6 +6,7 @@ use std::hint::black_box;
 use anyhow::{Result, ensure};
 use quick_xml::events::Event;
 use roxmltree::{Document, Node};
+use yang5::data::{DataDiffFlags, DataTree};
 
 use crate::documents::{CHANGED, Documents};
 use crate::meter::{Contestant, Race, Unit};
@@ -15,6 +16,7 @@ pub fn read(documents: &Documents) -> Result<Race<'_>> {
     let text = documents.previous.as_str();
     let snapshot = documents.read(text)?;
     let objects = snapshot.objects().len();
+    documents.parse(text)?;
     ensure!(events(text)? > objects && elements(text)? > objects, "the contestants read different documents");
     // Every contestant has read the document once: what it could not read, it could not above.
     let contestants = vec![
@@ -29,6 +31,10 @@ pub fn read(documents: &Documents) -> Result<Race<'_>> {
             black_box(Document::parse(text).ok());
         })
         .at_least(READ_OVER_TREE),
+        Contestant::new("libyang, typed tree", "no objects, digests; types are checked", || {
+            black_box(documents.parse(text).ok());
+        })
+        .at_least(READ_OVER_LIBYANG),
     ];
     Ok(Race {
         name: format!("read, {} KB, {objects} objects", text.len() / 1000),
@@ -40,7 +46,9 @@ pub fn read(documents: &Documents) -> Result<Race<'_>> {
 /// Ratios below which something is wrong with the reader.
 const READ_OVER_EVENTS: f64 = 0.3;
 const READ_OVER_TREE: f64 = 0.35;
+const READ_OVER_LIBYANG: f64 = 2.0;
 const COMPARE_OVER_MAP: f64 = 2.0;
+const COMPARE_OVER_LIBYANG: f64 = 2.0;
 
 fn events(text: &str) -> Result<usize> {
     let mut reader = quick_xml::Reader::from_str(text);
@@ -67,6 +75,9 @@ pub fn compare(documents: &Documents) -> Result<Race<'_>> {
     let leaves = leaves(&documents.previous)?;
     let (ours, theirs) = (model::diff(&previous, &current)?.len(), changed(&leaves, text)?);
     ensure!(ours == CHANGED && theirs == CHANGED, "{ours} and {theirs} differences instead of {CHANGED}");
+    let before = documents.parse(&documents.previous)?;
+    let by_libyang = edits(&before, &documents.parse(text)?)?;
+    ensure!(by_libyang == CHANGED, "libyang finds {by_libyang} differences instead of {CHANGED}");
     let kept = previous.clone();
     let contestants = vec![
         Contestant::new("ours: read and compare", "", move || {
@@ -81,6 +92,10 @@ pub fn compare(documents: &Documents) -> Result<Race<'_>> {
             },
         )
         .at_least(COMPARE_OVER_MAP),
+        Contestant::new("libyang, typed tree and diff", "no digests; types are checked", move || {
+            black_box(documents.parse(text).ok().and_then(|current| edits(&before, &current).ok()));
+        })
+        .at_least(COMPARE_OVER_LIBYANG),
         Contestant::new("ours: compare alone", "both are read", move || {
             black_box(model::diff(&kept, &current).ok());
         }),
@@ -90,6 +105,12 @@ pub fn compare(documents: &Documents) -> Result<Race<'_>> {
         unit: Unit::Micros,
         contestants,
     })
+}
+
+/// Nodes that libyang's diff replaces, adds or drops.
+fn edits<'a>(previous: &DataTree<'a>, current: &DataTree<'a>) -> Result<usize> {
+    let edits = previous.diff(current, DataDiffFlags::empty())?;
+    Ok(edits.iter().count())
 }
 
 type Leaves = HashMap<String, String>;
