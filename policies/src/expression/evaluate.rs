@@ -12,7 +12,8 @@ use super::value::{List, Rec, Val};
 use crate::catalogue::Kind;
 use crate::network::Neighbourhood;
 
-/// Steps one evaluation may take. Pairs of 200 neighbours fit; it ends within some ten milliseconds.
+/// Steps one evaluation may take. Pairs of 200 neighbours fit where none can be left out; it ends within some ten
+/// milliseconds.
 pub(super) const BUDGET: u32 = 500_000;
 
 /// Characters that a text function goes through in one step.

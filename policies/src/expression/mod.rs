@@ -16,6 +16,7 @@ mod check;
 mod compare;
 mod compile;
 mod evaluate;
+mod join;
 mod macros;
 mod node;
 mod seen;

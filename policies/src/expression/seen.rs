@@ -5,6 +5,7 @@ use std::rc::Rc;
 use model::{Agreement, Object};
 
 use super::evaluate::{Evaluation, Outcome};
+use super::join::Numbers;
 use super::node::Part;
 use super::trouble::Trouble;
 use super::value::{List, Neighbour, Rec, Val};
@@ -15,6 +16,8 @@ use crate::network::Neighbourhood;
 pub(super) struct Seen<'a> {
     /// `Some(None)`: the relations are not in sight.
     neighbours: Option<Option<List<'a>>>,
+    /// What they have in fields that walks were joined by, by the fields' names.
+    pub numbers: Vec<(&'a str, Rc<Numbers>)>,
     /// Whether the present evaluation has paid for them.
     pub paid: bool,
     parts: [Option<Outcome<'a>>; Part::ALL.len()],

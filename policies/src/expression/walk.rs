@@ -33,7 +33,10 @@ impl<'a> Evaluation<'a> {
         settled: bool,
     ) -> Outcome<'a> {
         let mut trouble = None;
-        for index in 0..range.len() {
+        let joined = self.join(c, range, place, settled);
+        let count = joined.as_ref().map_or(range.len(), Vec::len);
+        for turn in 0..count {
+            let index = joined.as_ref().and_then(|places| places.get(turn)).copied().unwrap_or(turn);
             let element = range.get(index);
             let holds = element.and_then(|element| {
                 self.locals[place] = element;
