@@ -122,7 +122,7 @@ pub struct Resolution {
     pub transaction: Hash,
 }
 
-/// That an origin signed two roots for one size of its log. Never removed.
+/// That an origin signed two stories of one beginning of its log. Never removed.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct EvidenceRecord {
     pub statement: EvidenceStatement,

@@ -23,7 +23,7 @@ pub fn text(info: &ChainInfo) -> String {
         line(
             &mut out,
             format_args!(
-                "block {}: proposed by {proposer}, signed by {signers} ({} of {} power)",
+                "block {}: proposed by {proposer}, signed by {signers} ({} of {} power; later votes are not in it)",
                 certificate.height, certificate.power, federation.power
             ),
         );
@@ -125,7 +125,7 @@ fn quarrels(federation: &Federation) -> String {
         line(
             &mut out,
             format_args!(
-                "evidence: {} signed two roots for size {}, handed in by {}",
+                "evidence: {} signed two stories of its first {} leaves, handed in by {}",
                 e.origin, e.size, e.by
             ),
         );
@@ -187,7 +187,7 @@ mod tests {
             "ranproof-bj: height 17",
             "deciding height 18: voting round 1, 2 transactions wait; this node votes",
             "NO QUORUM: 4 of 10 power",
-            "block 17: proposed by tower, signed by telecom, tower, witness (7 of 10 power)",
+            "block 17: proposed by tower, signed by telecom, tower, witness (7 of 10 power; later votes are not in it)",
             "telecom  operator  3      this   yes     17      0",
             "unicom   operator  3      away   -       11      6       -14 ms  0.3.0    connection refused",
         ] {
