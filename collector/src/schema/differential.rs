@@ -2,18 +2,19 @@
 //! objects of the document that it parsed.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use model::{Dn, Profile, Snapshot, diff};
 use proptest::prelude::*;
 use yang5::context::Context;
-use yang5::data::{Data as _, DataFormat, DataNodeRef, DataParserFlags, DataTree, DataValidationFlags};
+use yang5::data::{Data as _, DataNodeRef, DataParserFlags, DataTree, DataValidationFlags};
 use yang5::schema::{DataValueType, SchemaNodeKind};
 
 use super::bare::bare;
 use super::compile::compile;
-use super::protocol::Wanted;
+use super::corpus::corpus;
+use super::protocol::DocumentFormat;
+use super::ready::SchemaSet;
 use super::set::ModuleSet;
 use super::table::SchemaTable;
 use super::yang;
@@ -26,19 +27,15 @@ struct Compiled {
 }
 
 fn load(set: &ModuleSet) -> Compiled {
-    let folder = tempfile::tempdir().unwrap();
-    for module in set.modules() {
-        std::fs::write(folder.path().join(format!("{}.yang", module.head.id)), module.text.as_bytes())
-            .unwrap();
-    }
-    let wanted: Vec<_> = set.to_load().into_iter().map(|id| Wanted { id, features: None }).collect();
-    let (context, loaded) = yang::load(folder.path(), &wanted).unwrap();
+    let set = SchemaSet::whole(set).unwrap();
+    let (context, loaded) = yang::load(set.folder(), set.modules()).unwrap();
     assert_eq!(loaded.faults, vec![]);
     let table = compile(&context).unwrap();
     Compiled { context, table }
 }
 
-fn parse<'c>(context: &'c Context, document: &[u8], format: DataFormat) -> Option<DataTree<'c>> {
+fn parse<'c>(context: &'c Context, document: &[u8], format: DocumentFormat) -> Option<DataTree<'c>> {
+    let format = yang::data_format(format);
     let flags = DataParserFlags::STRICT | DataParserFlags::NO_STATE | DataParserFlags::NO_VALIDATION;
     DataTree::parse_string(context, document, format, flags, DataValidationFlags::empty()).ok()
 }
@@ -62,9 +59,8 @@ impl Dice {
 
 /// How a number may be written as well.
 fn respelled(value: &str, of: DataValueType, dice: &mut Dice) -> String {
-    let decimal = of == DataValueType::Dec64;
-    let number =
-        decimal || !matches!(of, DataValueType::Unknown) && (of as u8 >= 16 || (2..=5).contains(&(of as u8)));
+    use DataValueType::{Dec64, Int8, Int16, Int32, Int64, Uint8, Uint16, Uint32, Uint64};
+    let number = [Int8, Int16, Int32, Int64, Uint8, Uint16, Uint32, Uint64, Dec64].contains(&of);
     if !number || dice.roll(2) == 0 {
         return value.to_owned();
     }
@@ -95,12 +91,10 @@ fn print(node: &DataNodeRef<'_>, dice: &mut Dice, out: &mut String) {
         // Whatever it names has its module's name as prefix.
         for part in value.split(|c: char| !(c.is_alphanumeric() || "_-.:".contains(c))) {
             let named = part.split_once(':').and_then(|(name, _)| node.context().get_module_latest(name));
-            if let Some(named) = named.filter(|_| !out.contains(&format!(" xmlns:{}=", part))) {
-                let declaration = format!(" xmlns:{}=\"{}\"", named.name(), named.namespace());
-                let tag = out.rfind('<').unwrap_or(0);
-                if !out[tag..].contains(&declaration) {
-                    out.push_str(&declaration);
-                }
+            let declaration = named.map(|m| format!(" xmlns:{}=\"{}\"", m.name(), m.namespace()));
+            let tag = out.rfind('<').unwrap_or(0);
+            if let Some(declaration) = declaration.filter(|declaration| !out[tag..].contains(declaration)) {
+                out.push_str(&declaration);
             }
         }
         let value = respelled(&value, of.unwrap_or(DataValueType::Unknown), dice);
@@ -283,58 +277,33 @@ proptest! {
         for neighbour in neighbours { let _ = write!(inside, "<neighbours>{neighbour}</neighbours>"); }
         for mnc in plmns { let _ = write!(inside, "<plmn><mcc>460</mcc><mnc>{mnc}</mnc></plmn>"); }
         let document = radio(&inside);
-        let tree = parse(&OWN.context, document.as_bytes(), DataFormat::XML).unwrap();
+        let tree = parse(&OWN.context, document.as_bytes(), DocumentFormat::Xml).unwrap();
         check(&OWN, document.as_bytes(), &tree, seed);
     }
 }
 
-fn corpus() -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let data = std::env::var_os("RANPROOF_DATA").map_or(default, PathBuf::from);
-    if data.is_dir() {
-        return Some(data);
-    }
-    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "CI needs {}", data.display());
-    println!("SKIPPED: no shared data; hint: set RANPROOF_DATA");
-    None
-}
-
 #[test]
 fn corpus_documents_printed_otherwise_are_the_same() {
-    let Some(data) = corpus() else { return };
-    let mut set = ModuleSet::from_folder(&data.join("yang")).unwrap();
-    for module in ModuleSet::from_folder(&data.join("instances")).unwrap().modules() {
-        set.insert(module.text.to_string(), &module.origin);
-    }
+    let Some((set, documents)) = corpus() else { return };
     let compiled = load(&set);
     let bytes = serde_json::to_vec(&compiled.table).unwrap();
     println!("{} modules, {} nodes, {} bytes", set.len(), compiled.table.len(), bytes.len());
     assert_eq!(serde_json::from_slice::<SchemaTable>(&bytes).unwrap(), compiled.table);
     let mut checked = 0;
-    for folder in std::fs::read_dir(data.join("instances")).unwrap() {
-        for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
-            let path = file.unwrap().path();
-            let format = match path.extension().and_then(|e| e.to_str()) {
-                Some("xml") => DataFormat::XML,
-                Some("json") => DataFormat::JSON,
-                _ => continue,
-            };
-            let mut document = std::fs::read(&path).unwrap();
-            if format == DataFormat::XML {
-                let text = bare(std::str::from_utf8(&document).unwrap()).map(|text| text.into_owned());
-                document = text.map_or(document, String::into_bytes);
-            }
-            let tree = parse(&compiled.context, &document, format);
-            let Some(tree) = tree.filter(is_plain) else {
-                println!("{}: not compared", path.display());
-                continue;
-            };
-            for seed in 0..4 {
-                check(&compiled, &document, &tree, seed);
-            }
-            checked += 1;
+    for (path, mut document, format) in documents {
+        if format == DocumentFormat::Xml {
+            let text = bare(std::str::from_utf8(&document).unwrap()).map(|text| text.into_owned());
+            document = text.map_or(document, String::into_bytes);
         }
+        let Some(tree) = parse(&compiled.context, &document, format).filter(is_plain) else {
+            println!("{}: not compared", path.display());
+            continue;
+        };
+        for seed in 0..4 {
+            check(&compiled, &document, &tree, seed);
+        }
+        checked += 1;
     }
     println!("{checked} documents");
-    assert!(checked >= 3, "{checked} documents");
+    assert!(checked >= 8, "{checked} documents");
 }

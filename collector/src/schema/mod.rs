@@ -14,6 +14,8 @@ mod c_types;
 pub mod client;
 mod compile;
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod differential;
 mod frame;
 mod head;

@@ -98,12 +98,9 @@ impl SchemaTable {
     }
 
     /// Data nodes, equal subtrees counted once.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
         self.nodes.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
     }
 
     pub(crate) fn node(&self, id: NodeId) -> Option<&Node> {

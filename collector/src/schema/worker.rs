@@ -114,20 +114,17 @@ fn allow_cpu(more: Duration) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::protocol::{DocumentFormat, Invalid, Wanted};
+    use super::super::corpus::corpus;
+    use super::super::protocol::{DocumentFormat, Invalid};
+    use super::super::ready::SchemaSet;
     use super::super::set::ModuleSet;
     use super::*;
 
     /// What the worker says of documents, all in this process.
     fn validate(set: &ModuleSet, documents: &[(&[u8], DocumentFormat)]) -> Vec<Option<Invalid>> {
-        let folder = tempfile::tempdir().unwrap();
-        for module in set.modules() {
-            std::fs::write(folder.path().join(format!("{}.yang", module.head.id)), module.text.as_bytes())
-                .unwrap();
-        }
-        let modules = set.to_load().into_iter().map(|id| Wanted { id, features: None }).collect();
+        let set = SchemaSet::whole(set).unwrap();
         let mut input = vec![];
-        let load = Task::Load { folder: folder.path().to_owned(), modules };
+        let load = Task::Load { folder: set.folder().to_owned(), modules: set.modules().to_vec() };
         frame::write(&mut input, &Request { version: VERSION, task: load, body: 0 }, b"").unwrap();
         for (document, format) in documents {
             let task = Task::Validate { format: *format };
@@ -184,30 +181,7 @@ mod tests {
     /// Real stations are not always valid; each that is not says so, and those that are stay quiet.
     #[test]
     fn corpus_documents_are_valid_or_say_their_first_fault() {
-        let default = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-        let data = std::env::var_os("RANPROOF_DATA").map_or(default, std::path::PathBuf::from);
-        if !data.is_dir() {
-            assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "CI needs {}", data.display());
-            println!("SKIPPED: no shared data; hint: set RANPROOF_DATA");
-            return;
-        }
-        let mut set = ModuleSet::from_folder(&data.join("yang")).unwrap();
-        for module in ModuleSet::from_folder(&data.join("instances")).unwrap().modules() {
-            set.insert(module.text.to_string(), &module.origin);
-        }
-        let mut documents = vec![];
-        for folder in std::fs::read_dir(data.join("instances")).unwrap() {
-            for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
-                let path = file.unwrap().path();
-                let format = match path.extension().and_then(|e| e.to_str()) {
-                    Some("xml") => DocumentFormat::Xml,
-                    Some("json") => DocumentFormat::Json,
-                    _ => continue,
-                };
-                documents.push((path.clone(), std::fs::read(&path).unwrap(), format));
-            }
-        }
-        documents.sort();
+        let Some((set, documents)) = corpus() else { return };
         let inputs: Vec<_> = documents.iter().map(|(_, bytes, format)| (&bytes[..], *format)).collect();
         let answers = validate(&set, &inputs);
         assert_eq!(answers.len(), documents.len());

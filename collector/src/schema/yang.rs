@@ -201,13 +201,9 @@ fn loaded(context: &Context) -> Vec<LoadedModule> {
 /// Strict, or unknown nodes would be dropped without a word; without state, because replies to get-config have none.
 pub(super) fn validate(context: &Context, document: &[u8], format: DocumentFormat) -> Option<Invalid> {
     messages().clear();
-    let format = match format {
-        DocumentFormat::Xml => DataFormat::XML,
-        DocumentFormat::Json => DataFormat::JSON,
-    };
     let parse = DataParserFlags::STRICT | DataParserFlags::NO_STATE;
     let check = DataValidationFlags::PRESENT | DataValidationFlags::NO_STATE;
-    DataTree::parse_string(context, document, format, parse, check).err()?;
+    DataTree::parse_string(context, document, data_format(format), parse, check).err()?;
     let messages = messages();
     let first = messages.first();
     Some(Invalid {
@@ -218,6 +214,13 @@ pub(super) fn validate(context: &Context, document: &[u8], format: DocumentForma
             .map(without_leaf_list_values),
         line: first.and_then(|m| m.line),
     })
+}
+
+pub(super) fn data_format(format: DocumentFormat) -> DataFormat {
+    match format {
+        DocumentFormat::Xml => DataFormat::XML,
+        DocumentFormat::Json => DataFormat::JSON,
+    }
 }
 
 /// What libyang says begins so where all that it quotes are names of the schema.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use model::profile::WithDefaults as Mode;
-use model::{Digest, Dn, Interpretation, Profile, Snapshot};
+use model::{Digest, Dn, Profile, Snapshot};
 
 use super::{Collected, Reading, StationPlan, SweepOptions};
 use crate::reader::{ReadContext, ReadError, read_xml};
@@ -69,7 +69,7 @@ async fn attempt(plan: &StationPlan, options: &SweepOptions) -> Result<Reading, 
     let Poll { reply, hello } = poll(&plan.target, &options.limits, &selection).await?;
     let raw = Raw::of(&reply);
     let schema = Schema::find(plan, options, &hello.capabilities).await;
-    let interpretation = Interpretation::new("none", &plan.profile.digest());
+    let interpretation = ReadContext::new(&plan.profile, &plan.element).interpretation();
     let comparable = plan.previous.as_ref().filter(|previous| previous.interpretation == interpretation);
     if comparable.is_some_and(|previous| previous.raw_digest == raw.digest)
         && !schema.says_something_new(&plan.element, &raw.digest)
@@ -206,14 +206,7 @@ impl Raw {
         let (profile, prefix) = (Arc::clone(&plan.profile), plan.element.clone());
         let (secret_key, limits) = (options.secret_key, options.read);
         let parse = move || {
-            let context = ReadContext {
-                profile: &profile,
-                prefix: &prefix,
-                namespaces: &[],
-                secret_key,
-                schema: None,
-                limits,
-            };
+            let context = ReadContext { secret_key, limits, ..ReadContext::new(&profile, &prefix) };
             let snapshot = read_xml(&bytes, &context)?;
             Ok::<_, ReadError>((snapshot, bytes))
         };

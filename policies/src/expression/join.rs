@@ -103,12 +103,9 @@ fn keys(condition: &Node, place: usize, settled: bool) -> Vec<(&Node, &Field)> {
             Node::And(a, b) if settled => open.extend([&**a, &**b]),
             Node::Equal { negated, sides, kind: Sides::Ints } if *negated != settled => {
                 let [a, b] = &**sides;
-                let pair =
-                    |own: &Node, other: &Node| own_field(own, place).is_some() && is_fixed(other, place);
-                if pair(b, a) {
-                    found.extend(own_field(b, place).map(|field| (a, field)));
-                } else if pair(a, b) {
-                    found.extend(own_field(a, place).map(|field| (b, field)));
+                for (own, other) in [(a, b), (b, a)] {
+                    let field = own_field(own, place).filter(|_| is_fixed(other, place));
+                    found.extend(field.map(|field| (other, field)));
                 }
             }
             _ => {}
