@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::hash::Hash;
 use crate::key::{Address, PublicKey, Signature};
 
-const VOTE_DOMAIN: &[u8] = b"ranproof/vote/1\n";
+const VOTE_DOMAIN: &[u8] = b"ranproof/vote/2\n";
 const VALSET_DOMAIN: &[u8] = b"ranproof/valset/1\n";
 
 /// A member of the validator set.
@@ -49,10 +49,14 @@ pub enum VoteKind {
     Precommit,
 }
 
-/// The bytes a validator signs. `value` is the hash of the header voted for, `None` for nil.
+/// The bytes a validator signs: a vote on the chain that began with `genesis` ([`crate::Genesis::hash`]). `value` is
+/// the hash of the header voted for, `None` for nil.
 /// A third party needs nothing but this function and a key to check a certificate.
+///
+/// The genesis and not the chain's id, which a chain that is founded anew may carry too: an honest validator's votes
+/// on both would look like a fork.
 pub fn vote_bytes(
-    chain_id: &str,
+    genesis: &Hash,
     kind: VoteKind,
     height: u64,
     round: i64,
@@ -64,7 +68,7 @@ pub fn vote_bytes(
         VoteKind::Prevote => 0u8,
         VoteKind::Precommit => 1u8,
     };
-    borsh::to_writer(&mut bytes, &(chain_id, kind, height, round, value, address))
+    borsh::to_writer(&mut bytes, &(genesis, kind, height, round, value, address))
         .expect("writing to memory does not fail");
     bytes
 }
@@ -94,8 +98,8 @@ pub enum CertificateError {
     UnknownSigner(Address),
     #[error("signer {0} appears twice")]
     DuplicateSigner(Address),
-    #[error("signature of {0} does not verify")]
-    BadSignature(Address),
+    #[error("signature of {signer} does not verify on the chain of genesis {}", genesis.short())]
+    BadSignature { signer: Address, genesis: Hash },
     #[error("signed by {signed} of {total} voting power; strictly more than two thirds is needed")]
     NotEnoughPower { signed: u64, total: u64 },
 }
@@ -110,8 +114,8 @@ impl CommitCertificate {
     }
 
     /// Checks every signature (an extra wrong one refuses the certificate, so that no byte of it is idle) and
-    /// that distinct signers hold strictly more than two thirds of the power.
-    pub fn verify(&self, chain_id: &str, validators: &ValidatorSet) -> Result<(), CertificateError> {
+    /// that distinct signers hold strictly more than two thirds of the power of the chain that began with `genesis`.
+    pub fn verify(&self, genesis: &Hash, validators: &ValidatorSet) -> Result<(), CertificateError> {
         let mut seen = BTreeSet::new();
         let mut signed = 0u64;
         for entry in &self.signatures {
@@ -122,7 +126,7 @@ impl CommitCertificate {
                 return Err(CertificateError::DuplicateSigner(entry.address));
             }
             let message = vote_bytes(
-                chain_id,
+                genesis,
                 VoteKind::Precommit,
                 self.height,
                 self.round,
@@ -130,7 +134,7 @@ impl CommitCertificate {
                 &entry.address,
             );
             if !validator.key.verifies(&message, &entry.signature) {
-                return Err(CertificateError::BadSignature(entry.address));
+                return Err(CertificateError::BadSignature { signer: entry.address, genesis: *genesis });
             }
             signed = signed.saturating_add(validator.power);
         }
@@ -160,11 +164,15 @@ mod tests {
         (keys, set)
     }
 
+    fn genesis() -> Hash {
+        Hash::of(b"genesis")
+    }
+
     fn certificate(keys: &[&SigningKey]) -> CommitCertificate {
         let header = Hash::of(b"header");
         let sign = |k: &&SigningKey| {
             let address = k.public().address();
-            let bytes = vote_bytes("c", VoteKind::Precommit, 5, 0, Some(&header), &address);
+            let bytes = vote_bytes(&genesis(), VoteKind::Precommit, 5, 0, Some(&header), &address);
             CommitSignature { address, signature: k.sign(&bytes) }
         };
         CommitCertificate { height: 5, round: 0, header, signatures: keys.iter().map(sign).collect() }
@@ -173,17 +181,17 @@ mod tests {
     #[test]
     fn strictly_more_than_two_thirds_is_needed() {
         let (k, set) = world();
-        assert!(certificate(&[&k[0], &k[1], &k[3]]).verify("c", &set).is_ok());
-        let error = certificate(&[&k[0], &k[1]]).verify("c", &set).unwrap_err();
+        assert!(certificate(&[&k[0], &k[1], &k[3]]).verify(&genesis(), &set).is_ok());
+        let error = certificate(&[&k[0], &k[1]]).verify(&genesis(), &set).unwrap_err();
         assert_eq!(error, CertificateError::NotEnoughPower { signed: 6, total: 10 });
     }
 
     #[test]
     fn repeated_foreign_and_wrong_signatures_are_refused() {
         let (k, set) = world();
-        assert!(certificate(&[&k[0], &k[0], &k[1], &k[2]]).verify("c", &set).is_err());
+        assert!(certificate(&[&k[0], &k[0], &k[1], &k[2]]).verify(&genesis(), &set).is_err());
         let stranger = SigningKey::from_seed(&[9; 32]);
-        assert!(certificate(&[&k[0], &k[1], &k[2], &stranger]).verify("c", &set).is_err());
-        assert!(certificate(&[&k[0], &k[1], &k[2]]).verify("other", &set).is_err());
+        assert!(certificate(&[&k[0], &k[1], &k[2], &stranger]).verify(&genesis(), &set).is_err());
+        assert!(certificate(&[&k[0], &k[1], &k[2]]).verify(&Hash::of(b"another genesis"), &set).is_err());
     }
 }

@@ -30,8 +30,8 @@ pub struct TrustFile {
     /// `ranproof/trust/1`.
     pub format: String,
     pub chain_id: String,
-    /// [`Genesis::hash`]: which genesis file these keys were copied from. Printed with every result; the
-    /// validators' keys are what binds a certificate to this chain.
+    /// [`Genesis::hash`] of the genesis file that these keys were copied from. Every vote is signed for it, so a
+    /// bundle of a chain that was founded anew under the same id and keys does not verify.
     pub genesis: Hash,
     /// In genesis' order: its hash stands in every header.
     pub validators: Vec<Validator>,
@@ -231,6 +231,11 @@ impl Trust {
 
     pub fn chain_id(&self) -> &str {
         &self.file.chain_id
+    }
+
+    /// What the trusted chain began with: every vote names it.
+    pub fn genesis(&self) -> &Hash {
+        &self.file.genesis
     }
 
     pub fn validators(&self) -> &ValidatorSet {

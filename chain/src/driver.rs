@@ -151,7 +151,7 @@ impl Driver {
         (mempool, board): (Arc<Mutex<Mempool>>, Arc<Mutex<Board>>),
         tip: watch::Sender<Tip>,
     ) -> Result<Driver, StoreError> {
-        let scheme = Scheme::new(&config.genesis.chain_id);
+        let scheme = Scheme::new(config.genesis.hash());
         tip.send_replace(*executor.tip());
         lock(&board).last = store.final_block(executor.tip().height)?.map(|found| {
             let header = &found.block.header;
@@ -239,7 +239,7 @@ impl Driver {
     pub(crate) fn commit(&mut self, certificate: &CommitCertificate<Ctx>) -> Result<(), Fatal> {
         let certificate = engine::our_certificate(certificate);
         let executed = self.decided(certificate.height, certificate.header)?;
-        certificate.verify(&executed.block.header.chain_id, self.executor.validators())?;
+        certificate.verify(self.scheme.genesis(), self.executor.validators())?;
 
         let header = &executed.block.header;
         let height = header.height;

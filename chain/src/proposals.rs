@@ -185,7 +185,7 @@ mod tests {
 
     fn proposal(bytes: usize) -> (Staged, ValidatorSet, Scheme) {
         let key = SigningKey::from_seed(&[3; 32]);
-        let scheme = Scheme::new("c");
+        let scheme = Scheme::new(Hash::of(b"genesis"));
         let header = Header {
             chain_id: "c".into(),
             height: 5,
@@ -265,7 +265,7 @@ mod tests {
         let mut other = staged.clone();
         other.init.round = Round::new(1);
         assert!(!is_authentic(&other, &set, &scheme));
-        assert!(!is_authentic(&staged, &set, &Scheme::new("another chain")));
+        assert!(!is_authentic(&staged, &set, &Scheme::new(Hash::of(b"another genesis"))));
         assert!(!is_authentic(&staged, &ValidatorSet(vec![]), &scheme));
         // Height 5 is the first of two validators' turn.
         let other = Validator { key: SigningKey::from_seed(&[4; 32]).public(), power: 1, member: "o".into() };

@@ -1,10 +1,8 @@
 //! Which bytes are signed, and by what key. Votes are signed over [`vote_bytes`], so that a commit
 //! certificate is checked by `anchor` alone; every other message has a domain of its own.
 
-use std::sync::Arc;
-
-use anchor::SigningKey;
 use anchor::certificate::{VoteKind, vote_bytes};
+use anchor::{Hash, SigningKey};
 use arc_malachitebft_core_types::{NilOrVal, SignedMessage, ValidatorProof, VoteExtensionScope, VoteType};
 use arc_malachitebft_signing::{Error, Signer, VerificationResult, Verifier};
 use async_trait::async_trait;
@@ -13,16 +11,16 @@ use bytes::Bytes;
 
 use crate::context::{Address, Answer, Ctx, Height, KnownVote, Proposal, ProposalInit, Question, Vote};
 
-const PROPOSAL_DOMAIN: &[u8] = b"ranproof/proposal/1\n";
-const PARTS_DOMAIN: &[u8] = b"ranproof/proposal-parts/1\n";
-const MEMORY_DOMAIN: &[u8] = b"ranproof/memory/2\n";
-const QUESTION_DOMAIN: &[u8] = b"ranproof/memory-question/1\n";
+const PROPOSAL_DOMAIN: &[u8] = b"ranproof/proposal/2\n";
+const PARTS_DOMAIN: &[u8] = b"ranproof/proposal-parts/2\n";
+const MEMORY_DOMAIN: &[u8] = b"ranproof/memory/3\n";
+const QUESTION_DOMAIN: &[u8] = b"ranproof/memory-question/2\n";
 const EXTENSION_DOMAIN: &[u8] = b"ranproof/vote-extension/1\n";
 
 /// Checks signatures of one chain's consensus messages.
 #[derive(Debug, Clone)]
 pub(crate) struct Scheme {
-    chain_id: Arc<str>,
+    genesis: Hash,
 }
 
 /// Signs for one validator of one chain.
@@ -33,13 +31,18 @@ pub(crate) struct Keyholder {
 }
 
 impl Scheme {
-    pub fn new(chain_id: &str) -> Self {
-        Scheme { chain_id: chain_id.into() }
+    /// Of the chain that began with `genesis`.
+    pub fn new(genesis: Hash) -> Self {
+        Scheme { genesis }
+    }
+
+    pub fn genesis(&self) -> &Hash {
+        &self.genesis
     }
 
     fn domain_bytes(&self, domain: &[u8], message: &impl BorshSerialize) -> Vec<u8> {
         let mut bytes = domain.to_vec();
-        borsh::to_writer(&mut bytes, &(&*self.chain_id, message)).expect("writing to memory does not fail");
+        borsh::to_writer(&mut bytes, &(&self.genesis, message)).expect("writing to memory does not fail");
         bytes
     }
 
@@ -52,7 +55,7 @@ impl Scheme {
             NilOrVal::Nil => None,
             NilOrVal::Val(id) => Some(&id.0),
         };
-        vote_bytes(&self.chain_id, kind, vote.height.0, vote.round.as_i64(), value, &vote.address.0)
+        vote_bytes(&self.genesis, kind, vote.height.0, vote.round.as_i64(), value, &vote.address.0)
     }
 
     fn proposal(&self, proposal: &Proposal) -> Vec<u8> {

@@ -16,7 +16,7 @@ use redb::{Database, ReadableTable, StorageBackend, TableDefinition, WriteTransa
 use crate::context::{ProposalInit, Voters};
 use crate::ledger::FinalBlock;
 
-const FORMAT: &[u8] = b"ranproof/chain-store/1";
+const FORMAT: &[u8] = b"ranproof/chain-store/2";
 const CACHE_BYTES: usize = 64 << 20;
 
 /// Encoded block, certificate and receipts.

@@ -140,14 +140,18 @@ mod tests {
         Memory::Question(question, keyholder(signer).sign_question(&question))
     }
 
+    fn scheme() -> Scheme {
+        Scheme::new(anchor::Hash::of(b"genesis"))
+    }
+
     fn keyholder(n: u8) -> Keyholder {
-        Keyholder::new(Scheme::new("c"), key(n))
+        Keyholder::new(scheme(), key(n))
     }
 
     fn tap(own: Option<Question>) -> Tap {
         let member = |n| Member { key: key(n).public(), power: 1, member: n.to_string() };
         let set = ValidatorSet((1..=4).map(member).collect());
-        Tap::new(Scheme::new("c"), watch::Sender::new(set).subscribe(), own)
+        Tap::new(scheme(), watch::Sender::new(set).subscribe(), own)
     }
 
     #[tokio::test]

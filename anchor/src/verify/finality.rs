@@ -63,7 +63,7 @@ pub(super) fn certificates(bundle: &Bundle, chain: &Chain, trust: &Trust) -> Ste
         if certificate.height != header.height || certificate.header != header.hash() {
             return Err(at("the certificate is for another header".into()));
         }
-        certificate.verify(trust.chain_id(), trust.validators()).map_err(|e| at(e.to_string()))?;
+        certificate.verify(trust.genesis(), trust.validators()).map_err(|e| at(e.to_string()))?;
     }
     let total = trust.validators().total_power();
     let count = chain.headers.len();

@@ -181,8 +181,14 @@ fn chain_vectors() {
     let (block, receipts, certificate) = &world.blocks[0];
     let header = &block.header;
     let address = world.genesis.validators[0].key.address();
-    let vote =
-        vote_bytes(&header.chain_id, VoteKind::Precommit, header.height, 0, Some(&header.hash()), &address);
+    let vote = vote_bytes(
+        &world.genesis.hash(),
+        VoteKind::Precommit,
+        header.height,
+        0,
+        Some(&header.hash()),
+        &address,
+    );
     let (_, evidence) = world.evidence(|role, _| role == Role::RegisterAgreement);
     let signed = SignedTransaction::decode(&evidence[0].transaction.0).unwrap();
     let action: &Action = &signed.transaction.action;

@@ -430,6 +430,8 @@ fn foreign_trust_refutes_at_the_step_that_differs() {
         "cosignatures",
         "not known",
     );
+    let founded_anew = under(|f| f.genesis = ranproof_anchor::Hash::of(b"the same members, another day"));
+    assert_at(&founded_anew, Outcome::Refuted, "certificates", "does not verify on the chain of genesis");
     assert_at(&under(|f| f.validators.rotate_left(1)), Outcome::Refuted, "validators", "other validators");
     assert_at(
         &under(|f| f.validators.truncate(2)),

@@ -598,11 +598,11 @@ impl World {
     }
 
     fn certificate(&self, header: &Header) -> CommitCertificate {
-        let hash = header.hash();
+        let (hash, genesis) = (header.hash(), self.genesis.hash());
         let sign = |index: &usize| {
             let key = &self.validator_keys[*index];
             let address = key.public().address();
-            let bytes = vote_bytes(CHAIN, VoteKind::Precommit, header.height, 0, Some(&hash), &address);
+            let bytes = vote_bytes(&genesis, VoteKind::Precommit, header.height, 0, Some(&hash), &address);
             CommitSignature { address, signature: key.sign(&bytes) }
         };
         let signatures = self.story.signers.iter().map(sign).collect();

@@ -90,7 +90,7 @@ async fn propose_poison(mallory: &Mallory, genesis: &anchor::Genesis, node: &Nod
     let turn = (0u32..4).find(|round| (node.tip().height + u64::from(*round)) % 4 == 3).unwrap();
     for n in 0..count {
         let block = poisoned(genesis, node, n);
-        for message in mallory::proposal(&genesis.chain_id, &key(4), turn, &block) {
+        for message in mallory::proposal(&genesis.hash(), &key(4), turn, &block) {
             mallory.publish(Channel::ProposalParts, message).await;
         }
     }

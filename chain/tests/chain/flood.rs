@@ -138,11 +138,11 @@ async fn one_that_asks_without_end_keeps_nobody_from_starting() {
     let (federation, mut nodes, mallory) = flooded().await;
     finalize(&nodes[0], b"@hfirst").await;
     nodes.pop().unwrap().shutdown().await;
-    let (chain_id, log) = (federation.genesis().chain_id.clone(), mallory.log.clone());
+    let (genesis, log) = (federation.genesis().hash(), mallory.log.clone());
     let flood = tokio::spawn(async move {
         // It holds the third validator's key.
         for n in 0u128.. {
-            let question = mallory::question(&chain_id, &key(3), n.to_be_bytes());
+            let question = mallory::question(&genesis, &key(3), n.to_be_bytes());
             mallory.publish(Channel::ProposalParts, question).await;
             if n % 4 == 0 {
                 tokio::time::sleep(Duration::from_millis(4)).await;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anchor::{Block, Genesis, SigningKey};
+use anchor::{Block, Genesis, Hash, SigningKey};
 use arc_malachitebft_app::metrics::SharedRegistry;
 use arc_malachitebft_app::types::Keypair;
 use arc_malachitebft_network as network;
@@ -136,19 +136,19 @@ pub fn block_part(stream: &[u8], sequence: u64, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// What the holder of `key` asks at a start: what votes of it the others know.
-pub fn question(chain_id: &str, key: &SigningKey, nonce: [u8; 16]) -> Vec<u8> {
+pub fn question(genesis: &Hash, key: &SigningKey, nonce: [u8; 16]) -> Vec<u8> {
     let question = (nonce, key.public().address().0);
-    let mut signed = b"ranproof/memory-question/1\n".to_vec();
-    borsh::to_writer(&mut signed, &(chain_id, &question)).unwrap();
+    let mut signed = b"ranproof/memory-question/2\n".to_vec();
+    borsh::to_writer(&mut signed, &(genesis, &question)).unwrap();
     part(b"memory", 0, 4, &(0u8, question, key.sign(&signed).0))
 }
 
 /// The messages that carry a block which the holder of `key` proposes in `round`.
-pub fn proposal(chain_id: &str, key: &SigningKey, round: u32, block: &Block) -> Vec<Vec<u8>> {
+pub fn proposal(genesis: &Hash, key: &SigningKey, round: u32, block: &Block) -> Vec<Vec<u8>> {
     let value = block.header.hash();
     let init = (block.header.height, (1u8, round), 0u8, key.public().address().0, value.0);
-    let mut signed = b"ranproof/proposal-parts/1\n".to_vec();
-    borsh::to_writer(&mut signed, &(chain_id, &init)).unwrap();
+    let mut signed = b"ranproof/proposal-parts/2\n".to_vec();
+    borsh::to_writer(&mut signed, &(genesis, &init)).unwrap();
     let stream = &value.0[..];
     vec![
         part(stream, 0, 0, &init),
