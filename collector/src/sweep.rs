@@ -9,6 +9,7 @@ mod station;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use model::{Digest, Dn, Interpretation, Outcome, Profile, Snapshot, Timestamp};
@@ -24,6 +25,12 @@ pub use station::raw_document;
 
 /// Gives the time; tests choose it.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What was read before, kept by whoever has a store.
+pub trait Replies: Send + Sync {
+    /// The reply of a station's last complete read, as [`Collected::raw`] gave it; `None` if it is not kept.
+    fn last<'a>(&'a self, element: &'a Dn) -> Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send + 'a>>;
+}
 
 /// One station to read.
 #[derive(Debug, Clone)]
@@ -85,8 +92,11 @@ pub struct SweepOptions {
     pub secret_key: Option<[u8; 32]>,
     /// When to read twice; `None` believes the first read.
     pub mass_deletion: Option<MassDeletion>,
-    /// What replies are validated against; `None` validates nothing.
+    /// What replies are read by and validated against; `None`: nothing.
     pub schemas: Option<Arc<Schemas>>,
+    /// Where a station's last reply lies: under another interpretation it is read again. `None`: it cannot be, and such
+    /// a station has no history in that round.
+    pub replies: Option<Arc<dyn Replies>>,
 }
 
 impl Default for SweepOptions {
@@ -98,6 +108,7 @@ impl Default for SweepOptions {
             secret_key: None,
             mass_deletion: Some(MassDeletion::default()),
             schemas: None,
+            replies: None,
         }
     }
 }
@@ -110,6 +121,7 @@ impl fmt::Debug for SweepOptions {
             .field("secret_key", &self.secret_key.map(|_| "hidden"))
             .field("mass_deletion", &self.mass_deletion)
             .field("schemas", &self.schemas)
+            .field("replies", &self.replies.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -182,6 +194,8 @@ pub struct Collected {
     pub warnings: Vec<String>,
     /// Whether much was gone and a second read confirmed it.
     pub confirmed_deletion: bool,
+    /// The last reply, read again under this interpretation, where it stood under another one.
+    pub before: Option<Snapshot>,
 }
 
 /// Reads all stations; the results stand in the order of the plans.

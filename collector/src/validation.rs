@@ -1,12 +1,14 @@
-//! Validation beside reading: which schema a station has, and whether its reply is valid under it.
+//! Schemas of a round: which one a station has, what the reader goes by under it, and whether a reply is valid.
 //!
 //! [`Schemas`] knows the schema of every station that was read, and one for all stations with equal modules; a bounded
-//! [`WorkerPool`] holds the replies against it. What comes out is findings, never an error of the round: a
-//! configuration that does not validate, or of which nothing can be said, is kept, compared and judged all the same.
+//! [`WorkerPool`] compiles it and holds the replies against it. What comes out is tables and findings, never an error of
+//! the round: a configuration that does not validate, or of which nothing can be said, is kept, compared and judged all
+//! the same.
 //!
 //! **Findings** by code: `not-validated` (the first fault, with its path), `validation-failed` (nothing is known: the
 //! library crashed, hung, or could not be started), `schema-not-loaded` (a module of the station's set, with its line),
-//! `schema-not-known` (the station does not tell its modules), `more`. They name places, never values.
+//! `schema-not-known` (the station does not tell its modules), `schema-not-used` (there is one, and the reply was read as
+//! without), `more`. They name places, never values.
 
 mod cache;
 mod devices;
@@ -20,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{Digest, Dn, Finding};
 
-use crate::schema::{ModuleSet, SchemaSet};
+use crate::schema::{ModuleSet, SchemaSet, SchemaTable};
 use crate::session::{Limits, Target};
 use crate::wire::hello::Capabilities;
 
@@ -55,7 +57,8 @@ struct Known {
 
 /// Whether a finding came from validation, and not from the reader.
 pub fn found(finding: &Finding) -> bool {
-    ["not-validated", "validation-failed", "schema-not-loaded", "schema-not-known"].contains(&&*finding.code)
+    ["not-validated", "validation-failed", "schema-not-loaded", "schema-not-known", "schema-not-used"]
+        .contains(&&*finding.code)
 }
 
 /// What a station is validated against, and what is wrong with the texts that it gave.
@@ -117,6 +120,11 @@ impl Schemas {
         let known = Known { announced, schema: schema.clone(), checked: None };
         self.stations().insert(element.clone(), known);
         Ok(schema)
+    }
+
+    /// What the reader goes by under a station's schema, if there is something.
+    pub(crate) async fn table(&self, schema: &StationSchema) -> Result<Option<Arc<SchemaTable>>, Finding> {
+        self.pool.table(&schema.set).await
     }
 
     /// Whether this very reply was held against this very schema before: then its findings stand.

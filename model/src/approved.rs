@@ -96,6 +96,28 @@ impl ApprovedState {
         }
     }
 
+    /// Follows the [`respellings`](crate::respellings) of a station's last reply: what was approved and stood in it is
+    /// approved in its new spelling, by the same request. Gives the edits that moved something, with that request and its
+    /// height. An approved value that the reply did not hold keeps its spelling: nothing tells the other.
+    pub fn respell(&mut self, edits: &[Edit]) -> Vec<(Edit, String, u64)> {
+        let mut moved = Vec::new();
+        for edit in edits.iter().filter(|edit| edit.attribute != OBJECT) {
+            let Some(attributes) = self.objects.get(&edit.object) else { continue };
+            let approved = attributes.get(&edit.attribute);
+            if approved.map(|approved| &approved.value) != edit.old.as_ref() {
+                continue;
+            }
+            // A default that the schema fills in was approved with the object that it belongs to; one without attributes
+            // does not say by what, and the station's first approval stands for it.
+            let any = || self.objects.values().find_map(|attributes| attributes.values().next());
+            let Some(by) = approved.or_else(|| attributes.values().next()).or_else(any) else { continue };
+            let (request, height) = (by.request.clone(), by.height);
+            self.advance(edit, &request, height);
+            moved.push((edit.clone(), request, height));
+        }
+        moved
+    }
+
     /// Every (object, attribute) where approved and current differ, sorted. A created or deleted object is one
     /// difference on [`OBJECT`] and subsumes its attributes.
     pub fn differences(&self, current: &Snapshot) -> Vec<Difference> {
@@ -174,5 +196,25 @@ mod tests {
         }
         assert!(state.differences(&after).is_empty());
         assert_eq!(state.get(&"A=1".parse().unwrap(), "x").unwrap().height, 7);
+    }
+
+    #[test]
+    fn a_new_spelling_of_what_was_approved_is_approved_and_of_anything_else_is_not() {
+        let reply = snapshot(&[("A=1", &[("x", "7.50"), ("y", "2.0")]), ("B=1", &[])]);
+        let canonical =
+            snapshot(&[("A=1", &[("x", "7.5"), ("y", "2"), ("d", "20")]), ("B=1", &[("d", "20")])]);
+        let mut state = approved(&reply);
+        // It went from 3.0 to 2.0 and nobody allowed it.
+        let other = ApprovedValue { value: Value::from("3.0"), request: "CR-1".into(), height: 5 };
+        state.insert("A=1".parse().unwrap(), "y".into(), other);
+        let moved = state.respell(&crate::respellings(&reply, &canonical));
+        let names: Vec<_> = moved
+            .iter()
+            .map(|(edit, request, height)| (edit.attribute.as_str(), &**request, *height))
+            .collect();
+        assert_eq!(names, [("d", "BL-1", 3), ("x", "BL-1", 3), ("d", "BL-1", 3)]);
+        let left: Vec<_> =
+            state.differences(&canonical).iter().map(|d| d.edit.qualified_attribute()).collect();
+        assert_eq!(left, ["A.y"]);
     }
 }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use crate::dn::Dn;
-use crate::snapshot::{Object, Snapshot};
+use crate::snapshot::{Interpretation, Object, Snapshot};
 use crate::value::Value;
 
 /// The pseudo-attribute of an edit that creates or deletes a whole object.
@@ -85,10 +85,19 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Result<Vec<Edit>, Interpretations
     if old.interpretation() != new.interpretation() {
         return Err(InterpretationsDiffer);
     }
-    let mut edits = Vec::new();
     if old.root() == new.root() {
-        return Ok(edits);
+        return Ok(vec![]);
     }
+    Ok(between(old, new))
+}
+
+/// Where two readings of one reply under two interpretations differ, as the edits that [`respell`] takes.
+pub fn respellings(under_old: &Snapshot, under_new: &Snapshot) -> Vec<Edit> {
+    between(under_old, under_new)
+}
+
+fn between(old: &Snapshot, new: &Snapshot) -> Vec<Edit> {
+    let mut edits = Vec::new();
     merge(
         old.objects(),
         new.objects(),
@@ -100,7 +109,7 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Result<Vec<Edit>, Interpretations
             Pair::Both(o, n) => diff_object(o, n, &mut edits),
         },
     );
-    Ok(edits)
+    edits
 }
 
 fn diff_object(old: &Object, new: &Object, edits: &mut Vec<Edit>) {
@@ -152,6 +161,11 @@ fn merge<'a, T, K: Ord + ?Sized>(
 
 /// Applies edits to a snapshot; the inverse of [`diff`]. Volatile attributes are not carried over.
 pub fn apply(base: &Snapshot, edits: &[Edit]) -> Snapshot {
+    respell(base, edits, base.interpretation())
+}
+
+/// The configuration of `base` under another interpretation, by its [`respellings`].
+pub fn respell(base: &Snapshot, edits: &[Edit], interpretation: Interpretation) -> Snapshot {
     use std::collections::BTreeMap;
     let mut objects: BTreeMap<Dn, BTreeMap<String, Value>> =
         base.objects().iter().map(|o| (o.dn().clone(), o.attributes().iter().cloned().collect())).collect();
@@ -176,13 +190,13 @@ pub fn apply(base: &Snapshot, edits: &[Edit]) -> Snapshot {
     }
     let objects =
         objects.into_iter().map(|(dn, attributes)| Object::new(dn, attributes.into_iter().collect(), vec![]));
-    Snapshot::new(base.interpretation(), objects.collect(), vec![])
+    Snapshot::new(interpretation, objects.collect(), vec![])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{Digest, Interpretation};
+    use crate::snapshot::Digest;
     use crate::value::tests::any_value;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -211,6 +225,15 @@ mod tests {
             prop_assert_eq!(applied.root(), b.root());
             prop_assert_eq!(edits.is_empty(), a.root() == b.root());
             prop_assert_eq!(diff(&b, &a).unwrap().len(), edits.len());
+        }
+
+        #[test]
+        fn respelling_a_reply_gives_its_other_reading(a in any_snapshot(), b in any_snapshot()) {
+            let other = Interpretation::new("canonical", &Digest::of(b"p"));
+            let b = Snapshot::new(other, b.objects().to_vec(), vec![]);
+            let respelt = respell(&a, &respellings(&a, &b), other);
+            prop_assert_eq!(respelt.root(), b.root());
+            prop_assert!(diff(&respelt, &b).unwrap().is_empty());
         }
     }
 

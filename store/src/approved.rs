@@ -189,26 +189,30 @@ pub(crate) async fn advance(link: &mut Link, commit: &RoundCommit) -> Result<()>
         let insert = sqlx::query(insert).bind(int(commit.round)?).bind(station).bind(edit.object.as_str());
         let insert = insert.bind(edit.attribute.as_str()).bind(advance.request.as_str());
         link.execute(insert.bind(int(advance.height)?)).await?;
-        match (edit.attribute.as_str(), &edit.new) {
-            (OBJECT, None) => {
-                let delete = "DELETE FROM approved_objects WHERE name = \
-                              (SELECT id FROM names WHERE station = ? AND dn = ?)";
-                link.execute(sqlx::query(delete).bind(station).bind(edit.object.as_str())).await?;
-            }
-            (OBJECT, Some(value)) => {
-                let attributes = match value {
-                    Value::Fields(fields) => fields.iter().map(|(n, v)| (n.clone(), v.clone())).collect(),
-                    _ => Vec::new(),
-                };
-                let object = Object::new(edit.object.clone(), attributes, Vec::new());
-                approve_objects(link, station, &[object], &advance.request, advance.height).await?;
-            }
-            (attribute, value) => {
-                approve_attribute(link, station, advance, attribute, value.as_ref()).await?;
-            }
-        }
+        take(link, station, advance).await?;
     }
     Ok(())
+}
+
+/// The new side of an edit becomes approved.
+pub(crate) async fn take(link: &mut Link, station: i64, advance: &Advance) -> Result<()> {
+    let edit = &advance.edit;
+    match (edit.attribute.as_str(), &edit.new) {
+        (OBJECT, None) => {
+            let delete = "DELETE FROM approved_objects WHERE name = \
+                          (SELECT id FROM names WHERE station = ? AND dn = ?)";
+            link.execute(sqlx::query(delete).bind(station).bind(edit.object.as_str())).await.map(drop)
+        }
+        (OBJECT, Some(value)) => {
+            let attributes = match value {
+                Value::Fields(fields) => fields.iter().map(|(n, v)| (n.clone(), v.clone())).collect(),
+                _ => Vec::new(),
+            };
+            let object = Object::new(edit.object.clone(), attributes, Vec::new());
+            approve_objects(link, station, &[object], &advance.request, advance.height).await
+        }
+        (attribute, value) => approve_attribute(link, station, advance, attribute, value.as_ref()).await,
+    }
 }
 
 async fn approve_attribute(

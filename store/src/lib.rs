@@ -2,7 +2,7 @@
 //!
 //! [`Store`] is the handle; all it can do stands in the file of its topic: [`bodies`], [`projection`],
 //! [`subjects`] and [`requests`] (what the chain ordered), [`transactions`] (signed, persisted, then sent), [`rounds`] with
-//! [`snapshots`], [`approved`], [`violations`] and [`openings`] (one transaction per round), [`log`] (stage →
+//! [`snapshots`], [`approved`], [`respellings`], [`violations`] and [`openings`] (one transaction per round), [`log`] (stage →
 //! compare-and-swap → apply), [`mirrors`], [`forks`] and [`cosignatures`] (logs of other members), [`seconds`] and
 //! [`judgements`] (rounds that are judged twice), [`stats`] for pages, and [`fsck`], which hashes everything again.
 //!
@@ -32,6 +32,7 @@ pub mod openings;
 pub mod projection;
 mod reads;
 pub mod requests;
+pub mod respellings;
 pub mod rounds;
 mod seal;
 pub mod seconds;
@@ -62,6 +63,7 @@ pub use projection::{
     Applied, Event, Missed, ProjectedBlock, ProjectedTransaction, Refused, Registration, RequestTerms,
 };
 pub use requests::{ObservedEdit, RequestFilter, RequestRow};
+pub use respellings::Respelling;
 pub use rounds::{
     Begun, Committed, RequestProgress, RoundCommit, RoundEdit, RoundPins, RoundStart, StationResult,
     StationSnapshot,

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_logs_between_members.sql"),
     include_str!("../migrations/0003_second_judgement.sql"),
+    include_str!("../migrations/0004_respellings.sql"),
 ];
 
 /// `RANP`, set by the first migration.

@@ -15,6 +15,7 @@ use crate::database::Link;
 use crate::error::{Result, StoreError};
 use crate::log::{self, OutboxLeaf};
 use crate::openings::{self, CommittedAttribute};
+use crate::respellings::{self, Respelling};
 use crate::seal::seal;
 use crate::stations::{self, is_complete};
 use crate::{reads, violations};
@@ -56,6 +57,8 @@ pub struct RoundCommit {
     pub snapshots: Vec<StationSnapshot>,
     /// Differences previous → current.
     pub edits: Vec<RoundEdit>,
+    /// Where the last replies of stations read otherwise than before, of those whose interpretation is another one now.
+    pub respellings: Vec<Respelling>,
     /// Authorised differences that become approved state.
     pub advances: Vec<Advance>,
     /// New, seen again, and resolved ones, whole, by id.
@@ -218,6 +221,8 @@ pub(crate) async fn write(link: &mut Link, commit: &RoundCommit, keep_raw: u32) 
     let stations = stations::write(link, commit, opt_int(start.opened)?).await?;
     write_snapshots(link, commit, &stations, keep_raw).await?;
     write_edits(link, commit, &stations).await?;
+    // What was approved takes its new spelling before it moves.
+    respellings::write(link, commit, &stations).await?;
     approved::advance(link, commit).await?;
     let changed = violations::upsert(link, commit, &stations).await?;
     write_progress(link, commit.round, &commit.requests).await?;
@@ -225,7 +230,7 @@ pub(crate) async fn write(link: &mut Link, commit: &RoundCommit, keep_raw: u32) 
     finish(link, commit, &accounting, changed).await?;
     let height = sqlx::query("INSERT INTO round_heights (round, height) VALUES (?, ?)");
     link.execute(height.bind(int(commit.round)?).bind(int(commit.height)?)).await?;
-    seal(link, &["rounds", "snapshots", "edits", "violations", "violation_actions"]).await?;
+    seal(link, &["rounds", "snapshots", "edits", "respellings", "violations", "violation_actions"]).await?;
     Ok(Committed::Now)
 }
 

@@ -23,6 +23,7 @@ pub(crate) const SEALED: &[&str] = &[
     "rounds",
     "snapshots",
     "edits",
+    "respellings",
     "violations",
     "violation_actions",
     "waivers",

@@ -42,6 +42,9 @@ impl ObjectVersion {
     }
 }
 
+/// The last round that a database can number.
+const NEWEST: u64 = u64::MAX >> 1;
+
 /// Largest raw reply that is read back; the collector's own limit is lower.
 const MAX_RAW: u64 = 512 << 20;
 
@@ -51,7 +54,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] if the objects do not give the stored root.
     pub async fn newest_snapshot(&self, element: &Dn) -> Result<Option<StoredSnapshot>> {
-        self.snapshot_at(element, u64::MAX >> 1).await
+        self.snapshot_at(element, NEWEST).await
     }
 
     /// The newest snapshot of every station, by element: what a judge's index is built from.
@@ -82,6 +85,11 @@ impl Store {
         let row = link.row(sqlx::query(query).bind(element.as_str()).bind(int(round)?)).await?;
         let raw = row.as_ref().map(decode_raw).transpose()?;
         raw.transpose().map_err(|why| StoreError::damaged("raw_replies", element, why))
+    }
+
+    /// The raw reply of a station's newest snapshot.
+    pub async fn newest_reply(&self, element: &Dn) -> Result<Option<Vec<u8>>> {
+        self.raw_reply(element, NEWEST).await
     }
 
     /// All versions of the object with this name, oldest first.

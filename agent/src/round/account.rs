@@ -20,6 +20,7 @@ use super::commitments::{self, Recommitted};
 use super::judging::{self, CompleteRead, Found, Seat};
 use super::opening::Opening;
 use super::records;
+use super::rereading::respellings_of;
 use crate::app::App;
 use crate::pins::InForce;
 use crate::{clock, keys};
@@ -73,9 +74,11 @@ fn take(
 ) -> Result<(CompleteRead, Option<StationSnapshot>)> {
     let before = previous.get(&read.element).map(|stored| Arc::clone(&stored.snapshot));
     let (element, finished) = (read.element, read.finished);
+    let mut again = None;
     let (current, raw) = match read.reading {
         Reading::Collected(collected) => {
-            let Collected { snapshot, raw, .. } = *collected;
+            let Collected { snapshot, raw, before, .. } = *collected;
+            again = before;
             (Some(Arc::new(snapshot)), Some(raw))
         }
         Reading::Unchanged { fresh: Some(fresh), .. } => {
@@ -88,6 +91,7 @@ fn take(
         _ => (before.clone(), None),
     };
     let current = current.with_context(|| format!("station {element} has no snapshot"))?;
+    let respellings = before.as_deref().map(|last| respellings_of(last, again.as_ref(), &current));
     let stored = raw.map(|raw| StationSnapshot {
         element: element.clone(),
         read: finished,
@@ -95,7 +99,8 @@ fn take(
         base: before,
         raw,
     });
-    Ok((CompleteRead { element, read: finished, after: None, current }, stored))
+    let respellings = respellings.unwrap_or_default();
+    Ok((CompleteRead { element, read: finished, after: None, current, respellings }, stored))
 }
 
 /// Whether two snapshots differ in what validation found.
@@ -129,7 +134,7 @@ impl Own<'_> {
         let found = judging::judge(&seat, previous, reads).await?;
         let before = self.store.openings_at(self.start.round.saturating_sub(1)).await?;
         let Recommitted { openings, closed } = self.recommit(reads, &before);
-        let Found { edits, advances, violations, requests, ratified } = found;
+        let Found { edits, respellings, advances, violations, requests, ratified } = found;
         let mut commit = RoundCommit {
             round: self.start.round,
             finished: self.finished,
@@ -137,6 +142,7 @@ impl Own<'_> {
             stations: results,
             snapshots,
             edits,
+            respellings,
             advances,
             violations,
             requests,

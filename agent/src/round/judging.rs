@@ -10,10 +10,11 @@ use std::sync::Arc;
 use anyhow::Result;
 use model::change::{ChangeKind, Progress, Standing};
 use model::violation::Sighting;
-use model::{ApprovedState, Dn, Edit, RequestView, Snapshot, Timestamp, Violation, diff};
+use model::{ApprovedState, Dn, Edit, RequestView, Snapshot, Timestamp, Violation};
 use policies::{Case, Judgement, Known, NetworkIndex};
-use store::{Advance, RequestProgress, RequestRow, RoundEdit, Store, StoredSnapshot};
+use store::{Advance, RequestProgress, RequestRow, Respelling, RoundEdit, Store, StoredSnapshot};
 
+use super::rereading::{Reread, reread};
 use super::violations;
 use crate::pins::InForce;
 
@@ -47,6 +48,8 @@ pub(crate) struct CompleteRead {
     /// The complete read before, for a judge who does not remember one.
     pub after: Option<Timestamp>,
     pub current: Arc<Snapshot>,
+    /// Where the last reply reads otherwise under the interpretation of `current`; empty if that is the last one's.
+    pub respellings: Vec<Edit>,
 }
 
 /// Object and attribute.
@@ -56,6 +59,7 @@ pub(crate) type Place = (Dn, String);
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub edits: Vec<RoundEdit>,
+    pub respellings: Vec<Respelling>,
     pub advances: Vec<Advance>,
     pub violations: Vec<Violation>,
     pub requests: Vec<RequestProgress>,
@@ -81,7 +85,8 @@ pub(crate) async fn judge(
     let bench = Bench { seat, views, index: index(previous, reads) };
     let mut found = Found::default();
     for read in reads {
-        station(&bench, read, previous.get(&read.element), &mut found).await?;
+        let last = previous.get(&read.element).map(|stored| &*stored.snapshot);
+        station(&bench, read, last, &mut found).await?;
     }
     found.requests = progress(&bench, &found.advances);
     Ok(found)
@@ -103,14 +108,16 @@ fn index(previous: &BTreeMap<Dn, StoredSnapshot>, reads: &[CompleteRead]) -> Net
 async fn station(
     bench: &Bench<'_>,
     read: &CompleteRead,
-    previous: Option<&StoredSnapshot>,
+    last: Option<&Snapshot>,
     found: &mut Found,
 ) -> Result<()> {
     let (seat, element) = (bench.seat, &read.element);
-    let edits = edits(read, previous);
-    let approved = in_sight(seat, seat.store.approved_state(element).await?);
-    let known: BTreeMap<Place, Known> =
+    let mut approved = seat.store.approved_state(element).await?;
+    let mut known: BTreeMap<Place, Known> =
         seat.store.known_differences(element).await?.into_iter().map(remember).collect();
+    let Reread { previous, edits, respellings } = reread(read, last, &mut approved, &mut known);
+    found.respellings.extend(respellings);
+    let approved = in_sight(seat, approved);
     let recent = seat.store.recent_changes(element, read.read.plus_millis(-DAY)).await?;
     let carried_out = seat.store.carried_out(element).await?;
     let last_read = seat.store.station(element).await?.and_then(|row| row.last_read);
@@ -120,7 +127,7 @@ async fn station(
         agreement: &seat.in_force.agreement,
         element,
         collector: seat.origin,
-        previous: previous.map(|p| &*p.snapshot),
+        previous: previous.as_deref(),
         current: &read.current,
         edits: &edits,
         approved: Some(&approved),
@@ -174,19 +181,6 @@ fn in_sight(seat: &Seat<'_>, approved: ApprovedState) -> ApprovedState {
         }
     }
     seen
-}
-
-/// Edits from the previous to the current snapshot. Another interpretation gives none: those two are never compared.
-fn edits(read: &CompleteRead, previous: Option<&StoredSnapshot>) -> Vec<Edit> {
-    let Some(previous) = previous else { return vec![] };
-    match diff(&previous.snapshot, &read.current) {
-        Ok(edits) => edits,
-        Err(error) => {
-            let element = &read.element;
-            tracing::warn!(target.id = %element, "No history for `{element}` in this round: {error}");
-            vec![]
-        }
-    }
 }
 
 fn take(found: &mut Found, element: &Dn, judgement: Judgement) {

@@ -8,6 +8,7 @@ mod commitments;
 pub(crate) mod judging;
 mod opening;
 pub(crate) mod records;
+pub(crate) mod rereading;
 mod stations;
 pub(crate) mod violations;
 

@@ -1,14 +1,16 @@
 //! From inventory and targets to a sweep, and from its reads to a round's results.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use collector::reader::ReadLimits;
 use collector::session::{Address, Credential, Limits, Target};
-use collector::sweep::{MassDeletion, Previous, StationPlan, SweepOptions};
+use collector::sweep::{MassDeletion, Previous, Replies, StationPlan, SweepOptions};
 use model::{Dn, Outcome, Station};
-use store::{StationResult, StoredSnapshot};
+use store::{StationResult, Store, StoredSnapshot};
 
 use crate::app::App;
 use crate::clock;
@@ -103,6 +105,24 @@ pub fn options(app: &App) -> SweepOptions {
             ..MassDeletion::default()
         }),
         schemas: app.schemas.clone(),
+        replies: Some(Arc::new(StoredReplies(app.store.clone()))),
+    }
+}
+
+/// Replies as the store keeps them.
+struct StoredReplies(Store);
+
+impl Replies for StoredReplies {
+    fn last<'a>(&'a self, element: &'a Dn) -> Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send + 'a>> {
+        Box::pin(async move {
+            match self.0.newest_reply(element).await {
+                Ok(reply) => reply,
+                Err(error) => {
+                    tracing::warn!(target.id = %element, "The last reply of `{element}` cannot be read: {error}");
+                    None
+                }
+            }
+        })
     }
 }
 

@@ -80,6 +80,8 @@ pub struct Checked {
     pub violations: Vec<Recorded>,
     pub findings: Vec<Finding>,
     pub counts: JudgementCounts,
+    /// Values that are said to be, or to have been, defaults of a schema.
+    pub defaults: u64,
 }
 
 /// The judge lacks what the disclosure builds on and must ask for the whole.
@@ -130,5 +132,6 @@ pub fn check(
         violations,
         findings,
         counts: entries.counts,
+        defaults: objects.defaults,
     })
 }

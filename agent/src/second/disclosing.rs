@@ -9,12 +9,12 @@ use anchor::commitment::MapSecret;
 use anchor::record::{Attestation, Record};
 use anchor::{Hash, json};
 use anyhow::{Context as _, Result};
-use model::{Agreement, Dn, OBJECT, Object};
+use model::{Agreement, Dn, Edit, OBJECT, Object};
 use store::{StationResult, Store, StoredOpening, log};
 
 use super::disclosure::{
-    DisclosedAttribute, DisclosedObject, DisclosedOpening, DisclosedRecord, DisclosedRound, DisclosedRounds,
-    DisclosedStation, Disclosure,
+    DisclosedAttribute, DisclosedObject, DisclosedOpening, DisclosedRecord, DisclosedRespelling,
+    DisclosedRound, DisclosedRounds, DisclosedStation, Disclosure,
 };
 
 /// Rounds listed in one answer.
@@ -114,6 +114,7 @@ async fn starts_anew(store: &Store, attestation: &Attestation) -> Result<bool> {
 
 async fn stations(store: &Store, round: u64, sight: Sight<'_>, whole: bool) -> Result<Vec<DisclosedStation>> {
     let before = store.reads_before(round).await?;
+    let mut respellings = store.respellings(round).await?;
     let changed = store.changed_stations(round).await?;
     let mut changed: BTreeMap<Dn, _> =
         changed.into_iter().map(|station| (station.element.clone(), station)).collect();
@@ -129,6 +130,7 @@ async fn stations(store: &Store, round: u64, sight: Sight<'_>, whole: bool) -> R
             whole: false,
             objects: vec![],
             gone: vec![],
+            respellings: respelt(respellings.remove(&element).unwrap_or_default(), sight),
             element,
         };
         let complete = matches!(outcome, model::Outcome::Collected | model::Outcome::Unchanged);
@@ -147,6 +149,13 @@ async fn stations(store: &Store, round: u64, sight: Sight<'_>, whole: bool) -> R
         stations.push(station);
     }
     Ok(stations)
+}
+
+fn respelt(edits: Vec<Edit>, sight: Sight<'_>) -> Vec<DisclosedRespelling> {
+    let seen = edits.into_iter().filter(|edit| sight.sees(&edit.object, &edit.attribute));
+    let told =
+        |Edit { object, attribute, new, .. }| DisclosedRespelling { dn: object, attribute, value: new };
+    seen.map(told).collect()
 }
 
 fn objects(objects: &[Object], sight: Sight<'_>) -> Vec<DisclosedObject> {

@@ -1,7 +1,7 @@
-//! What an operator tells another of one of its rounds, `ranproof/disclosure/1`: enough to judge it again.
+//! What an operator tells another of one of its rounds, `ranproof/disclosure/2`: enough to judge it again.
 //!
 //! Nothing in it is taken on trust that the attestation commits to: outcomes, the attribute map, the records. Read times,
-//! and values of attributes that the agreement does not commit to, are what the origin says.
+//! values of attributes that the agreement does not commit to, and which values a schema fills in, are what the origin says.
 
 use std::collections::BTreeMap;
 
@@ -59,6 +59,19 @@ pub struct DisclosedStation {
     pub objects: Vec<DisclosedObject>,
     /// Objects that are no more, by DN.
     pub gone: Vec<Dn>,
+    /// Attributes whose value before reads otherwise under this interpretation, if it is not that of the read before. No
+    /// changes of the station.
+    pub respellings: Vec<DisclosedRespelling>,
+}
+
+/// What a value before is under another interpretation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DisclosedRespelling {
+    pub dn: Dn,
+    pub attribute: String,
+    /// Null where only the interpretation before filled in a default.
+    pub value: Option<Value>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,5 +130,5 @@ pub struct DisclosedRound {
 }
 
 impl Disclosure {
-    pub const FORMAT: &'static str = "ranproof/disclosure/1";
+    pub const FORMAT: &'static str = "ranproof/disclosure/2";
 }

@@ -147,6 +147,7 @@ pub async fn judge(case: &Case<'_>, checked: Checked) -> Result<Judged> {
             stations: checked.results,
             snapshots: checked.snapshots,
             edits: found.edits,
+            respellings: found.respellings,
             advances: found.advances,
             violations,
             requests: found.requests,
@@ -282,6 +283,10 @@ impl Writer<'_> {
             if number > 0 {
                 why.push(format!("{number} {what}"));
             }
+        }
+        if checked.defaults > 0 {
+            let told = "values came or went as a schema's defaults, which only the origin can tell";
+            why.push(format!("{} {told}", checked.defaults));
         }
         if why.is_empty() {
             why.push("all commitments were followed and all verdicts are the same".to_owned());

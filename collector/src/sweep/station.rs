@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use model::profile::WithDefaults as Mode;
-use model::{Digest, Dn, Profile, Snapshot};
+use model::{Digest, Dn, Finding, Profile, Snapshot};
 
 use super::{Collected, Reading, StationPlan, SweepOptions};
 use crate::reader::{ReadContext, ReadError, read_xml};
+use crate::schema::SchemaTable;
 use crate::session::{Poll, PollError, Selection, poll};
 use crate::validation::{Found, Schemas};
 use crate::wire::hello::Capabilities;
@@ -69,24 +70,29 @@ async fn attempt(plan: &StationPlan, options: &SweepOptions) -> Result<Reading, 
     let Poll { reply, hello } = poll(&plan.target, &options.limits, &selection).await?;
     let raw = Raw::of(&reply);
     let schema = Schema::find(plan, options, &hello.capabilities).await;
-    let interpretation = ReadContext::new(&plan.profile, &plan.element).interpretation();
+    let context =
+        ReadContext { schema: schema.table.as_deref(), ..ReadContext::new(&plan.profile, &plan.element) };
+    let interpretation = context.interpretation();
     let comparable = plan.previous.as_ref().filter(|previous| previous.interpretation == interpretation);
     if comparable.is_some_and(|previous| previous.raw_digest == raw.digest)
         && !schema.says_something_new(&plan.element, &raw.digest)
     {
         return Ok(Reading::Unchanged { raw_digest: raw.digest, fresh: None });
     }
-    let mut collected = raw.read(plan, options).await?;
+    let mut collected = raw.read(plan, options, &schema).await?;
     if let Some(previous) = &plan.previous {
         let missing = missing(&previous.objects, &collected.snapshot);
         if options.mass_deletion.is_some_and(|rule| rule.applies(missing, previous.objects.len())) {
             let again = poll(&plan.target, &options.limits, &selection).await?;
-            let again = Raw::of(&again.reply).read(plan, options).await?;
+            let again = Raw::of(&again.reply).read(plan, options, &schema).await?;
             if !same_objects(&collected.snapshot, &again.snapshot) {
                 return Err(StationError::Unstable { missing, previous: previous.objects.len() });
             }
             collected = Collected { confirmed_deletion: true, ..again };
         }
+    }
+    if comparable.is_none() {
+        collected.before = before(plan, options, &schema).await;
     }
     schema.check(&plan.element, &mut collected).await;
     let collected = Box::new(collected);
@@ -96,17 +102,46 @@ async fn attempt(plan: &StationPlan, options: &SweepOptions) -> Result<Reading, 
     Ok(Reading::Collected(collected))
 }
 
-/// What this round validates a station's reply against.
+/// The last reply under this round's interpretation.
+async fn before(plan: &StationPlan, options: &SweepOptions, schema: &Schema<'_>) -> Option<Snapshot> {
+    let (previous, replies) = (plan.previous.as_ref()?, options.replies.as_ref()?);
+    let bytes = replies.last(&plan.element).await?;
+    let digest = Digest::of(&bytes);
+    if digest != previous.raw_digest {
+        return None;
+    }
+    match (Raw { bytes, digest, warnings: vec![] }).read(plan, options, schema).await {
+        Ok(collected) => Some(collected.snapshot),
+        Err(error) => {
+            let element = &plan.element;
+            tracing::warn!(target.id = %element, "The last reply of `{element}` cannot be read again: {error}");
+            None
+        }
+    }
+}
+
+/// What this round reads a station's reply by and validates it against.
 struct Schema<'a> {
     /// `None`: nothing is validated.
     found: Option<(&'a Schemas, Found)>,
+    table: Option<Arc<SchemaTable>>,
+    /// Why there is no table.
+    unread: Option<Finding>,
 }
 
 impl<'a> Schema<'a> {
     async fn find(plan: &StationPlan, options: &'a SweepOptions, capabilities: &Capabilities) -> Schema<'a> {
-        let Some(schemas) = options.schemas.as_deref() else { return Schema { found: None } };
+        let mut schema = Schema { found: None, table: None, unread: None };
+        let Some(schemas) = options.schemas.as_deref() else { return schema };
         let found = schemas.find(&plan.element, &plan.target, &options.limits, capabilities).await;
-        Schema { found: Some((schemas, found)) }
+        if let Ok(station) = &found {
+            match schemas.table(station).await {
+                Ok(table) => schema.table = table,
+                Err(finding) => schema.unread = Some(finding),
+            }
+        }
+        schema.found = Some((schemas, found));
+        schema
     }
 
     /// Whether a reply that came before was never held against this schema. Without a schema in this round, what was
@@ -120,6 +155,7 @@ impl<'a> Schema<'a> {
 
     /// Adds what there is to be said. The configuration stays as it is.
     async fn check(self, element: &Dn, collected: &mut Collected) {
+        collected.snapshot.add_findings(self.unread);
         match self.found {
             None => {}
             Some((_, Err(finding))) => collected.snapshot.add_findings([finding]),
@@ -200,13 +236,19 @@ impl Raw {
         Raw { bytes, digest, warnings: reply.warnings().iter().map(ToString::to_string).collect() }
     }
 
-    async fn read(self, plan: &StationPlan, options: &SweepOptions) -> Result<Collected, StationError> {
+    async fn read(
+        self,
+        plan: &StationPlan,
+        options: &SweepOptions,
+        schema: &Schema<'_>,
+    ) -> Result<Collected, StationError> {
         let Raw { bytes, digest, warnings } = self;
         let large = bytes.len() > PARSE_INLINE;
         let (profile, prefix) = (Arc::clone(&plan.profile), plan.element.clone());
-        let (secret_key, limits) = (options.secret_key, options.read);
+        let (secret_key, limits, table) = (options.secret_key, options.read, schema.table.clone());
         let parse = move || {
-            let context = ReadContext { secret_key, limits, ..ReadContext::new(&profile, &prefix) };
+            let schema = table.as_deref();
+            let context = ReadContext { schema, secret_key, limits, ..ReadContext::new(&profile, &prefix) };
             let snapshot = read_xml(&bytes, &context)?;
             Ok::<_, ReadError>((snapshot, bytes))
         };
@@ -215,6 +257,6 @@ impl Raw {
         } else {
             parse()?
         };
-        Ok(Collected { snapshot, raw, raw_digest: digest, warnings, confirmed_deletion: false })
+        Ok(Collected { snapshot, raw, raw_digest: digest, warnings, confirmed_deletion: false, before: None })
     }
 }

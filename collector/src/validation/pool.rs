@@ -8,7 +8,8 @@ use model::Finding;
 use tokio::sync::Semaphore;
 
 use crate::schema::{
-    DocumentFormat, Invalid, SchemaFault, SchemaSet, WorkerCommand, WorkerError, WorkerLimits, YangWorker,
+    DocumentFormat, Invalid, SchemaFault, SchemaSet, SchemaTable, WorkerCommand, WorkerError, WorkerLimits,
+    YangWorker,
 };
 
 /// Faults of a schema that are told of each of its stations.
@@ -16,6 +17,9 @@ const MAX_FAULTS: usize = 20;
 
 /// Schemas whose faults are remembered; one more forgets them all, and they are found again.
 const MAX_REMEMBERED: usize = 1024;
+
+/// Tables that are kept; one more forgets them all, and they are made again. The largest known takes some megabytes.
+const MAX_TABLES: usize = 64;
 
 /// Worker processes, started when they are needed and started again when they end. Each holds one schema at a time, so
 /// as many of them as there are kinds of station compile each schema once.
@@ -27,7 +31,12 @@ pub struct WorkerPool {
     places: Arc<Semaphore>,
     /// Findings about schemas that were compiled, by set.
     compiled: Mutex<HashMap<[u8; 32], Compiled>>,
+    /// What the reader goes by, by set.
+    tables: Mutex<HashMap<[u8; 32], Table>>,
 }
+
+/// `Err`: why the library made none.
+type Table = Result<Arc<SchemaTable>, String>;
 
 #[derive(Clone)]
 struct Compiled {
@@ -51,8 +60,8 @@ impl WorkerPool {
     /// The same with other limits.
     pub fn with_limits(command: WorkerCommand, workers: usize, limits: WorkerLimits) -> Arc<WorkerPool> {
         let places = Arc::new(Semaphore::new(workers.max(1)));
-        let (idle, compiled) = (Mutex::default(), Mutex::default());
-        Arc::new(WorkerPool { command, limits, idle, places, compiled })
+        let (idle, compiled, tables) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Arc::new(WorkerPool { command, limits, idle, places, compiled, tables })
     }
 
     /// Holds an XML document against a schema. Gives the document back.
@@ -70,6 +79,59 @@ impl WorkerPool {
     pub(crate) async fn compile(self: &Arc<Self>, set: Arc<SchemaSet>) {
         // What goes wrong here goes wrong again, and is told, where the set is used.
         self.beside(move |pool: &WorkerPool| drop(pool.work(&set, None))).await;
+    }
+
+    /// What the reader goes by under a schema. `None` where the schema has faults that leave nothing of it: validation
+    /// tells them.
+    ///
+    /// # Errors
+    /// Why a reply is read without its schema though there is one.
+    pub(crate) async fn table(
+        self: &Arc<Self>,
+        set: &Arc<SchemaSet>,
+    ) -> Result<Option<Arc<SchemaTable>>, Finding> {
+        let known = self.tables().get(&set.hash()).cloned();
+        let found = match known {
+            Some(found) => Ok(Some(found)),
+            None => {
+                let set = Arc::clone(set);
+                let work = move |pool: &WorkerPool| pool.make_table(&set);
+                self.beside(work).await.unwrap_or_else(|| Err("the compiling thread failed".to_owned()))
+            }
+        };
+        let unread =
+            |why: String| finding("schema-not-used", "document", format!("read as without one: {why}"));
+        found.and_then(Option::transpose).map_err(unread)
+    }
+
+    /// `Err`: this machine could not, and another try may.
+    fn make_table(&self, set: &Arc<SchemaSet>) -> Result<Option<Table>, String> {
+        if let Some(found) = self.tables().get(&set.hash()) {
+            // Somebody made it while this station waited for a place.
+            return Ok(Some(found.clone()));
+        }
+        let mut worker = self.take(set);
+        if self.known(set).is_none()
+            && let Err(error) = self.load(&mut worker, set)
+        {
+            return Err(error.to_string());
+        }
+        if !self.known(set).is_some_and(|known| known.usable) {
+            self.idle().push(worker);
+            return Ok(None);
+        }
+        let found = match worker.table(set) {
+            Ok(table) => Ok(Arc::new(table)),
+            Err(error) if error.is_of_this_machine() => return Err(error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        self.idle().push(worker);
+        let mut tables = self.tables();
+        if tables.len() >= MAX_TABLES {
+            tables.clear();
+        }
+        tables.insert(set.hash(), found.clone());
+        Ok(Some(found))
     }
 
     /// Waits for a place and works on a thread where it may block.
@@ -149,6 +211,10 @@ impl WorkerPool {
 
     fn idle(&self) -> MutexGuard<'_, Vec<YangWorker>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tables(&self) -> MutexGuard<'_, HashMap<[u8; 32], Table>> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn compiled(&self) -> MutexGuard<'_, HashMap<[u8; 32], Compiled>> {

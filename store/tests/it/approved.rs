@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::change::BaselineObject;
 use model::{ApprovedState, ApprovedValue, Edit, OBJECT, Outcome, Snapshot, Value};
 use proptest::prelude::*;
-use store::{Advance, Applied, BaselineStation};
+use store::{Advance, Applied, BaselineStation, Respelling};
 
 use crate::world::*;
 
@@ -71,6 +71,45 @@ proptest! {
             assert_eq!(store.fsck().await.unwrap().faults, []);
         });
     }
+}
+
+#[tokio::test]
+async fn a_respelling_moves_what_was_approved_and_is_no_execution_of_anything() {
+    let (store, _folder) = scratch().await;
+    let read = snapshot(1, 2, 5);
+    full_round(&store, 1, 1).await;
+    let station = BaselineStation { element: element(1), objects: baseline(&read) };
+    store.apply_baseline("BL-1", 4, &[station]).await.unwrap();
+    let mut found = commit(2);
+    found.stations.push(result(1, Outcome::Unchanged, 2));
+    let respelt = edit(cell(1, 1), "nRPCI", Some("5"), Some("5.0"));
+    let filled = edit(cell(1, 1), "qHyst", None, Some("4"));
+    let by = |edit: &Edit, approved: Option<(String, u64)>| Respelling {
+        element: element(1),
+        edit: edit.clone(),
+        approved,
+    };
+    let changed = edit(cell(1, 2), "nRPCI", Some("5"), Some("5.0"));
+    let request = || Some(("BL-1".to_owned(), 4));
+    found.respellings = vec![by(&respelt, request()), by(&filled, request()), by(&changed, request())];
+    // What changed in the same round is approved as it is now.
+    let change = edit(cell(1, 2), "nRPCI", Some("5"), Some("6"));
+    found.advances.push(Advance { element: element(1), edit: change, request: "CR-1".into(), height: 9 });
+    store.begin_round(&start(2, 1)).await.unwrap();
+    store.commit_round(&found).await.unwrap();
+    let state = store.approved_state(&element(1)).await.unwrap();
+    let value = |which, attribute| {
+        let approved = state.get(&cell(1, which), attribute).unwrap();
+        (approved.value.as_text().unwrap(), approved.request.as_str(), approved.height)
+    };
+    assert_eq!(value(1, "nRPCI"), ("5.0", "BL-1", 4));
+    assert_eq!(value(1, "qHyst"), ("4", "BL-1", 4));
+    assert_eq!(value(2, "nRPCI"), ("6", "CR-1", 9));
+    let carried_out = store.carried_out(&element(1)).await.unwrap();
+    assert_eq!(carried_out.len(), 1);
+    let kept = store.respellings(2).await.unwrap();
+    assert_eq!(kept[&element(1)], [respelt, filled, changed]);
+    assert_eq!(store.fsck().await.unwrap().faults, []);
 }
 
 #[tokio::test]

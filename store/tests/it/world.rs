@@ -9,8 +9,8 @@ use model::{
     ViolationState,
 };
 use store::{
-    CommittedAttribute, OutboxLeaf, RoundCommit, RoundPins, RoundStart, StationResult, StationSnapshot,
-    Store, StoreConfig,
+    CommittedAttribute, OutboxLeaf, Respelling, RoundCommit, RoundPins, RoundStart, StationResult,
+    StationSnapshot, Store, StoreConfig,
 };
 
 pub async fn scratch() -> (Store, tempfile::TempDir) {
@@ -83,6 +83,7 @@ pub fn commit(round: u64) -> RoundCommit {
         stations: vec![],
         snapshots: vec![],
         edits: vec![],
+        respellings: vec![],
         advances: vec![],
         violations: vec![],
         requests: vec![],
@@ -181,6 +182,8 @@ pub fn full_commit(round: u64, stations: u32) -> RoundCommit {
     for station in 1..=stations {
         collect(&mut commit, station, snapshot(station, 3, round));
         commit.openings.push(opening(station, round, &round.to_string()));
+        let edit = edit(cell(station, 1), "nRTAC", Some("01"), Some("1"));
+        commit.respellings.push(Respelling { element: element(station), edit, approved: None });
     }
     commit.leaves.push(leaf("violation", &format!("V-{round}")));
     commit.attestation = Some(format!("{{\"round\":{round}}}").into_bytes());

@@ -187,6 +187,7 @@ impl<'a> Ours<'a> {
             stations: vec![],
             snapshots: vec![],
             edits: vec![],
+            respellings: vec![],
             advances: vec![],
             violations: vec![],
             requests: vec![],

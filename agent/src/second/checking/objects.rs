@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{Digest, Dn, Interpretation, OBJECT, Object, Outcome, Snapshot};
+use model::{Digest, Dn, Edit, Interpretation, OBJECT, Object, Outcome, Snapshot, spelt_alike};
 use store::StationSnapshot;
 
 use super::account::Told;
@@ -11,13 +11,16 @@ use super::map::Entries;
 use super::{Look, NeedsWhole};
 use crate::round::committed_values;
 use crate::round::judging::CompleteRead;
-use crate::second::disclosure::DisclosedStation;
+use crate::round::rereading::respellings_of;
+use crate::second::disclosure::{DisclosedRespelling, DisclosedStation};
 use crate::second::finding::{Finding, named};
 
 /// What was read, as far as it was told.
 pub(super) struct Objects {
     pub reads: Vec<CompleteRead>,
     pub snapshots: Vec<StationSnapshot>,
+    /// Values that are said to be, or to have been, defaults of a schema: nobody can tell without it.
+    pub defaults: u64,
 }
 
 /// The snapshot of every station that was read completely.
@@ -26,7 +29,7 @@ pub(super) fn read(
     told: &BTreeMap<Dn, Told<'_>>,
     findings: &mut Vec<Finding>,
 ) -> Result<Objects, NeedsWhole> {
-    let mut objects = Objects { reads: vec![], snapshots: vec![] };
+    let mut objects = Objects { reads: vec![], snapshots: vec![], defaults: 0 };
     for (element, told) in told {
         let Some(station) = told.station else { continue };
         let complete = matches!(told.result.outcome, Outcome::Collected | Outcome::Unchanged);
@@ -50,10 +53,46 @@ pub(super) fn read(
             let snapshot = Arc::clone(&snapshot);
             objects.snapshots.push(StationSnapshot { element, read, snapshot, base, raw });
         }
-        let (read, after) = (station.read, station.after);
-        objects.reads.push(CompleteRead { element: element.clone(), read, after, current: snapshot });
+        let respellings = match look.before.snapshots.get(element) {
+            Some(known) => believed(station, &known.snapshot, &snapshot, &mut objects.defaults),
+            None => vec![],
+        };
+        let (element, read, after) = (element.clone(), station.read, station.after);
+        objects.reads.push(CompleteRead { element, read, after, current: snapshot, respellings });
     }
     Ok(objects)
+}
+
+/// The respellings that are told and can be ones. Anything else is a change to this judge, whatever it is called. What is
+/// not told, because the interpretation changed in a round that was not followed, is taken from the values themselves.
+fn believed(
+    station: &DisclosedStation,
+    last: &Snapshot,
+    current: &Snapshot,
+    defaults: &mut u64,
+) -> Vec<Edit> {
+    if last.interpretation() == current.interpretation() {
+        return vec![];
+    }
+    if station.respellings.is_empty() {
+        return respellings_of(last, None, current);
+    }
+    let mut believed = Vec::new();
+    for DisclosedRespelling { dn, attribute, value } in &station.respellings {
+        let Some(object) = last.object(dn).filter(|_| attribute != OBJECT) else { continue };
+        let Some(edit) = Edit::between(dn, attribute, object.attribute(attribute), value.as_ref()) else {
+            continue;
+        };
+        let filled = match (&edit.old, &edit.new) {
+            (Some(old), Some(new)) => spelt_alike(old, new),
+            _ => Some(1),
+        };
+        if let Some(filled) = filled {
+            *defaults += filled as u64;
+            believed.push(edit);
+        }
+    }
+    believed
 }
 
 fn of_station(element: &Dn, code: &'static str, en: &str, zh: &str) -> Finding {

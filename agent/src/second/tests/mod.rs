@@ -2,4 +2,5 @@
 
 mod honest;
 mod lies;
+mod rereading;
 mod world;

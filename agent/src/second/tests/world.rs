@@ -22,6 +22,7 @@ use tempfile::TempDir;
 use crate::pins::InForce;
 use crate::round::account::Own;
 use crate::round::judging::CompleteRead;
+use crate::round::rereading::respellings_of;
 use crate::second::checking::{self, Before, Checked, Heights, NeedsWhole};
 use crate::second::disclosing::{self, Sight};
 use crate::second::disclosure::Disclosure;
@@ -41,6 +42,10 @@ pub struct World {
     pub in_force: InForce,
     /// What the stations hold.
     pub stations: BTreeMap<Dn, Objects>,
+    /// The schema that they are read by.
+    pub schema: &'static str,
+    /// What their last replies say under it, where that was another one.
+    pub again: BTreeMap<Dn, Snapshot>,
     /// What the origin and the judge know of requests; the same, unless a test says otherwise.
     pub requests: Vec<RequestRow>,
     pub judge_requests: Vec<RequestRow>,
@@ -121,12 +126,12 @@ fn station(n: u32) -> Objects {
     ])
 }
 
-pub fn snapshot(objects: &Objects) -> Snapshot {
+fn snapshot(schema: &str, objects: &Objects) -> Snapshot {
     let objects = objects.iter().map(|(name, attributes)| {
         let attributes = attributes.iter().map(|(n, v)| (n.clone(), Value::from(v.as_str()))).collect();
         Object::new(dn(name), attributes, vec![])
     });
-    Snapshot::new(Interpretation::new("none", &Digest::of(b"plain")), objects.collect(), vec![])
+    Snapshot::new(Interpretation::new(schema, &Digest::of(b"plain")), objects.collect(), vec![])
 }
 
 /// Milliseconds at which a round reads.
@@ -211,6 +216,8 @@ impl World {
             judge,
             in_force: in_force(visibility),
             stations,
+            schema: "none",
+            again: BTreeMap::new(),
             requests: vec![],
             judge_requests: vec![],
             round: 0,
@@ -228,7 +235,7 @@ impl World {
     async fn approve(&self, store: &Store) {
         let whole = |(element, objects): (&Dn, &Objects)| BaselineStation {
             element: element.clone(),
-            objects: snapshot(objects)
+            objects: snapshot(self.schema, objects)
                 .objects()
                 .iter()
                 .map(|o| BaselineObject {
@@ -252,6 +259,16 @@ impl World {
         objects.entry(object.to_string()).or_default().insert(attribute.into(), value.into());
     }
 
+    /// From now on the stations are read by another schema, under which their last replies have these values.
+    pub fn read_by(&mut self, schema: &'static str, values: &[(&Dn, &str, &str)]) {
+        self.schema = schema;
+        for (object, attribute, value) in values {
+            self.set(object, attribute, value);
+        }
+        self.again =
+            self.stations.iter().map(|(e, objects)| (e.clone(), snapshot(schema, objects))).collect();
+    }
+
     /// The origin runs a round; stations in `failing` are not read.
     pub async fn origin_round(&mut self, failing: &[u32]) -> RoundCommit {
         self.round += 1;
@@ -259,7 +276,7 @@ impl World {
         let previous = newest(&self.origin).await;
         let (mut results, mut reads, mut snapshots) = (vec![], vec![], vec![]);
         for (element, objects) in &self.stations {
-            let current = snapshot(objects);
+            let current = snapshot(self.schema, objects);
             let same = previous.get(element).is_some_and(|p| p.snapshot.root() == current.root());
             let outcome = match (failing.iter().any(|n| super::world::element(*n) == *element), same) {
                 (true, _) => Outcome::Failed { reason: "timeout".into(), detail: "no answer".into() },
@@ -268,11 +285,15 @@ impl World {
             };
             if !matches!(outcome, Outcome::Failed { .. }) {
                 let current = Arc::new(current.clone());
+                let last = previous.get(element).map(|stored| &*stored.snapshot);
+                let again = self.again.get(element);
+                let respellings = last.map_or(vec![], |last| respellings_of(last, again, &current));
                 reads.push(CompleteRead {
                     element: element.clone(),
                     read: read_at(round),
                     after: None,
                     current,
+                    respellings,
                 });
             }
             if outcome == Outcome::Collected {

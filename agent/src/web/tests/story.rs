@@ -531,6 +531,7 @@ fn commit(round: u64, time: i64, edits: Vec<RoundEdit>) -> RoundCommit {
         snapshots: snapshots.collect(),
         stations,
         edits,
+        respellings: vec![],
         advances: vec![],
         violations: vec![],
         requests: vec![],
