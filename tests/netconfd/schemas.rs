@@ -90,18 +90,22 @@ async fn a_reordered_attribute_is_a_move_and_reordered_siblings_with_keys_are_no
 }
 
 #[tokio::test]
-async fn a_default_made_explicit_is_no_edit_where_the_profile_asks_for_all_of_them() {
-    let Some(server) = Netconfd::start() else { return };
-    assert_eq!(server.edit("station", false), Edited::Done);
-    let cache = TempDir::new().expect("a temporary folder can be made");
-    let how = How { with_defaults: Some(WithDefaults::ReportAll), ..from_devices(cache.path()) };
-    let mut scene = Scene::first_read_as(&server, how).await;
-    let cell = scene.first().object(&CELL.parse().expect("a DN")).expect("the cell").clone();
-    assert_eq!(cell.attribute("ssbPeriodicity"), Some(&Value::from("20")), "its default, which nobody wrote");
-    // Without being asked for all, netconfd shows no leaf that holds its default, whoever wrote it.
-    assert_ne!(server.edit("default-explicit", false), Edited::Refused);
-    let reading = scene.read(&server).await;
-    assert!(is_unchanged(&reading), "{reading:?}");
+async fn a_default_made_explicit_is_no_edit_in_whatever_way_the_station_is_asked() {
+    for with_defaults in
+        [Some(WithDefaults::ReportAll), Some(WithDefaults::Explicit), Some(WithDefaults::Trim), None]
+    {
+        let Some(server) = Netconfd::start() else { return };
+        assert_eq!(server.edit("station", false), Edited::Done);
+        let cache = TempDir::new().expect("a temporary folder can be made");
+        let how = How { with_defaults, ..from_devices(cache.path()) };
+        let mut scene = Scene::first_read_as(&server, how).await;
+        let cell = scene.first().object(&CELL.parse().expect("a DN")).expect("the cell").clone();
+        let period = cell.attribute("ssbPeriodicity");
+        assert_eq!(period, Some(&Value::from("20")), "its default, which nobody wrote: {with_defaults:?}");
+        assert_ne!(server.edit("default-explicit", false), Edited::Refused);
+        let reading = scene.read(&server).await;
+        assert!(is_unchanged(&reading), "{with_defaults:?}: {reading:?}");
+    }
 }
 
 #[tokio::test]

@@ -7,17 +7,20 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use model::Value;
-use model::profile::ObjectRule;
+use model::profile::{ObjectRule, WithDefaults};
 
 use super::ReadContext;
 use super::error::{Fault, Problem};
 use super::findings::Findings;
 use super::objects::{Draft, Identity};
 use super::scope::Scope;
-use super::spaces::{Name, Spaces};
+use super::spaces::{Name, Space, Spaces};
 use super::text::{is_blank, leaf_text};
 use super::typed;
 use crate::schema::{NodeId, UNKNOWN};
+
+/// Container of a 3GPP object's attributes (TS 32.160 §6.2).
+const ATTRIBUTES: &str = "attributes";
 
 /// Field that holds text standing beside child elements.
 const MIXED: &str = "#text";
@@ -96,6 +99,17 @@ pub(super) struct Field<'a> {
     in_attributes: bool,
 }
 
+impl<'a> Field<'a> {
+    pub(super) fn new(name: Name<'a>, node: NodeId, value: Value) -> Field<'a> {
+        Field { name, node, value, in_attributes: false }
+    }
+
+    /// As part of something of namespace `inside`.
+    pub(super) fn named(self, spaces: &Spaces<'_>, inside: Space) -> (String, Value) {
+        (spaces.field_name(self.name, inside), self.value)
+    }
+}
+
 /// Takes elements, gives objects.
 pub(super) struct Builder<'a, 'p> {
     pub(super) spaces: Spaces<'p>,
@@ -109,6 +123,8 @@ pub(super) struct Builder<'a, 'p> {
     max_nodes: usize,
     memory: usize,
     max_memory: usize,
+    /// Stations do not say which defaults are in use.
+    fills: bool,
 }
 
 /// What the stacks hold when everything has ended.
@@ -121,7 +137,7 @@ pub(super) struct Built<'a, 'p> {
     pub(super) max_memory: usize,
 }
 
-impl<'a, 'p> Builder<'a, 'p> {
+impl<'a, 'p: 'a> Builder<'a, 'p> {
     pub(super) fn new(context: &ReadContext<'p>) -> Builder<'a, 'p> {
         Builder {
             spaces: Spaces::new(context.profile, context.schema),
@@ -134,6 +150,7 @@ impl<'a, 'p> Builder<'a, 'p> {
             max_nodes: context.limits.nodes,
             memory: 0,
             max_memory: context.limits.memory,
+            fills: context.profile.with_defaults != Some(WithDefaults::ReportAll),
         }
     }
 
@@ -158,7 +175,7 @@ impl<'a, 'p> Builder<'a, 'p> {
             dummy_key = parent.dummy_key;
             kind = match parent.kind {
                 Kind::Attributes | Kind::Value => Kind::Value,
-                Kind::Node if name.local == "attributes" && name.space == parent.name.space => {
+                Kind::Node if name.local == ATTRIBUTES && name.space == parent.name.space => {
                     dummy_key = names_a_class(parent.name.local);
                     let again = std::mem::replace(&mut parent.has_attributes, true);
                     if again {
@@ -206,37 +223,64 @@ impl<'a, 'p> Builder<'a, 'p> {
         if let Some(parent) = self.frames.last_mut() {
             parent.begins_child();
         }
-        self.take_leaf(name, node, typed::canonical(&self.spaces, node, text, scope), offset);
-        Ok(())
+        self.take_leaf(name, node, typed::canonical(&self.spaces, node, text, scope), offset)
     }
 
     fn node(&self, name: Name<'_>) -> NodeId {
         typed::node(&self.spaces, self.frames.last().map(|parent| parent.node), name)
     }
 
-    fn take_leaf(&mut self, name: Name<'a>, node: NodeId, text: Cow<'a, str>, offset: usize) {
-        let Some(parent) = self.frames.last_mut() else { return self.top_leaf(name, text, offset) };
+    fn take_leaf(
+        &mut self,
+        name: Name<'a>,
+        node: NodeId,
+        text: Cow<'a, str>,
+        offset: usize,
+    ) -> Result<(), Fault> {
+        let Some(parent) = self.frames.last_mut() else { return self.top_leaf(name, node, text, offset) };
         let same_space = name.space == parent.name.space;
         match parent.kind {
             Kind::Attributes => {}
             // The key that 3GPP's YANG gives lists without one (TS 32.160 §6.2): never identity.
-            Kind::Value if parent.dummy_key && same_space && name.local == "idx" => return,
+            Kind::Value if parent.dummy_key && same_space && name.local == "idx" => return Ok(()),
             Kind::Value => {}
             Kind::Node if same_space && parent.id.is_none() && parent.key() == Some(name.local) => {
                 parent.id = Some(text);
-                return;
+                return Ok(());
             }
-            Kind::Node if same_space && name.local == "attributes" && is_blank(&text) => {
+            Kind::Node if same_space && name.local == ATTRIBUTES && is_blank(&text) => {
                 parent.has_attributes = true;
-                return;
+                return Ok(());
             }
             Kind::Node => {
                 if let Some(rule) = self.spaces.rule(name) {
-                    return self.rule_leaf(rule, name, text, offset);
+                    self.rule_leaf(rule, name, text, offset);
+                    return Ok(());
                 }
             }
         }
-        self.push(name, node, Value::Text(text.into_owned()));
+        let added = self.filled(name, node, &text, offset)?;
+        let value = match added.is_empty() {
+            true => Value::Text(text.into_owned()),
+            false => Value::Fields(added.into_iter().collect()),
+        };
+        self.push(name, node, value);
+        Ok(())
+    }
+
+    /// The defaults in use inside an element that was written without content.
+    fn filled(
+        &mut self,
+        name: Name<'a>,
+        node: NodeId,
+        text: &str,
+        offset: usize,
+    ) -> Result<Vec<(String, Value)>, Fault> {
+        if !self.fills || !text.is_empty() {
+            return Ok(vec![]);
+        }
+        let added = typed::fill(&mut self.spaces, node, name.space, &[], offset)?;
+        Ok(added.into_iter().map(|field| field.named(&self.spaces, name.space)).collect())
     }
 
     /// Text inside the innermost open element; `literal` if it has no reference and no CDATA in it.
@@ -257,8 +301,8 @@ impl<'a, 'p> Builder<'a, 'p> {
     }
 
     /// The innermost open element ends. `scope`: the prefixes in force inside it, in JSON none.
-    pub(super) fn close(&mut self, scope: Option<&Scope<'_>>) {
-        let Some(frame) = self.frames.pop() else { return };
+    pub(super) fn close(&mut self, scope: Option<&Scope<'_>>) -> Result<(), Fault> {
+        let Some(frame) = self.frames.pop() else { return Ok(()) };
         if frame.has_children && frame.significant {
             let message = format!("`{}` has text beside child elements", frame.name.local);
             self.findings.at("mixed-content", frame.offset, message);
@@ -267,17 +311,39 @@ impl<'a, 'p> Builder<'a, 'p> {
             Kind::Node | Kind::Value if !frame.has_children => {
                 let text = if frame.significant { frame.text } else { leaf_text(frame.text) };
                 let text = typed::canonical(&self.spaces, frame.node, text, scope);
-                self.take_leaf(frame.name, frame.node, text, frame.offset);
+                self.take_leaf(frame.name, frame.node, text, frame.offset)?;
             }
-            Kind::Node => self.close_node(frame),
-            Kind::Value => self.close_value(frame),
+            Kind::Node => self.close_node(frame)?,
+            Kind::Value => self.close_value(frame)?,
             Kind::Attributes => self.close_attributes(frame),
         }
+        Ok(())
     }
 
-    fn close_value(&mut self, mut frame: Frame<'a, 'p>) {
+    fn close_value(&mut self, mut frame: Frame<'a, 'p>) -> Result<(), Fault> {
+        self.fill(&frame, frame.node, false)?;
         let value = self.take_value(&mut frame);
         self.push(frame.name, frame.node, value);
+        Ok(())
+    }
+
+    /// Adds the defaults in use inside `node`: the element itself, or its `attributes`.
+    fn fill(&mut self, frame: &Frame<'a, 'p>, node: NodeId, in_attributes: bool) -> Result<(), Fault> {
+        if !self.fills {
+            return Ok(());
+        }
+        let written = self.values.get(frame.values..).unwrap_or_default();
+        let added = typed::fill(&mut self.spaces, node, frame.name.space, written, frame.offset)?;
+        for mut field in added {
+            // An object's `attributes` are its own.
+            if !in_attributes && field.name == (Name { space: frame.name.space, local: ATTRIBUTES }) {
+                continue;
+            }
+            self.charge_memory(LEAF_COST, frame.offset)?;
+            field.in_attributes = in_attributes;
+            self.values.push(field);
+        }
+        Ok(())
     }
 
     /// The attributes stay on the stack, marked, until their object ends.
@@ -289,13 +355,15 @@ impl<'a, 'p> Builder<'a, 'p> {
         }
     }
 
-    fn close_node(&mut self, mut frame: Frame<'a, 'p>) {
+    fn close_node(&mut self, mut frame: Frame<'a, 'p>) -> Result<(), Fault> {
         let pattern = frame.rule.is_some() || frame.follows_pattern();
         if pattern {
             return self.close_object(frame);
         }
+        self.fill(&frame, frame.node, false)?;
         if self.frames.is_empty() {
-            return self.close_top(frame);
+            self.close_top(frame);
+            return Ok(());
         }
         let has_objects = self.orphans.len() > frame.orphans;
         let has_values = self.values.len() > frame.values || frame.id.is_some() || frame.significant;
@@ -304,14 +372,18 @@ impl<'a, 'p> Builder<'a, 'p> {
             let value = self.take_value(&mut frame);
             self.push(frame.name, frame.node, value);
         }
+        Ok(())
     }
 
-    fn close_object(&mut self, mut frame: Frame<'a, 'p>) {
+    fn close_object(&mut self, mut frame: Frame<'a, 'p>) -> Result<(), Fault> {
         let space = frame.name.space;
+        self.fill(&frame, frame.node, false)?;
+        let attributes = typed::node(&self.spaces, Some(frame.node), Name { space, local: ATTRIBUTES });
+        self.fill(&frame, attributes, true)?;
         self.settle(&frame);
         let mut attributes = Vec::with_capacity(self.values.len() - frame.values);
         for field in self.values.drain(frame.values..) {
-            attributes.push((self.spaces.field_name(field.name, space), field.value));
+            attributes.push(field.named(&self.spaces, space));
         }
         if frame.significant {
             let text = std::mem::take(&mut frame.text).into_owned();
@@ -323,6 +395,7 @@ impl<'a, 'p> Builder<'a, 'p> {
             (_, None) => Identity::Missing,
         };
         self.draft(&frame, true, identity, attributes);
+        Ok(())
     }
 
     /// A top element that follows no pattern: one object, its children are its attributes.
@@ -364,11 +437,23 @@ impl<'a, 'p> Builder<'a, 'p> {
         });
     }
 
-    fn top_leaf(&mut self, name: Name<'a>, text: Cow<'a, str>, offset: usize) {
-        match self.spaces.rule(name) {
-            Some(rule) => self.rule_leaf(rule, name, text, offset),
-            None => self.leaf_draft(Cow::Borrowed(name.local), name, Identity::Singleton, text, offset),
+    fn top_leaf(
+        &mut self,
+        name: Name<'a>,
+        node: NodeId,
+        text: Cow<'a, str>,
+        offset: usize,
+    ) -> Result<(), Fault> {
+        if let Some(rule) = self.spaces.rule(name) {
+            self.rule_leaf(rule, name, text, offset);
+            return Ok(());
         }
+        let added = self.filled(name, node, &text, offset)?;
+        self.leaf_draft(Cow::Borrowed(name.local), name, Identity::Singleton, text, offset);
+        if let Some(draft) = self.drafts.last_mut() {
+            draft.attributes.extend(added);
+        }
+        Ok(())
     }
 
     /// An element that the profile calls an object has only text.
@@ -396,6 +481,9 @@ impl<'a, 'p> Builder<'a, 'p> {
     }
 
     fn push(&mut self, name: Name<'a>, node: NodeId, value: Value) {
+        if typed::is_nothing(&self.spaces, node, &value) {
+            return;
+        }
         let in_attributes = self.frames.last().is_some_and(|frame| frame.kind == Kind::Attributes);
         self.values.push(Field { name, node, value, in_attributes });
     }
@@ -420,7 +508,7 @@ impl<'a, 'p> Builder<'a, 'p> {
         }
         if frame.has_attributes {
             let value = if attributes.is_empty() { Value::from("") } else { Value::Fields(attributes) };
-            add(&mut fields, "attributes".to_owned(), value);
+            add(&mut fields, ATTRIBUTES.to_owned(), value);
         }
         if let (Some(id), Some(key)) = (frame.id.take(), frame.key()) {
             // It stood before the others of its name, or it would not be the id.

@@ -15,7 +15,7 @@ const ENVELOPES: [&str; 3] = ["ietf-restconf:data", "ietf-netconf:data", "ietf-n
 /// Longest member name.
 const MAX_NAME: usize = 256;
 
-pub(super) fn read<'a, 'p>(bytes: &'a [u8], context: &ReadContext<'p>) -> Result<Built<'a, 'p>, Fault> {
+pub(super) fn read<'a, 'p: 'a>(bytes: &'a [u8], context: &ReadContext<'p>) -> Result<Built<'a, 'p>, Fault> {
     let tokens = Tokenizer::new(bytes, context.limits.depth)?;
     let mut walk =
         Walk { tokens, builder: Builder::new(context), levels: Vec::new(), pending: Pending::Document };
@@ -52,7 +52,7 @@ struct Walk<'a, 'p> {
     pending: Pending<'a>,
 }
 
-impl<'a> Walk<'a, '_> {
+impl<'a, 'p: 'a> Walk<'a, 'p> {
     /// Takes one token; false when the input is over.
     fn step(&mut self) -> Result<bool, Fault> {
         let token = self.tokens.token()?;
@@ -63,7 +63,7 @@ impl<'a> Walk<'a, '_> {
             Token::BeginArray => self.begin_array(offset)?,
             Token::EndObject => {
                 if let Some(Level::Element { .. }) = self.levels.pop() {
-                    self.builder.close(None);
+                    self.builder.close(None)?;
                 }
             }
             Token::EndArray => {

@@ -6,8 +6,9 @@ use std::cmp::Ordering;
 use model::Value;
 
 use super::build::Field;
+use super::error::Fault;
 use super::scope::Scope;
-use super::spaces::{Name, Spaces};
+use super::spaces::{Name, Space, Spaces};
 use crate::schema::{Kind, LeafType, NodeId, Order, Prefixes, SchemaTable, UNKNOWN};
 
 /// The schema's node for an element of this name inside `parent`, at the top where there is none.
@@ -37,7 +38,7 @@ fn leaf_type<'s>(spaces: &Spaces<'s>, node: NodeId) -> Option<(&'s SchemaTable, 
     let node = table.node(node)?;
     match node.kind {
         Kind::Leaf { of, .. } | Kind::LeafList { of, .. } => Some((table, node.module, table.leaf_type(of)?)),
-        Kind::Container | Kind::List { .. } | Kind::Any => None,
+        Kind::Container | Kind::Presence | Kind::List { .. } | Kind::Any => None,
     }
 }
 
@@ -75,6 +76,46 @@ impl Prefixes for Names<'_, '_> {
     fn of_bare_step(&self) -> Option<&str> {
         self.name(self.spaces.module(self.scope?.find("")?)?)
     }
+}
+
+/// Whether a value is as good as none: that of a container without content which means nothing by itself.
+pub(super) fn is_nothing(spaces: &Spaces<'_>, node: NodeId, value: &Value) -> bool {
+    let kind = |table: &SchemaTable| table.node(node).is_some_and(|node| node.kind == Kind::Container);
+    value.as_text() == Some("") && spaces.schema().is_some_and(kind)
+}
+
+/// What is there inside an element though nobody wrote it, and is not among `written`. `space`: the element's.
+pub(super) fn fill<'p: 'a, 'a>(
+    spaces: &mut Spaces<'p>,
+    node: NodeId,
+    space: Space,
+    written: &[Field<'a>],
+    offset: usize,
+) -> Result<Vec<Field<'a>>, Fault> {
+    let Some((table, element)) = spaces.schema().and_then(|table| Some((table, table.node(node)?))) else {
+        return Ok(vec![]);
+    };
+    let mut added = Vec::new();
+    for id in &element.filled {
+        let Some(child) = table.node(*id) else { continue };
+        // Almost always the element's own module: no look-up then.
+        let of_child = match (child.module == element.module, table.module(child.module)) {
+            (false, Some(module)) => spaces.of_uri(&module.namespace, offset)?,
+            _ => space,
+        };
+        if written.iter().any(|field| field.node == *id) {
+            continue;
+        }
+        let value = match &child.kind {
+            Kind::Leaf { default: Some(default), .. } => Value::Text(default.clone()),
+            _ => {
+                let inside = fill(spaces, *id, of_child, &[], offset)?;
+                Value::Fields(inside.into_iter().map(|field| field.named(spaces, of_child)).collect())
+            }
+        };
+        added.push(Field::new(Name { space: of_child, local: &child.name }, *id, value));
+    }
+    Ok(added)
 }
 
 /// Puts occurrences whose order means nothing into one order: lists by their keys, leaf-lists by their values. Those of

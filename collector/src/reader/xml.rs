@@ -57,13 +57,13 @@ struct Walk<'a, 'p> {
     reply: bool,
 }
 
-impl<'a> Walk<'a, '_> {
+impl<'a, 'p: 'a> Walk<'a, 'p> {
     /// Takes one token; false when the input is over.
     fn step(&mut self) -> Result<bool, Fault> {
         match self.tokens.token()? {
             Token::Leaf(tag, text) => self.leaf(tag, text)?,
             Token::Open(tag) => self.open(tag)?,
-            Token::Close => self.close(),
+            Token::Close => self.close()?,
             Token::Text { text, literal, offset } => self.text(text, literal, offset)?,
             Token::Done => return Ok(false),
         }
@@ -106,15 +106,16 @@ impl<'a> Walk<'a, '_> {
         Ok(())
     }
 
-    fn close(&mut self) {
+    fn close(&mut self) -> Result<(), Fault> {
         if self.builder.at_top() {
             self.envelope.pop();
         } else {
-            self.builder.close(Some(&self.scope));
+            self.builder.close(Some(&self.scope))?;
         }
         if let Some(mark) = self.marks.pop() {
             self.scope.restore(mark);
         }
+        Ok(())
     }
 
     fn text(&mut self, text: Cow<'a, str>, literal: bool, offset: usize) -> Result<(), Fault> {

@@ -37,7 +37,7 @@ pub(super) fn compile(context: &Context) -> Result<SchemaTable, String> {
     let mut walk = Walk { builder: TableBuilder::default(), special: special_types()?, left: MAX_VISITS };
     let mut top = vec![];
     for module in context.modules(true).filter(SchemaModule::is_implemented) {
-        top.extend(walk.nodes(module.data(), 0)?);
+        top.extend(walk.nodes(module.data(), 0, true)?);
     }
     // Also those that lend names only: identities have their modules.
     for module in context.modules(false) {
@@ -53,36 +53,38 @@ struct Walk {
 }
 
 impl Walk {
-    /// Choices and cases give their nodes.
+    /// Choices and cases give their nodes, none of which is `certain` to be there.
     fn nodes<'a>(
         &mut self,
         siblings: impl Iterator<Item = SchemaNode<'a>>,
         depth: usize,
+        certain: bool,
     ) -> Result<Vec<NodeId>, String> {
         let mut found = vec![];
         for node in siblings {
             self.left = self.left.checked_sub(1).ok_or("the schema has too many nodes")?;
             match node.kind() {
                 SchemaNodeKind::Choice | SchemaNodeKind::Case if depth < MAX_DEPTH => {
-                    found.extend(self.nodes(node.children(), depth + 1)?);
+                    found.extend(self.nodes(node.children(), depth + 1, false)?);
                 }
-                _ => found.extend(self.node(&node, depth)?),
+                _ => found.extend(self.node(&node, depth, certain)?),
             }
         }
         Ok(found)
     }
 
     /// `None` for what is no data: operations and notifications.
-    fn node(&mut self, node: &SchemaNode<'_>, depth: usize) -> Result<Option<NodeId>, String> {
+    fn node(&mut self, node: &SchemaNode<'_>, depth: usize, certain: bool) -> Result<Option<NodeId>, String> {
         let kind = match node.kind() {
-            SchemaNodeKind::Container => Kind::Container,
+            SchemaNodeKind::Container if node.is_np_container() => Kind::Container,
+            SchemaNodeKind::Container => Kind::Presence,
             SchemaNodeKind::List => Kind::List {
                 keys: node.list_keys().map(|key| key.name().to_owned()).collect(),
                 order: order(node),
             },
             SchemaNodeKind::Leaf => Kind::Leaf {
                 of: self.leaf_type(node),
-                default: node.default_value_canonical().ok().flatten(),
+                default: default_of(node),
                 units: node.units().map(str::to_owned),
             },
             SchemaNodeKind::LeafList => Kind::LeafList {
@@ -94,14 +96,22 @@ impl Walk {
             _ => return Ok(None),
         };
         let children = match kind {
-            Kind::Container | Kind::List { .. } if depth < MAX_DEPTH => {
-                self.nodes(node.children(), depth + 1)?
+            Kind::Container | Kind::Presence | Kind::List { .. } if depth < MAX_DEPTH => {
+                self.nodes(node.children(), depth + 1, true)?
             }
             _ => vec![],
         };
         let module = self.builder.module(node.module().name(), node.module().namespace());
         let (name, config) = (node.name().to_owned(), node.is_config());
-        Ok(Some(self.builder.node(Node { module, name, kind, config, children })))
+        let holds = match &kind {
+            Kind::Leaf { default, .. } => default.is_some(),
+            Kind::Container => self.builder.implies(&children),
+            _ => false,
+        };
+        // Whether a condition holds, only the whole configuration tells.
+        let implied = holds && certain && config && node.whens().count() == 0;
+        let filled = vec![];
+        Ok(Some(self.builder.node(Node { module, name, kind, config, implied, children, filled })))
     }
 
     fn leaf_type(&mut self, node: &SchemaNode<'_>) -> u32 {
@@ -109,6 +119,13 @@ impl Walk {
         let described = node.leaf_type().map(|of| c_types::describe(&of, &special));
         self.builder.leaf_type(described.unwrap_or(LeafType::Text { free: false }))
     }
+}
+
+/// The library gives the empty text for a leaf without a default whose type takes that. A typedef's default is not
+/// flagged, so that an empty one of a typedef is taken for none.
+fn default_of(leaf: &SchemaNode<'_>) -> Option<String> {
+    let default = leaf.default_value_canonical().ok().flatten();
+    default.filter(|default| !default.is_empty() || leaf.has_default())
 }
 
 /// RFC 7950 §7.7.7: state may be in any order that means something to whoever reads it.

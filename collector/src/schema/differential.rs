@@ -4,10 +4,13 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use model::{Dn, Profile, Snapshot, diff};
+use model::profile::WithDefaults;
+use model::{Dn, OBJECT, Profile, Snapshot, Value, diff, respellings, spelt_alike};
 use proptest::prelude::*;
 use yang5::context::Context;
-use yang5::data::{Data as _, DataNodeRef, DataParserFlags, DataTree, DataValidationFlags};
+use yang5::data::{
+    Data as _, DataImplicitFlags, DataNodeRef, DataParserFlags, DataTree, DataValidationFlags,
+};
 use yang5::schema::{DataValueType, SchemaNodeKind};
 
 use super::bare::bare;
@@ -151,10 +154,36 @@ fn check(compiled: &Compiled, document: &[u8], tree: &DataTree<'_>, seed: u64) {
     assert_eq!(as_written.root(), again.root());
 }
 
+/// What the library fills in and we do not, in objects that are there.
+fn unfilled(compiled: &Compiled, document: &[u8], tree: &mut DataTree<'_>, seed: u64) -> Vec<model::Edit> {
+    tree.add_implicit(DataImplicitFlags::NO_STATE).unwrap();
+    let full = printed(tree, seed);
+    let edits = diff(&read(document, Some(&compiled.table)), &read(full.as_bytes(), Some(&compiled.table)));
+    edits.unwrap().into_iter().filter(|edit| edit.attribute != OBJECT).collect()
+}
+
+/// Between a document without its schema and with it: whoever has neither schema nor document must take each pair for
+/// spellings of one value. Gives how many values were filled in.
+fn respellings_may_be_ones(table: &SchemaTable, document: &[u8]) -> usize {
+    let mut filled = 0;
+    for edit in respellings(&read(document, None), &read(document, Some(table))) {
+        match (&edit.old, &edit.new) {
+            (Some(old), Some(new)) => {
+                filled += spelt_alike(old, new).unwrap_or_else(|| panic!("{edit:?}"));
+            }
+            (None, Some(_)) if edit.attribute != OBJECT => filled += 1,
+            // A container without content.
+            (Some(old), None) => assert_eq!(old, &Value::from(""), "{edit:?}"),
+            _ => panic!("{edit:?}"),
+        }
+    }
+    filled
+}
+
 const TWIN: &str = "module twin { yang-version 1.1; namespace 'urn:ranproof:twin'; prefix t;
   import ietf-inet-types { prefix inet; } import ietf-yang-types { prefix yang; }
   identity colour; identity red { base colour; } identity dark-red { base red; }
-  typedef own-address { type inet:ip-address; }
+  typedef own-address { type inet:ip-address; } typedef level { type uint8; default 11; }
   container radio {
     leaf power { type int16 { range '-10..460'; } units dBm; default 200; }
     leaf share { type decimal64 { fraction-digits 3; } }
@@ -170,7 +199,15 @@ const TWIN: &str = "module twin { yang-version 1.1; namespace 'urn:ranproof:twin
     leaf path { type instance-identifier { require-instance false; } }
     leaf-list neighbours { type uint16; }
     leaf-list preferred { type uint16; ordered-by user; }
-    list cell { key 'sector band'; leaf sector { type uint8; } leaf band { type string; } leaf pci { type uint16; } }
+    list cell { key 'sector band'; leaf sector { type uint8; } leaf band { type string; } leaf pci { type uint16; }
+      leaf offset { type int8; default 0; } }
+    container timers { leaf t1 { type uint8; default 7; } container deep { leaf t2 { type uint8; default 3; } } }
+    container sib { presence 'broadcast'; leaf period { type uint16; default 20; } }
+    leaf conditional { when '../power > 5'; type uint8; default 1; }
+    choice mode { default a; case a { leaf one { type uint8; default 4; } } case b { leaf other { type uint8; } } }
+    leaf level { type level; }
+    leaf-list bands { type uint8; default 1; default 2; }
+    leaf state { config false; type uint8; default 9; }
     list plmn { key 'mcc mnc'; ordered-by user; leaf mcc { type string; } leaf mnc { type string; } }
     choice duplex { case tdd { leaf pattern { type string; } } leaf fdd { type empty; } }
     anydata vendor;
@@ -227,6 +264,58 @@ fn one_value_has_one_digest_however_it_is_spelled() {
 }
 
 #[test]
+fn a_default_that_nobody_wrote_is_as_good_as_written() {
+    let cell = "<sector>1</sector><band>n1</band>";
+    for (one, other) in [
+        ("", "<power>200</power><level>11</level>"),
+        ("", "<power>0200</power><timers/>"),
+        ("<timers><deep/></timers>", "<timers><t1>7</t1></timers>"),
+        ("", "<timers><deep><t2>03</t2></deep></timers>"),
+        ("<sib/>", "<sib><period>20</period></sib>"),
+        (&format!("<cell>{cell}</cell>"), &format!("<cell>{cell}<offset>0</offset></cell>")),
+    ] {
+        let (one, other) = (radio(one), radio(other));
+        let (a, b) = (read(one.as_bytes(), Some(&OWN.table)), read(other.as_bytes(), Some(&OWN.table)));
+        assert_eq!(diff(&a, &b).unwrap(), [], "{one} {other}");
+    }
+    for (one, other) in [
+        ("", "<power>201</power>"),
+        ("", "<sib/>"),
+        ("<timers><t1>8</t1></timers>", "<timers/>"),
+        // Whether these are in use the element itself does not tell.
+        ("", "<conditional>1</conditional>"),
+        ("", "<one>4</one>"),
+        ("", "<bands>1</bands><bands>2</bands>"),
+        // It would be configuration of another kind.
+        ("", "<state>9</state>"),
+    ] {
+        let (one, other) = (radio(one), radio(other));
+        let (a, b) = (read(one.as_bytes(), Some(&OWN.table)), read(other.as_bytes(), Some(&OWN.table)));
+        assert_eq!(diff(&a, &b).unwrap().len(), 1, "{one} {other}");
+    }
+}
+
+#[test]
+fn defaults_are_values_and_left_alone_where_the_station_is_asked_for_them() {
+    let (prefix, document): (Dn, _) =
+        ("SubNetwork=s,ManagedElement=7".parse().unwrap(), radio("<huge>1</huge>"));
+    let power = |with_defaults| {
+        let profile = Profile { with_defaults, ..Profile::plain("p") };
+        let context = ReadContext { schema: Some(&OWN.table), ..ReadContext::new(&profile, &prefix) };
+        let snapshot = read_xml(document.as_bytes(), &context).unwrap();
+        let radio = snapshot.object(&prefix.child("radio", "1")).unwrap().clone();
+        radio.attribute("power").cloned()
+    };
+    assert_eq!(power(None), Some(Value::from("200")));
+    assert_eq!(power(Some(WithDefaults::Explicit)), Some(Value::from("200")));
+    assert_eq!(
+        power(Some(WithDefaults::ReportAll)),
+        None,
+        "asked for all, it said that this one is not in use"
+    );
+}
+
+#[test]
 fn what_means_something_stays_an_edit() {
     for (one, other) in [
         ("<power>45</power>", "<power>46</power>"),
@@ -277,8 +366,12 @@ proptest! {
         for neighbour in neighbours { let _ = write!(inside, "<neighbours>{neighbour}</neighbours>"); }
         for mnc in plmns { let _ = write!(inside, "<plmn><mcc>460</mcc><mnc>{mnc}</mnc></plmn>"); }
         let document = radio(&inside);
-        let tree = parse(&OWN.context, document.as_bytes(), DocumentFormat::Xml).unwrap();
+        let mut tree = parse(&OWN.context, document.as_bytes(), DocumentFormat::Xml).unwrap();
         check(&OWN, document.as_bytes(), &tree, seed);
+        respellings_may_be_ones(&OWN.table, printed(&tree, seed).as_bytes());
+        for edit in unfilled(&OWN, document.as_bytes(), &mut tree, seed) {
+            prop_assert!(edit.old.is_none() && ["conditional", "one", "bands"].contains(&&*edit.attribute), "{edit:?}");
+        }
     }
 }
 
@@ -289,21 +382,26 @@ fn corpus_documents_printed_otherwise_are_the_same() {
     let bytes = serde_json::to_vec(&compiled.table).unwrap();
     println!("{} modules, {} nodes, {} bytes", set.len(), compiled.table.len(), bytes.len());
     assert_eq!(serde_json::from_slice::<SchemaTable>(&bytes).unwrap(), compiled.table);
-    let mut checked = 0;
+    let (mut checked, mut filled) = (0, 0);
     for (path, mut document, format) in documents {
         if format == DocumentFormat::Xml {
             let text = bare(std::str::from_utf8(&document).unwrap()).map(|text| text.into_owned());
             document = text.map_or(document, String::into_bytes);
         }
-        let Some(tree) = parse(&compiled.context, &document, format).filter(is_plain) else {
+        let Some(mut tree) = parse(&compiled.context, &document, format).filter(is_plain) else {
             println!("{}: not compared", path.display());
             continue;
         };
         for seed in 0..4 {
             check(&compiled, &document, &tree, seed);
         }
+        let edits = unfilled(&compiled, &document, &mut tree, 0);
+        // Some of its leaves are there only where the interface is of a certain type.
+        let conditional = path.ends_with("ietf-interfaces-running.xml");
+        assert_eq!(edits.is_empty(), !conditional, "{}: {edits:?}", path.display());
+        filled += respellings_may_be_ones(&compiled.table, &document);
         checked += 1;
     }
-    println!("{checked} documents");
-    assert!(checked >= 8, "{checked} documents");
+    println!("{checked} documents, {filled} values filled in");
+    assert!(checked >= 8 && filled > 20, "{checked} documents, {filled} values filled in");
 }

@@ -30,7 +30,10 @@ pub(crate) enum Order {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
+    /// Means nothing by itself: without content it is as good as not there (RFC 7950 §7.5.1).
     Container,
+    /// A container whose being there means something.
+    Presence,
     List {
         keys: Vec<String>,
         order: Order,
@@ -59,8 +62,15 @@ pub(crate) struct Node {
     pub name: String,
     pub kind: Kind,
     pub config: bool,
+    /// There though nobody wrote it, wherever its parent is (RFC 7950 §7.6.1): configuration with a default, under no
+    /// condition and in no choice, and [`Kind::Container`]s that hold such.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub implied: bool,
     /// Sorted by module and name.
     pub children: Vec<NodeId>,
+    /// Those of the children that are implied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filled: Vec<NodeId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +93,7 @@ pub struct SchemaTable {
 }
 
 /// Says what a canonical form is; another one reads the same texts otherwise.
-const VERSION: &str = "ranproof/canonical/1";
+const VERSION: &str = "ranproof/canonical/2";
 
 impl SchemaTable {
     pub(crate) fn of_set(mut self, set: [u8; 32]) -> SchemaTable {
@@ -170,11 +180,17 @@ impl TableBuilder {
 
     pub fn node(&mut self, mut node: Node) -> NodeId {
         node.children = self.sorted(node.children);
+        node.filled = node.children.iter().copied().filter(|id| self.implies(&[*id])).collect();
         let (nodes, table) = (&mut self.nodes, &mut self.table.nodes);
         *nodes.entry(node).or_insert_with_key(|node| {
             table.push(node.clone());
             NodeId(index(table.len() - 1))
         })
+    }
+
+    /// Whether a node has to be there because of one of these.
+    pub fn implies(&self, children: &[NodeId]) -> bool {
+        children.iter().any(|id| self.table.node(*id).is_some_and(|node| node.implied))
     }
 
     pub fn finish(mut self, top: Vec<NodeId>) -> SchemaTable {
@@ -197,13 +213,18 @@ fn index(length: usize) -> u32 {
 mod tests {
     use super::*;
 
+    fn node(name: &str, kind: Kind, children: Vec<NodeId>) -> Node {
+        let (implied, filled) = (false, vec![]);
+        Node { module: 0, name: name.into(), kind, config: true, implied, children, filled }
+    }
+
     fn leaf(name: &str, of: u32) -> Node {
         let kind = Kind::Leaf { of, default: None, units: None };
-        Node { module: 0, name: name.into(), kind, config: true, children: vec![] }
+        node(name, kind, vec![])
     }
 
     fn container(name: &str, children: Vec<NodeId>) -> Node {
-        Node { module: 0, name: name.into(), kind: Kind::Container, config: true, children }
+        node(name, Kind::Container, children)
     }
 
     #[test]

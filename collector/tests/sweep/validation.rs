@@ -3,13 +3,14 @@
 //! The worker is a script that finds every document wrong; the real one is in `tests/netconfd` and `tests/schema.rs`.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::previous_of;
 use crate::support::{BASE, Script, Server, Step, data, limits};
 use model::{Dn, Finding, Profile, Timestamp};
 use ranproof_collector::schema::WorkerCommand;
-use ranproof_collector::sweep::{Collected, Previous, Reading, StationPlan, SweepOptions, sweep};
+use ranproof_collector::sweep::{Collected, Previous, Reading, Replies, StationPlan, SweepOptions, sweep};
 use ranproof_collector::validation::{Schemas, TextCache, WorkerPool};
 use tokio_util::sync::CancellationToken;
 
@@ -17,14 +18,19 @@ const LOADED: &str = r#"{"version":2,"outcome":{"loaded":{"modules":[],"faults":
 const INVALID: &str =
     r#"{"version":2,"outcome":{"validated":{"message":"out of range","path":"/a:x","line":1}},"body":0}"#;
 
+/// Tables of a schema that knows nothing.
+const TABLE: &str = r#"{"modules":[],"types":[],"nodes":[],"top":[]}"#;
+
 const A: &str = "module a { namespace \"urn:a\"; prefix a; revision 2020-01-01; }";
 const OTHER_A: &str =
     "module a { namespace \"urn:a\"; prefix a; revision 2020-01-01; leaf x { type string; } }";
 
 fn pool() -> Arc<WorkerPool> {
     // What stands on a line is a request, after the body of the one before.
+    let table = format!(r#"{{"version":2,"outcome":"table","body":{}}}"#, TABLE.len());
     let script = format!(
-        "while read line; do case $line in *'\"load\"'*) echo '{LOADED}';; *) echo '{INVALID}';; esac; done"
+        "while read line; do case $line in *'\"load\"'*) echo '{LOADED}';; \
+         *'\"table\"'*) echo '{table}'; printf %s '{TABLE}';; *) echo '{INVALID}';; esac; done"
     );
     let command = WorkerCommand { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] };
     WorkerPool::new(command, 1)
@@ -59,10 +65,19 @@ fn name(n: usize) -> Dn {
 }
 
 async fn read(n: usize, server: &Server, schemas: &Arc<Schemas>, previous: Option<Previous>) -> Reading {
+    read_as(
+        n,
+        server,
+        previous,
+        SweepOptions { schemas: Some(Arc::clone(schemas)), ..SweepOptions::default() },
+    )
+    .await
+}
+
+async fn read_as(n: usize, server: &Server, previous: Option<Previous>, options: SweepOptions) -> Reading {
     let profile = Arc::new(Profile::plain("p"));
     let plan = StationPlan { element: name(n), target: server.target(), profile, previous };
-    let options =
-        SweepOptions { limits: limits(), schemas: Some(Arc::clone(schemas)), ..SweepOptions::default() };
+    let options = SweepOptions { limits: limits(), ..options };
     let clock = Arc::new(|| Timestamp::from_millis(1));
     sweep(vec![plan], options, clock, CancellationToken::new()).await.remove(0).reading
 }
@@ -181,4 +196,39 @@ async fn a_station_that_does_not_give_its_modules_is_collected_all_the_same() {
     assert_eq!(codes(read_mute.snapshot.findings()), ["schema-not-known"]);
     let again = read(1, &mute, &schemas, Some(previous_of(&read_mute))).await;
     assert!(matches!(again, Reading::Unchanged { fresh: None, .. }), "what was said of it stands: {again:?}");
+}
+
+/// A store that holds one reply.
+struct Kept(Option<Vec<u8>>);
+
+impl Replies for Kept {
+    fn last<'a>(&'a self, _: &'a Dn) -> Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send + 'a>> {
+        Box::pin(async { self.0.clone() })
+    }
+}
+
+#[tokio::test]
+async fn a_station_that_gets_a_schema_is_read_anew_with_its_last_reply() {
+    let cache = tempfile::tempdir().unwrap();
+    let server = station(CONTENT, "a", &[("a", A)]).await;
+    let first = collected(read_as(0, &server, None, SweepOptions::default()).await);
+    let schemas = schemas(cache.path());
+    let other = first.raw.iter().rev().copied().collect();
+    for (kept, known) in [(Some(first.raw.clone()), true), (Some(other), false), (None, false)] {
+        let options = SweepOptions {
+            schemas: Some(Arc::clone(&schemas)),
+            replies: Some(Arc::new(Kept(kept))),
+            ..SweepOptions::default()
+        };
+        let now = collected(read_as(0, &server, Some(previous_of(&first)), options).await);
+        assert_ne!(now.snapshot.interpretation(), first.snapshot.interpretation());
+        assert_eq!(now.before.is_some(), known, "only the very reply that was read then says what was there");
+        if let Some(before) = &now.before {
+            assert_eq!(before.interpretation(), now.snapshot.interpretation());
+            assert_eq!(before.objects(), first.snapshot.objects());
+        }
+        // From then on an equal reply is an equal reply.
+        let again = read(0, &server, &schemas, Some(previous_of(&now))).await;
+        assert!(matches!(again, Reading::Unchanged { fresh: None, .. }), "{again:?}");
+    }
 }
