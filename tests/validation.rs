@@ -19,6 +19,13 @@ use sim::manager::Edit;
 /// A reference by DN: the simulated station takes any text for it, its module does not.
 const ATTRIBUTE: &str = "nRSectorCarrierRef";
 
+/// Another agent, which reads by other schemas.
+fn restart_with(world: &mut World, schemas: Json) {
+    world.agent.process.stop();
+    radio::read_by(&world.federation, schemas);
+    world.restart_agent();
+}
+
 /// The one finding of a round.
 fn only(summary: &RoundSummary) -> &FindingView {
     let [finding] = summary.findings.as_slice() else { panic!("{:?}", summary.findings) };
@@ -64,4 +71,42 @@ fn a_value_that_its_type_forbids_is_judged_and_its_finding_stands_until_it_is_me
     world.edit(&cell, Edit::set(cell.as_str(), ATTRIBUTE, before.as_text().unwrap()));
     let mended = world.round();
     assert_eq!((mended.collected, mended.findings.as_slice()), (1, &[][..]));
+}
+
+#[test]
+fn an_agent_that_begins_to_read_by_schemas_finds_no_change_in_what_is_only_spelled_otherwise() {
+    let mut world = World::build(8);
+    let cell = world.object(2, "GNBDUFunction=1,NRCellDU=1");
+    let pci = world.approved(&cell, "nRPCI").as_text().unwrap().to_owned();
+    let other = world.object(1, "GNBDUFunction=1,NRCellDU=1");
+    world.agree_on("CR-1", &other, "nRPCI", "0700");
+    world.edit(&other, Edit::set(other.as_str(), "nRPCI", "0700"));
+    world.edit(&cell, Edit::set(cell.as_str(), "nRPCI", format!("0{pci}").as_str()));
+    let spelled = world.round();
+    assert_eq!(
+        (spelled.changes.observed, spelled.changes.authorised),
+        (2, 1),
+        "without a schema a text is a text"
+    );
+    assert!(spelled.violations_opened >= 1);
+
+    restart_with(&mut world, json!({ "from": "device", "workers": 1 }));
+    let first = world.round();
+    assert_eq!((first.collected, first.changes.observed), (radio::STATIONS as u64, 0), "{first:?}");
+    assert!(
+        first.violations_resolved >= 1 && first.violations_opened == 0,
+        "the number was never another one"
+    );
+    assert_eq!(world.approved(&other, "nRPCI").as_text(), Some("700"));
+    let quiet = world.round();
+    assert_eq!((quiet.unchanged, quiet.findings.as_slice()), (radio::STATIONS as u64, &[][..]));
+    world.edit(&cell, Edit::set(cell.as_str(), "nRPCI", "9"));
+    let changed = world.round();
+    assert_eq!((changed.collected, changed.changes.unauthorised), (1, 1));
+
+    restart_with(&mut world, json!({ "from": "none" }));
+    let back = world.round();
+    assert_eq!((back.collected, back.changes.observed), (radio::STATIONS as u64, 0), "{back:?}");
+    assert_eq!((back.violations_opened, back.violations_resolved), (0, 0));
+    assert_eq!(world.round().unchanged, radio::STATIONS as u64);
 }

@@ -12,7 +12,7 @@ use collector::wire::hello::{HelloError, ServerHello, client_hello};
 use collector::wire::{Reply, ReplyError, parse_reply};
 use tokio::time::Instant;
 
-use crate::schema::{self, Class, Field};
+use crate::schema::{self, Class, Field, Identity};
 use crate::tree::{Element, NETCONF, YANG};
 use crate::world::{Inventory, StationEntry, WorldError};
 
@@ -274,6 +274,12 @@ fn express_value(
         let mut entry = element.clone();
         entry.children =
             fields.iter().map(|(name, text)| Element::leaf(&element.namespace, name, text)).collect();
+        // Keys come first and in the order of the `key` statement (RFC 7950 §7.8.5).
+        if let Identity::Keys(keys) = schema::identity(attribute) {
+            let place =
+                |child: &Element| keys.iter().position(|key| *key == child.name).unwrap_or(keys.len());
+            entry.children.sort_by_key(place);
+        }
         entry
     };
     Ok(match value {

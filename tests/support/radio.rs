@@ -35,6 +35,14 @@ pub struct World {
     _folder: tempfile::TempDir,
 }
 
+/// Writes `collection.schemas`, which the next agent goes by.
+pub fn read_by(federation: &Federation, schemas: Json) {
+    let path = federation.path("telecom/agent.yaml");
+    let mut config: Json = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    config["collection"]["schemas"] = schemas;
+    std::fs::write(&path, config.to_string()).unwrap();
+}
+
 impl World {
     /// Founds the federation, agrees on everything, reads the stations once and approves what was read.
     pub fn build(seed: u64) -> World {
@@ -49,10 +57,7 @@ impl World {
         let (stations, known) = start_stations(dir.join("stations"), seed, dir.join("stations-0.log"));
         let (federation, agreement) = Federation::found(dir);
         if let Some(schemas) = schemas {
-            let path = federation.path("telecom/agent.yaml");
-            let mut config: Json = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-            config["collection"]["schemas"] = schemas;
-            std::fs::write(&path, config.to_string()).unwrap();
+            read_by(&federation, schemas);
         }
         files::policies(&dir.join("policies")).unwrap();
         let (inventory, targets) = (dir.join("inventory.yaml"), dir.join("telecom/targets.json"));

@@ -195,6 +195,7 @@ pub fn agents(dir: &Path, seats: &[Seat], finality_seconds: u64) -> Result<()> {
         });
         if seat.collects {
             config["targets"] = "targets.json".into();
+            config["collection"]["schemas"] = json!({ "from": "device" });
         }
         write_config(dir, &seat.founder, &config)?;
     }
