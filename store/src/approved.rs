@@ -1,7 +1,7 @@
 //! Approved state of each station: the baseline's objects as wholes, shared with the snapshots' objects, and over
 //! them the single attributes that executed approvals moved.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use model::change::BaselineObject;
 use model::{ApprovedState, ApprovedValue, Dn, Edit, OBJECT, Object, Value};
@@ -42,29 +42,20 @@ pub struct BaselinedStation {
     pub height: u64,
 }
 
-const APPROVED_OBJECTS: &str =
-    with_bases!("SELECT a.object FROM approved_objects a JOIN names n ON n.id = a.name WHERE n.station = ?");
+const APPROVED_OBJECTS: &str = with_bases!(
+    "SELECT a.object FROM names n JOIN approved_objects a ON a.name = n.id \
+     WHERE n.station IN (SELECT value FROM json_each(?))"
+);
 
 impl Store {
     /// What was approved for a station; empty before its baseline.
     pub async fn approved_state(&self, element: &Dn) -> Result<ApprovedState> {
         let mut link = self.reader().await?;
-        let mut state = ApprovedState::default();
-        let Some(station) = names::find_station(&mut link, element).await? else { return Ok(state) };
-        let objects = Objects::load(&mut link, sqlx::query(APPROVED_OBJECTS).bind(station)).await?;
-        let query = "SELECT a.object, a.request, a.height FROM approved_objects a \
-                     JOIN names n ON n.id = a.name WHERE n.station = ?";
-        for row in link.rows(sqlx::query(query).bind(station)).await? {
-            let object = objects.object(row.id("object")?)?;
-            state.insert_object(object.dn().clone());
-            let (request, height) = (row.text("request")?, row.number("height")?);
-            for (name, value) in object.attributes() {
-                let value = ApprovedValue { value: value.clone(), request: request.clone(), height };
-                state.insert(object.dn().clone(), name.clone(), value);
-            }
-        }
-        overlay(&mut link, station, &mut state).await?;
-        Ok(state)
+        let Some(station) = names::find_station(&mut link, element).await? else {
+            return Ok(ApprovedState::default());
+        };
+        let mut states = states(&mut link, &json(&[station])?).await?;
+        Ok(states.remove(&station).unwrap_or_default())
     }
 
     /// Takes over an approved baseline: the approved state of its stations becomes exactly these objects. The same
@@ -88,15 +79,6 @@ impl Store {
         Ok(Applied::Now)
     }
 
-    /// (request, object, attribute) of every advance that a station's approved state has made: an approval counts
-    /// once.
-    pub async fn carried_out(&self, element: &Dn) -> Result<BTreeSet<(String, Dn, String)>> {
-        let query = "SELECT a.request, a.object, a.attribute FROM advances a JOIN stations t ON t.id = a.station \
-                     WHERE t.element = ?";
-        let rows = self.reader().await?.rows(sqlx::query(query).bind(element.as_str())).await?;
-        rows.iter().map(|r| Ok((r.text("request")?, r.dn("object")?, r.text("attribute")?))).collect()
-    }
-
     /// Stations with an approved baseline, by element.
     pub async fn baselined(&self) -> Result<Vec<BaselinedStation>> {
         let query = "SELECT t.element, b.request, b.height FROM baseline_stations b \
@@ -110,10 +92,31 @@ impl Store {
     }
 }
 
-async fn overlay(link: &mut Link, station: i64, state: &mut ApprovedState) -> Result<()> {
-    let query = "SELECT n.dn, a.attribute, a.value, a.request, a.height FROM approved_attributes a \
-                 JOIN names n ON n.id = a.name WHERE n.station = ?";
-    for row in link.rows(sqlx::query(query).bind(station)).await? {
+/// The approved state of these stations, whose numbers are a JSON array; none of one without a baseline.
+pub(crate) async fn states(link: &mut Link, stations: &str) -> Result<BTreeMap<i64, ApprovedState>> {
+    let mut states: BTreeMap<i64, ApprovedState> = BTreeMap::new();
+    let objects = Objects::load(link, sqlx::query(APPROVED_OBJECTS).bind(stations.to_owned())).await?;
+    let query = "SELECT n.station, a.object, a.request, a.height FROM names n JOIN approved_objects a \
+                 ON a.name = n.id WHERE n.station IN (SELECT value FROM json_each(?))";
+    for row in link.rows(sqlx::query(query).bind(stations.to_owned())).await? {
+        let state = states.entry(row.id("station")?).or_default();
+        let object = objects.object(row.id("object")?)?;
+        state.insert_object(object.dn().clone());
+        let (request, height) = (row.text("request")?, row.number("height")?);
+        for (name, value) in object.attributes() {
+            let value = ApprovedValue { value: value.clone(), request: request.clone(), height };
+            state.insert(object.dn().clone(), name.clone(), value);
+        }
+    }
+    overlay(link, stations, &mut states).await?;
+    Ok(states)
+}
+
+async fn overlay(link: &mut Link, stations: &str, states: &mut BTreeMap<i64, ApprovedState>) -> Result<()> {
+    let query = "SELECT n.station, n.dn, a.attribute, a.value, a.request, a.height FROM names n \
+                 JOIN approved_attributes a ON a.name = n.id \
+                 WHERE n.station IN (SELECT value FROM json_each(?))";
+    for row in link.rows(sqlx::query(query).bind(stations.to_owned())).await? {
         let (dn, attribute) = (row.dn("dn")?, row.text("attribute")?);
         // The edit is only the vehicle: what moved it was checked before it was stored.
         let edit = Edit {
@@ -124,6 +127,7 @@ async fn overlay(link: &mut Link, station: i64, state: &mut ApprovedState) -> Re
             new: row.opt_json::<Value>("value")?,
             moved: false,
         };
+        let state = states.entry(row.id("station")?).or_default();
         state.advance(&edit, &row.text("request")?, row.number("height")?);
     }
     Ok(())

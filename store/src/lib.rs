@@ -24,6 +24,7 @@ pub mod forks;
 pub mod fsck;
 pub mod judgements;
 pub mod log;
+pub mod memory;
 mod migrate;
 pub mod mirrors;
 mod names;
@@ -57,6 +58,7 @@ pub use judgements::JudgementRow;
 pub use log::{
     CheckpointRow, LogLeaf, LogState, OutboxLeaf, SavedCheckpoint, SendableAttestation, StagedGrowth,
 };
+pub use memory::StationMemory;
 pub use mirrors::{HeadCheck, Mirror, MirrorHead};
 pub use openings::{CommittedAttribute, StoredOpening};
 pub use projection::{

@@ -8,7 +8,7 @@ use model::{Digest, Dn, Finding, Interpretation, Object, Snapshot, Timestamp, Va
 use sqlx::sqlite::SqliteRow;
 
 use crate::Store;
-use crate::columns::{Columns as _, int};
+use crate::columns::{Columns as _, int, json};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
 use crate::names;
@@ -60,10 +60,13 @@ impl Store {
     /// The newest snapshot of every station, by element: what a judge's index is built from.
     pub async fn newest_snapshots(&self) -> Result<Vec<StoredSnapshot>> {
         let mut link = self.reader().await?;
-        let stations = sqlx::query("SELECT id, element FROM stations ORDER BY element");
+        let stations = link.rows(sqlx::query("SELECT id FROM stations ORDER BY element")).await?;
+        let stations = stations.iter().map(|row| row.id("id")).collect::<Result<Vec<i64>>>()?;
         let mut snapshots = Vec::new();
-        for row in link.rows(stations).await? {
-            snapshots.extend(read_at(&mut link, row.id("id")?, &row.dn("element")?, i64::MAX).await?);
+        // A question for each station would cost more than its answer.
+        for together in stations.chunks(TOGETHER) {
+            let mut found = read_at(&mut link, together, i64::MAX).await?;
+            snapshots.extend(together.iter().filter_map(|station| found.remove(station)));
         }
         Ok(snapshots)
     }
@@ -72,7 +75,7 @@ impl Store {
     pub async fn snapshot_at(&self, element: &Dn, round: u64) -> Result<Option<StoredSnapshot>> {
         let mut link = self.reader().await?;
         let Some(station) = names::find_station(&mut link, element).await? else { return Ok(None) };
-        read_at(&mut link, station, element, int(round)?).await
+        Ok(read_at(&mut link, &[station], int(round)?).await?.remove(&station))
     }
 
     /// The raw reply of the snapshot that stood in `round`. `None` if it is no longer kept (see
@@ -129,6 +132,9 @@ pub(crate) struct Standing {
     pub object: Option<(i64, Digest)>,
 }
 
+/// Stations read by one statement.
+const TOGETHER: usize = 256;
+
 /// Every name of a station with what it stood for in `round`.
 pub(crate) async fn manifest(link: &mut Link, station: i64, round: i64) -> Result<BTreeMap<Dn, Standing>> {
     let query = "SELECT n.id AS name, n.dn, o.id AS object, o.digest FROM names n \
@@ -146,25 +152,45 @@ pub(crate) async fn manifest(link: &mut Link, station: i64, round: i64) -> Resul
     Ok(manifest)
 }
 
-pub(crate) const STATION_OBJECTS: &str = with_bases!(
-    "SELECT v.object FROM names n JOIN versions v ON v.name = n.id WHERE n.station = ?1 AND v.object IS NOT NULL \
+const OBJECTS: &str = with_bases!(
+    "SELECT v.object FROM names n JOIN versions v ON v.name = n.id \
+     WHERE n.station IN (SELECT value FROM json_each(?1)) AND v.object IS NOT NULL \
      AND v.round = (SELECT max(w.round) FROM versions w WHERE w.name = n.id AND w.round <= ?2)"
 );
 
-async fn read_at(link: &mut Link, station: i64, element: &Dn, round: i64) -> Result<Option<StoredSnapshot>> {
-    let query = "SELECT * FROM snapshots WHERE station = ? AND round <= ? ORDER BY round DESC LIMIT 1";
-    let Some(row) = link.row(sqlx::query(query).bind(station).bind(round)).await? else { return Ok(None) };
-    let objects = Objects::load(link, sqlx::query(STATION_OBJECTS).bind(station).bind(round)).await?;
-    let standing = manifest(link, station, round).await?;
-    let ids = standing.values().filter_map(|s| s.object.map(|(id, _)| id));
-    let snapshot = rebuild(&row, ids, &objects)?;
-    let round = row.number("round")?;
-    if *snapshot.root() != row.digest("root")? {
-        let why = format!("the objects of {element} give another root");
-        return Err(StoreError::damaged("snapshots", format!("{element} in round {round}"), why));
+/// The snapshots that stood in `round`, by the station's number.
+async fn read_at(link: &mut Link, stations: &[i64], round: i64) -> Result<BTreeMap<i64, StoredSnapshot>> {
+    let list = json(stations)?;
+    let query = "SELECT s.*, t.element FROM snapshots s JOIN stations t ON t.id = s.station \
+                 WHERE s.station IN (SELECT value FROM json_each(?1)) AND s.round = \
+                 (SELECT max(round) FROM snapshots x WHERE x.station = s.station AND x.round <= ?2)";
+    let rows = link.rows(sqlx::query(query).bind(list.clone()).bind(round)).await?;
+    if rows.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    let (element, read, raw) = (element.clone(), row.time("read_at")?, row.digest("raw")?);
-    Ok(Some(StoredSnapshot { element, round, read, raw, snapshot: Arc::new(snapshot) }))
+    let objects = Objects::load(link, sqlx::query(OBJECTS).bind(list.clone()).bind(round)).await?;
+    let query = "SELECT n.station, v.object FROM names n JOIN versions v ON v.name = n.id \
+                 WHERE n.station IN (SELECT value FROM json_each(?1)) AND v.object IS NOT NULL \
+                 AND v.round = (SELECT max(w.round) FROM versions w WHERE w.name = n.id AND w.round <= ?2) \
+                 ORDER BY n.dn";
+    let mut standing: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    for row in link.rows(sqlx::query(query).bind(list).bind(round)).await? {
+        standing.entry(row.id("station")?).or_default().push(row.id("object")?);
+    }
+    let mut snapshots = BTreeMap::new();
+    for row in rows {
+        let (station, element, round) = (row.id("station")?, row.dn("element")?, row.number("round")?);
+        let ids = standing.remove(&station).unwrap_or_default();
+        let snapshot = rebuild(&row, ids.into_iter(), &objects)?;
+        if *snapshot.root() != row.digest("root")? {
+            let why = format!("the objects of {element} give another root");
+            return Err(StoreError::damaged("snapshots", format!("{element} in round {round}"), why));
+        }
+        let (read, raw) = (row.time("read_at")?, row.digest("raw")?);
+        let snapshot = Arc::new(snapshot);
+        snapshots.insert(station, StoredSnapshot { element, round, read, raw, snapshot });
+    }
+    Ok(snapshots)
 }
 
 /// The snapshot of a row of `snapshots`, whose root is still to be compared.

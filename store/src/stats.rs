@@ -142,19 +142,6 @@ impl Store {
         self.reader().await?.rows(query).await?.iter().map(edit_row).collect()
     }
 
-    /// How often each attribute of a station was seen changed by reads at or after `since`, by object and attribute.
-    pub async fn recent_changes(
-        &self,
-        element: &Dn,
-        since: Timestamp,
-    ) -> Result<BTreeMap<(Dn, String), u32>> {
-        let query = "SELECT e.object, e.attribute, count(*) AS n FROM stations t \
-                     JOIN edits e ON e.station = t.id JOIN results r ON r.round = e.round AND r.station = t.id \
-                     WHERE t.element = ? AND r.read_at >= ? GROUP BY e.object, e.attribute";
-        let rows = self.reader().await?.rows(sqlx::query(query).bind(element.as_str()).bind(since.0)).await?;
-        rows.iter().map(|r| Ok(((r.dn("object")?, r.text("attribute")?), r.small("n")?))).collect()
-    }
-
     /// Differences seen in the rounds `from ..= to`.
     pub async fn changes(&self, from: u64, to: u64) -> Result<ChangeCounts> {
         let query = "SELECT coalesce(sum(observed), 0) AS observed, coalesce(sum(authorised), 0) AS authorised, \

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::verdict::AuthorisationVerdict;
-use model::violation::{AUTHORISATION_RULE, Sighting};
+use model::violation::Sighting;
 use model::{Dn, Timestamp, Value, Violation, ViolationState, Waiver};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
@@ -119,21 +119,6 @@ impl Store {
     pub async fn actions_on(&self, id: &str) -> Result<Vec<ActionRow>> {
         let query = sqlx::query("SELECT * FROM violation_actions WHERE violation = ? ORDER BY id").bind(id);
         self.reader().await?.rows(query).await?.iter().map(action_row).collect()
-    }
-
-    /// Differences of a station that were judged and still stand, by object and attribute.
-    pub async fn known_differences(&self, element: &Dn) -> Result<BTreeMap<(Dn, String), Known>> {
-        let mut known = BTreeMap::new();
-        for violation in self.open_violations(element).await? {
-            if violation.rule != AUTHORISATION_RULE {
-                continue;
-            }
-            if let Some(verdict) = violation.verdict {
-                let (id, new, first_seen) = (violation.id, violation.new, violation.first_seen);
-                known.insert((violation.object, violation.attribute), Known { id, new, verdict, first_seen });
-            }
-        }
-        Ok(known)
     }
 
     /// All violations of a station that are not resolved, of whatever rule.

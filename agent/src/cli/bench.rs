@@ -8,12 +8,14 @@ mod meter;
 mod ours;
 mod peer;
 mod poll;
+mod round;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Subcommand};
+use model::Timestamp;
 use serde::Serialize;
 
 use super::output::{Exit, print, print_json, talk};
@@ -23,12 +25,22 @@ use ours::Ours;
 /// Rounds of our side in one pass.
 const ROUNDS: usize = 4;
 
+/// Whose stations they are.
+const ORIGIN: &str = "telecom";
+
+/// The clock of what is measured.
+fn minute(n: u64) -> Timestamp {
+    Timestamp::from_unsigned(n * 60_000)
+}
+
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
     /// CPU per station from the reply's bytes to the stored rows, beside a Python pipeline in the same run
     Station(StationArgs),
     /// Four validators on this machine: signed approvals per second, their latency, a member down, catching up, idling
     Chain(chain::ChainArgs),
+    /// CPU per station of whole rounds over many stations, from their replies to the committed round
+    Round(round::RoundArgs),
     /// CPU per station of reading many simulated stations over SSH, first and again, beside ncclient in the same run
     Poll(poll::PollArgs),
     /// One of the validators that `bench chain` starts
@@ -82,6 +94,7 @@ pub fn run(command: &BenchCommand, json: bool) -> Result<Exit> {
         BenchCommand::Station(args) => args,
         BenchCommand::Chain(args) => return chain::run(args, json),
         BenchCommand::Poll(args) => return poll::run(args, json),
+        BenchCommand::Round(args) => return round::run(args, json),
         BenchCommand::Validator(args) => return chain::validate(args),
     };
     let report = station(args)?;

@@ -12,7 +12,9 @@ use model::change::{ChangeKind, Progress, Standing};
 use model::violation::Sighting;
 use model::{ApprovedState, Dn, Edit, RequestView, Snapshot, Timestamp, Violation};
 use policies::{Case, Judgement, Known, NetworkIndex};
-use store::{Advance, RequestProgress, RequestRow, Respelling, RoundEdit, Store, StoredSnapshot};
+use store::{
+    Advance, RequestProgress, RequestRow, Respelling, RoundEdit, StationMemory, Store, StoredSnapshot,
+};
 
 use super::rereading::{Reread, reread};
 use super::violations;
@@ -20,6 +22,9 @@ use crate::pins::InForce;
 
 /// A day in milliseconds: standing permissions count changes over it.
 const DAY: i64 = 86_400_000;
+
+/// Stations of which the store is asked in one go.
+const TOGETHER: usize = 256;
 
 /// Where a judge sits.
 pub(crate) struct Seat<'a> {
@@ -84,9 +89,15 @@ pub(crate) async fn judge(
     let views = seat.requests.iter().filter_map(|row| row.view_at(seat.height)).collect();
     let bench = Bench { seat, views, index: index(previous, reads) };
     let mut found = Found::default();
-    for read in reads {
-        let last = previous.get(&read.element).map(|stored| &*stored.snapshot);
-        station(&bench, read, last, &mut found).await?;
+    for together in reads.chunks(TOGETHER) {
+        let elements: Vec<&Dn> = together.iter().map(|read| &read.element).collect();
+        let since = together.iter().map(day_before).min().unwrap_or_default();
+        let mut memory = seat.store.memory_of(&elements, since).await?;
+        for read in together {
+            let last = previous.get(&read.element).map(|stored| &*stored.snapshot);
+            let memory = memory.remove(&read.element).unwrap_or_default();
+            station(&bench, read, last, memory, &mut found);
+        }
     }
     found.requests = progress(&bench, &found.advances);
     Ok(found)
@@ -105,23 +116,21 @@ fn index(previous: &BTreeMap<Dn, StoredSnapshot>, reads: &[CompleteRead]) -> Net
 }
 
 /// Judges one station and adds what it found.
-async fn station(
+fn station(
     bench: &Bench<'_>,
     read: &CompleteRead,
     last: Option<&Snapshot>,
+    memory: StationMemory,
     found: &mut Found,
-) -> Result<()> {
+) {
     let (seat, element) = (bench.seat, &read.element);
-    let mut approved = seat.store.approved_state(element).await?;
-    let mut known: BTreeMap<Place, Known> =
-        seat.store.known_differences(element).await?.into_iter().map(remember).collect();
+    let mut known: BTreeMap<Place, Known> = memory.known_differences().into_iter().map(remember).collect();
+    let recent = memory.recent_changes(day_before(read));
+    let StationMemory { mut approved, open, carried_out, last_read, .. } = memory;
     let Reread { previous, edits, respellings } = reread(read, last, &mut approved, &mut known);
     found.respellings.extend(respellings);
     let approved = in_sight(seat, approved);
-    let recent = seat.store.recent_changes(element, read.read.plus_millis(-DAY)).await?;
-    let carried_out = seat.store.carried_out(element).await?;
-    let last_read = seat.store.station(element).await?.and_then(|row| row.last_read);
-    let after = last_read.map(|last| last.read).or(read.after);
+    let after = last_read.or(read.after);
     let sighting = Sighting { round: seat.round, opened: seat.opened, after, read: read.read };
     let case = Case {
         agreement: &seat.in_force.agreement,
@@ -138,7 +147,6 @@ async fn station(
         carried_out: &carried_out,
     };
     let judgement = policies::judge(&case);
-    let open = seat.store.open_violations(element).await?;
     let context = violations::Context {
         origin: seat.origin,
         agreement: case.agreement,
@@ -159,7 +167,10 @@ async fn station(
         }
     }
     take(found, element, judgement);
-    Ok(())
+}
+
+fn day_before(read: &CompleteRead) -> Timestamp {
+    read.read.plus_millis(-DAY)
 }
 
 fn remember((place, known): (Place, store::Known)) -> (Place, Known) {

@@ -105,8 +105,7 @@ async fn a_respelling_moves_what_was_approved_and_is_no_execution_of_anything() 
     assert_eq!(value(1, "nRPCI"), ("5.0", "BL-1", 4));
     assert_eq!(value(1, "qHyst"), ("4", "BL-1", 4));
     assert_eq!(value(2, "nRPCI"), ("6", "CR-1", 9));
-    let carried_out = store.carried_out(&element(1)).await.unwrap();
-    assert_eq!(carried_out.len(), 1);
+    assert_eq!(memory_of(&store, 1, model::Timestamp(0)).await.carried_out.len(), 1);
     let kept = store.respellings(2).await.unwrap();
     assert_eq!(kept[&element(1)], [respelt, filled, changed]);
     assert_eq!(store.fsck().await.unwrap().faults, []);

@@ -42,9 +42,10 @@ async fn a_round_reads_back_as_it_was_committed_and_a_second_commit_changes_noth
     let edits = store.edits(1).await.unwrap();
     assert_eq!((edits.len(), &edits[0].edit), (1, &found.edits[0]));
     assert_eq!(store.edits_of(&cell(1, 1), 9).await.unwrap(), edits);
-    let recent = store.recent_changes(&element(1), Timestamp(1_500)).await.unwrap();
+    let recent = memory_of(&store, 1, Timestamp(0)).await.recent_changes(Timestamp(1_500));
     assert_eq!(recent.into_iter().collect::<Vec<_>>(), [((cell(1, 1), "nRPCI".into()), 1)]);
-    assert!(store.recent_changes(&element(1), Timestamp(1_501)).await.unwrap().is_empty());
+    assert!(memory_of(&store, 1, Timestamp(0)).await.recent_changes(Timestamp(1_501)).is_empty());
+    assert!(memory_of(&store, 1, Timestamp(1_501)).await.recent_changes(Timestamp(0)).is_empty());
     let raw = store.raw_reply(&element(1), 1).await.unwrap().unwrap();
     assert_eq!(raw, found.snapshots[0].raw);
     assert!(store.fsck().await.unwrap().is_clean());
@@ -286,9 +287,9 @@ async fn progress_and_advances_are_remembered() {
         height: 7,
     });
     store.commit_round(&found).await.unwrap();
-    let carried_out = store.carried_out(&element(1)).await.unwrap();
+    let carried_out = memory_of(&store, 1, Timestamp(0)).await.carried_out;
     assert_eq!(carried_out.into_iter().collect::<Vec<_>>(), [("CR-1".into(), cell(1, 1), "nRPCI".into())]);
-    assert!(store.carried_out(&element(2)).await.unwrap().is_empty());
+    assert!(memory_of(&store, 2, Timestamp(0)).await.carried_out.is_empty());
     assert!(store.requests(&RequestFilter::default()).await.unwrap().is_empty());
 }
 

@@ -105,7 +105,7 @@ async fn known_differences_are_the_standing_ones_of_the_authorisation_rule() {
     let rule = Violation { id: "V-rule".into(), ..rule };
     let elsewhere = violation(2, "nRPCI", 1);
     round_with(&store, 1, vec![standing.clone(), gone, rule, elsewhere]).await;
-    let known = store.known_differences(&element(1)).await.unwrap();
+    let known = memory_of(&store, 1, Timestamp(0)).await.known_differences();
     assert_eq!(known.len(), 1);
     let known = &known[&(cell(1, 1), "nRPCI".to_owned())];
     assert_eq!((known.id.as_str(), &known.new), (standing.id.as_str(), &standing.new));

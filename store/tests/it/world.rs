@@ -9,8 +9,8 @@ use model::{
     ViolationState,
 };
 use store::{
-    CommittedAttribute, OutboxLeaf, Respelling, RoundCommit, RoundPins, RoundStart, StationResult,
-    StationSnapshot, Store, StoreConfig,
+    CommittedAttribute, OutboxLeaf, Respelling, RoundCommit, RoundPins, RoundStart, StationMemory,
+    StationResult, StationSnapshot, Store, StoreConfig,
 };
 
 pub async fn scratch() -> (Store, tempfile::TempDir) {
@@ -188,4 +188,10 @@ pub fn full_commit(round: u64, stations: u32) -> RoundCommit {
     commit.leaves.push(leaf("violation", &format!("V-{round}")));
     commit.attestation = Some(format!("{{\"round\":{round}}}").into_bytes());
     commit
+}
+
+/// What the store remembers of a station; nothing of one that it never saw.
+pub async fn memory_of(store: &Store, station: u32, since: Timestamp) -> StationMemory {
+    let memory = store.memory_of(&[&element(station)], since).await.unwrap().remove(&element(station));
+    memory.unwrap_or_default()
 }

@@ -20,7 +20,12 @@ pub struct Documents {
 impl Documents {
     /// The same on every machine.
     pub fn generate(stations: usize) -> Documents {
-        let plan = |station| StationPlan { seed: 1, station, stations, cells: CELLS, west: 0 };
+        Documents::with_cells(stations, CELLS)
+    }
+
+    /// The same with so many cells at each station.
+    pub fn with_cells(stations: usize, cells: usize) -> Documents {
+        let plan = |station| StationPlan { seed: 1, station, stations, cells, west: 0 };
         let configurations = (1..=stations).map(|station| plan(station).configuration().to_xml());
         Documents { configurations: configurations.collect() }
     }

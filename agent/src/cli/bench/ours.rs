@@ -11,22 +11,18 @@ use collector::reader::{ReadContext, read_xml};
 use collector::sweep::raw_document;
 use collector::wire::{Reply, parse_envelope};
 use model::violation::Sighting;
-use model::{
-    Agreement, ApprovedState, ApprovedValue, Dn, Edit, Outcome, Profile, Snapshot, Timestamp, Violation, diff,
-};
+use model::{Agreement, ApprovedState, ApprovedValue, Dn, Edit, Outcome, Profile, Snapshot, Violation, diff};
 use policies::{Case, Judgement, NetworkIndex, PolicySet, judge};
 use store::{
     RoundCommit, RoundEdit, RoundPins, RoundStart, StationResult, StationSnapshot, Store, StoreConfig,
 };
 
-use super::Measured;
 use super::documents::{Documents, MESSAGE_ID};
 use super::folder::Folder;
 use super::meter::Meter;
+use super::{Measured, ORIGIN, minute};
 use crate::config::parse_yaml;
 use crate::round::violations;
-
-const ORIGIN: &str = "telecom";
 
 /// What was read of one station last, and what is approved of it.
 struct Station {
@@ -247,8 +243,4 @@ fn approve(snapshot: &Snapshot) -> ApprovedState {
         }
     }
     state
-}
-
-fn minute(n: u64) -> Timestamp {
-    Timestamp::from_unsigned(n * 60_000)
 }
