@@ -53,6 +53,7 @@ mod xml;
 
 use std::fmt;
 
+use model::profile::WithDefaults;
 use model::{Dn, Interpretation, Profile, Snapshot};
 
 use crate::schema::SchemaTable;
@@ -93,6 +94,8 @@ pub struct ReadContext<'a> {
     pub secret_key: Option<[u8; 32]>,
     /// What the station's modules say of its elements, where that is known.
     pub schema: Option<&'a SchemaTable>,
+    /// Whether defaults of the schema are filled in. Not of a reply that was asked for all of them: it says which are in use.
+    pub fills: bool,
     /// What reading may cost.
     pub limits: ReadLimits,
 }
@@ -101,7 +104,8 @@ impl<'a> ReadContext<'a> {
     /// A whole document, no secret key, default limits.
     pub fn new(profile: &'a Profile, prefix: &'a Dn) -> ReadContext<'a> {
         let (schema, limits) = (None, ReadLimits::default());
-        ReadContext { profile, prefix, namespaces: &[], secret_key: None, schema, limits }
+        let fills = profile.with_defaults != Some(WithDefaults::ReportAll);
+        ReadContext { profile, prefix, namespaces: &[], secret_key: None, schema, fills, limits }
     }
 
     /// Under what a document is read: digests under another interpretation are never compared with its.

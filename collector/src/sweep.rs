@@ -50,6 +50,8 @@ pub struct StationPlan {
 pub struct Previous {
     /// Under which interpretation it was read.
     pub interpretation: Interpretation,
+    /// Schemas were asked for and there was none for it: it may go on so.
+    pub schemaless: bool,
     /// [`Collected::raw_digest`].
     pub raw_digest: Digest,
     /// [`Snapshot::root`].

@@ -61,6 +61,11 @@ pub fn found(finding: &Finding) -> bool {
         .contains(&&*finding.code)
 }
 
+/// Whether a finding says that a reply was read without a schema that was asked for.
+pub fn is_schemaless(finding: &Finding) -> bool {
+    ["schema-not-known", "schema-not-used"].contains(&&*finding.code)
+}
+
 /// What a station is validated against, and what is wrong with the texts that it gave.
 #[derive(Clone)]
 pub(crate) struct StationSchema {

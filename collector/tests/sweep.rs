@@ -15,6 +15,7 @@ use ranproof_collector::session::{Limits, Target};
 use ranproof_collector::sweep::{
     Clock, Collected, Previous, Reading, StationPlan, StationRead, SweepOptions, sweep, sweep_into,
 };
+use ranproof_collector::validation::is_schemaless;
 use support::{Script, Server, Step, data, key, limits};
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +66,7 @@ fn collected(read: StationRead) -> Collected {
 fn previous_of(collected: &Collected) -> Previous {
     Previous {
         interpretation: collected.snapshot.interpretation(),
+        schemaless: collected.snapshot.findings().iter().any(is_schemaless),
         raw_digest: collected.raw_digest,
         root: *collected.snapshot.root(),
         objects: collected.snapshot.objects().iter().map(|o| o.dn().clone()).collect(),

@@ -30,7 +30,7 @@ pub use number::Decimal;
 pub use pattern::AttributePattern;
 pub use profile::Profile;
 pub use snapshot::{Digest, Finding, Interpretation, Object, Snapshot};
-pub use spelling::spelt_alike;
+pub use spelling::{default_leaves, spelt_alike};
 pub use time::Timestamp;
 pub use value::Value;
 pub use verdict::{Authorisation, AuthorisationVerdict, Severity, Text};

@@ -9,58 +9,81 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::number::Decimal;
 use crate::value::Value;
 
+/// Levels of lists inside lists in which entries may stand in another order: each may double the work.
+const MAX_ORDERED: usize = 6;
+
+/// Entries of a list that are looked for in any order. A longer one is put in order first.
+const MAX_SEARCHED: usize = 64;
+
 /// `None` if no schema makes these one value, else how many leaves only one of them has: a schema's defaults are
 /// filled in, and which they are only it knows.
 pub fn spelt_alike(a: &Value, b: &Value) -> Option<usize> {
+    alike(a, b, 0)
+}
+
+/// How many leaves a value has, if all of it may be defaults of a schema: no default makes list entries.
+pub fn default_leaves(value: &Value) -> Option<usize> {
+    match value {
+        Value::Text(_) => Some(1),
+        Value::Sequence(_) => None,
+        Value::Fields(fields) => fields.values().map(default_leaves).sum(),
+    }
+}
+
+/// `lists`: how many lists there are around.
+fn alike(a: &Value, b: &Value, lists: usize) -> Option<usize> {
     match (a, b) {
         (Value::Text(a), Value::Text(b)) => text_alike(a, b).then_some(0),
         (Value::Fields(a), Value::Fields(b)) => {
             let mut filled = 0;
             for (name, value) in a {
                 filled += match b.get(name) {
-                    Some(other) => spelt_alike(value, other)?,
-                    None => leaves(value)?,
+                    Some(other) => alike(value, other, lists)?,
+                    None => default_leaves(value)?,
                 };
             }
             for value in b.iter().filter(|(name, _)| !a.contains_key(*name)).map(|(_, value)| value) {
-                filled += leaves(value)?;
+                filled += default_leaves(value)?;
             }
             Some(filled)
         }
         // An element without content may hold defaults.
         (Value::Text(text), fields @ Value::Fields(_)) | (fields @ Value::Fields(_), Value::Text(text)) => {
             if text.is_empty() {
-                leaves(fields)
+                default_leaves(fields)
             } else {
                 None
             }
         }
-        (a, b) => occurrences_alike(a.occurrences(), b.occurrences()),
-    }
-}
-
-/// The leaves of what may be a default: no default makes list entries.
-fn leaves(value: &Value) -> Option<usize> {
-    match value {
-        Value::Text(_) => Some(1),
-        Value::Sequence(_) => None,
-        Value::Fields(fields) => fields.values().map(leaves).sum(),
+        (a, b) => occurrences_alike(a.occurrences(), b.occurrences(), lists),
     }
 }
 
 /// In one order, or in the order that a schema gives to what the station may order as it likes.
-fn occurrences_alike(a: &[Value], b: &[Value]) -> Option<usize> {
+fn occurrences_alike(a: &[Value], b: &[Value], lists: usize) -> Option<usize> {
     if a.len() != b.len() {
         return None;
     }
-    let in_step =
-        |a: &[&Value], b: &[&Value]| a.iter().zip(b).map(|(a, b)| spelt_alike(a, b)).sum::<Option<usize>>();
+    let in_step = |a: &[&Value], b: &[&Value]| {
+        a.iter().zip(b).map(|(a, b)| alike(a, b, lists + 1)).sum::<Option<usize>>()
+    };
     let (mut a, mut b): (Vec<&Value>, Vec<&Value>) = (a.iter().collect(), b.iter().collect());
-    in_step(&a, &b).or_else(|| {
-        a.sort_by_cached_key(|value| value_key(value));
-        b.sort_by_cached_key(|value| value_key(value));
-        in_step(&a, &b)
-    })
+    let filled = in_step(&a, &b);
+    if filled.is_some() || lists >= MAX_ORDERED {
+        return filled;
+    }
+    // Defaults in entries take part in any order that their values could give: there an entry is looked for instead.
+    if lists == 0 && a.len() <= MAX_SEARCHED {
+        return a.iter().try_fold(0, |filled, a| {
+            let inside = MAX_ORDERED - 2;
+            let found = b.iter().enumerate().find_map(|(at, b)| Some((at, alike(a, b, inside)?)))?;
+            b.remove(found.0);
+            Some(filled + found.1)
+        });
+    }
+    a.sort_by_cached_key(|value| value_key(value));
+    b.sort_by_cached_key(|value| value_key(value));
+    in_step(&a, &b)
 }
 
 /// Equal for values that differ by spelling alone, but for filled-in defaults.
@@ -76,7 +99,7 @@ fn value_key(value: &Value) -> String {
 }
 
 fn text_alike(a: &str, b: &str) -> bool {
-    a == b || key(a) == key(b) || octal(a, b) || octal(b, a) || same_words(a, b)
+    a == b || key(a) == key(b) || same_words(a, b)
 }
 
 /// The bits of one set in any order.
@@ -89,18 +112,12 @@ fn same_words(a: &str, b: &str) -> bool {
     words(a) == words(b)
 }
 
-/// `017` is fifteen (RFC 7950 §9.2.1).
-fn octal(text: &str, other: &str) -> bool {
-    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
-    let Some(digits) = digits.strip_prefix('0').filter(|rest| !rest.is_empty()) else { return false };
-    u64::from_str_radix(digits, 8).is_ok_and(|value| format!("{sign}{value}") == other)
-}
-
 /// What the spellings of one text have in common.
 fn key(text: &str) -> String {
     let text = text.trim();
-    if let Some(number) = number(text) {
-        return number;
+    // Hexadecimal and octal are for defaults in modules only (RFC 7950 §9.2.1).
+    if let Some(number) = Decimal::parse(text) {
+        return number.to_string();
     }
     if let Some(address) = address(text) {
         return address;
@@ -113,17 +130,6 @@ fn key(text: &str) -> String {
         key.push(if part == '\'' { '"' } else { part });
     }
     key
-}
-
-/// In decimal, without idle zeros (RFC 7950 §9.2, §9.3).
-fn number(text: &str) -> Option<String> {
-    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
-    let hexadecimal = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
-    let number = match hexadecimal {
-        Some(digits) => Decimal::parse(&format!("{sign}{}", u64::from_str_radix(digits, 16).ok()?))?,
-        None => Decimal::parse(text)?,
-    };
-    Some(number.to_string())
 }
 
 /// An address, with its zone; a prefix with the bits past its length cleared (RFC 6991 §4).
@@ -187,9 +193,7 @@ mod tests {
             ("7.50", "7.5"),
             ("+46", "46"),
             ("-0.0", "0.0"),
-            ("0x1F", "31"),
-            ("017", "15"),
-            ("-017", "-15"),
+            ("0061", "61"),
             (" 46\n", "46"),
             ("p:fdd", "ranproof-nrm-nr:fdd"),
             ("fdd", "m:fdd"),
@@ -211,8 +215,8 @@ mod tests {
             ("46", "49"),
             ("7.5", "7.05"),
             ("-1", "1"),
-            ("018", "15"),
-            ("0x", "0"),
+            ("0x1F", "31"),
+            ("017", "15"),
             ("fdd", "tdd"),
             ("UNLOCKED", "LOCKED"),
             ("true", "TRUE"),
@@ -240,7 +244,21 @@ mod tests {
         assert_eq!(spelt_alike(&Value::from("x"), &fields(&[("d", "20")])), None);
         assert_eq!(spelt_alike(&list(&[&one]), &list(&[&one, &two])), None);
         assert_eq!(spelt_alike(&one, &two), None);
+        assert_eq!((default_leaves(&full), default_leaves(&list(&[&one]))), (Some(3), None));
+        let (bare, full, small) =
+            (fields(&[("id", "1")]), fields(&[("d", "20"), ("id", "1")]), fields(&[("d", "5"), ("id", "2")]));
+        assert_eq!(spelt_alike(&list(&[&small, &bare]), &list(&[&full, &small])), Some(1));
         let nested = Value::Fields([("l".to_owned(), list(&[&one, &two]))].into());
         assert_eq!(spelt_alike(&Value::Fields([].into()), &nested), None, "no default makes list entries");
+    }
+
+    #[test]
+    fn lists_inside_lists_cost_no_more_than_they_are_large() {
+        let deep = |text: &str| {
+            let pair = |value: &Value| Value::Sequence(vec![value.clone(), Value::from("x")]);
+            (0..60).fold(Value::from(text), |value, _| pair(&value))
+        };
+        assert_eq!(spelt_alike(&deep("1.0"), &deep("1")), Some(0));
+        assert_eq!(spelt_alike(&deep("1"), &deep("2")), None);
     }
 }

@@ -76,6 +76,7 @@ impl Scene {
         let first = &self.first;
         let previous = Previous {
             interpretation: first.snapshot.interpretation(),
+            schemaless: false,
             raw_digest: first.raw_digest,
             root: *first.snapshot.root(),
             objects: first.snapshot.objects().iter().map(|object| object.dn().clone()).collect(),

@@ -45,7 +45,10 @@ pub(super) fn reread<'a>(
     }
     let respellings = kept(read, approved.clone());
     let changed: BTreeSet<(&Dn, &str)> = edits.iter().map(|e| (&e.object, e.attribute.as_str())).collect();
-    let unchanged = read.respellings.iter().filter(|e| !changed.contains(&(&e.object, e.attribute.as_str())));
+    // Of an object that is gone every attribute is.
+    let has_changed =
+        |e: &&Edit| [e.attribute.as_str(), OBJECT].iter().any(|name| changed.contains(&(&e.object, *name)));
+    let unchanged = read.respellings.iter().filter(|e| !has_changed(e));
     approved.respell(&unchanged.cloned().collect::<Vec<_>>());
     for ((object, attribute), known) in known {
         // A difference stays known if what it was judged for has only another spelling now.

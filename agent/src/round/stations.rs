@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use collector::reader::ReadLimits;
 use collector::session::{Address, Credential, Limits, Target};
 use collector::sweep::{MassDeletion, Previous, Replies, StationPlan, SweepOptions};
+use collector::validation;
 use model::{Dn, Outcome, Station};
 use store::{StationResult, Store, StoredSnapshot};
 
@@ -84,6 +85,7 @@ fn target(app: &App, entry: &config::TargetEntry, station: &Station) -> Result<T
 fn remembered(stored: &StoredSnapshot) -> Previous {
     Previous {
         interpretation: stored.snapshot.interpretation(),
+        schemaless: stored.snapshot.findings().iter().any(validation::is_schemaless),
         raw_digest: stored.raw,
         root: *stored.snapshot.root(),
         objects: stored.snapshot.objects().iter().map(|o| o.dn().clone()).collect(),

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use model::Value;
-use model::profile::{ObjectRule, WithDefaults};
+use model::profile::ObjectRule;
 
 use super::ReadContext;
 use super::error::{Fault, Problem};
@@ -16,7 +16,7 @@ use super::objects::{Draft, Identity};
 use super::scope::Scope;
 use super::spaces::{Name, Space, Spaces};
 use super::text::{is_blank, leaf_text};
-use super::typed;
+use super::typed::{self, Filler};
 use crate::schema::{NodeId, UNKNOWN};
 
 /// Container of a 3GPP object's attributes (TS 32.160 §6.2).
@@ -26,7 +26,7 @@ const ATTRIBUTES: &str = "attributes";
 const MIXED: &str = "#text";
 
 /// Roughly what a text and its name cost in memory beyond their bytes.
-const LEAF_COST: usize = 96;
+pub(super) const LEAF_COST: usize = 96;
 
 /// Roughly what an element with children costs: a map node.
 const CONTAINER_COST: usize = 768;
@@ -121,8 +121,7 @@ pub(super) struct Builder<'a, 'p> {
     drafts: Vec<Draft<'a>>,
     nodes: usize,
     max_nodes: usize,
-    memory: usize,
-    max_memory: usize,
+    budget: Budget,
     /// Stations do not say which defaults are in use.
     fills: bool,
 }
@@ -148,9 +147,8 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             drafts: Vec::new(),
             nodes: 0,
             max_nodes: context.limits.nodes,
-            memory: 0,
-            max_memory: context.limits.memory,
-            fills: context.profile.with_defaults != Some(WithDefaults::ReportAll),
+            budget: Budget { used: 0, max: context.limits.memory },
+            fills: context.fills,
         }
     }
 
@@ -160,9 +158,8 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
     }
 
     pub(super) fn finish(self) -> Built<'a, 'p> {
-        let memory_left = self.max_memory.saturating_sub(self.memory);
-        let Builder { spaces, findings, drafts, max_memory, .. } = self;
-        Built { spaces, findings, drafts, memory_left, max_memory }
+        let Builder { spaces, findings, drafts, budget: Budget { used, max: max_memory }, .. } = self;
+        Built { spaces, findings, drafts, memory_left: max_memory.saturating_sub(used), max_memory }
     }
 
     /// An element that may have children begins.
@@ -279,7 +276,8 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         if !self.fills || !text.is_empty() {
             return Ok(vec![]);
         }
-        let added = typed::fill(&mut self.spaces, node, name.space, &[], offset)?;
+        let mut filler = Filler { spaces: &mut self.spaces, budget: &mut self.budget, offset };
+        let added = filler.fill(node, name.space, &[], 0)?;
         Ok(added.into_iter().map(|field| field.named(&self.spaces, name.space)).collect())
     }
 
@@ -333,13 +331,13 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             return Ok(());
         }
         let written = self.values.get(frame.values..).unwrap_or_default();
-        let added = typed::fill(&mut self.spaces, node, frame.name.space, written, frame.offset)?;
+        let (spaces, budget, offset) = (&mut self.spaces, &mut self.budget, frame.offset);
+        let added = Filler { spaces, budget, offset }.fill(node, frame.name.space, written, 0)?;
         for mut field in added {
             // An object's `attributes` are its own.
             if !in_attributes && field.name == (Name { space: frame.name.space, local: ATTRIBUTES }) {
                 continue;
             }
-            self.charge_memory(LEAF_COST, frame.offset)?;
             field.in_attributes = in_attributes;
             self.values.push(field);
         }
@@ -379,7 +377,9 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         let space = frame.name.space;
         self.fill(&frame, frame.node, false)?;
         let attributes = typed::node(&self.spaces, Some(frame.node), Name { space, local: ATTRIBUTES });
-        self.fill(&frame, attributes, true)?;
+        if frame.has_attributes || typed::is_implied(&self.spaces, attributes) {
+            self.fill(&frame, attributes, true)?;
+        }
         self.settle(&frame);
         let mut attributes = Vec::with_capacity(self.values.len() - frame.values);
         for field in self.values.drain(frame.values..) {
@@ -532,12 +532,23 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
     }
 
     fn charge_memory(&mut self, cost: usize, offset: usize) -> Result<(), Fault> {
-        self.memory = self.memory.saturating_add(cost);
-        if self.memory > self.max_memory {
-            let problem = Problem::OverLimit { what: "bytes of memory", limit: self.max_memory };
-            return Err(Fault::new(problem, offset));
+        self.budget.charge(cost, offset)
+    }
+}
+
+/// Bytes of memory for the result, roughly.
+pub(super) struct Budget {
+    used: usize,
+    max: usize,
+}
+
+impl Budget {
+    pub(super) fn charge(&mut self, cost: usize, offset: usize) -> Result<(), Fault> {
+        self.used = self.used.saturating_add(cost);
+        if self.used <= self.max {
+            return Ok(());
         }
-        Ok(())
+        Err(Fault::new(Problem::OverLimit { what: "bytes of memory", limit: self.max }, offset))
     }
 }
 

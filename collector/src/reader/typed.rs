@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 use model::Value;
 
-use super::build::Field;
+use super::build::{Budget, Field, LEAF_COST};
 use super::error::Fault;
 use super::scope::Scope;
 use super::spaces::{Name, Space, Spaces};
@@ -84,38 +85,74 @@ pub(super) fn is_nothing(spaces: &Spaces<'_>, node: NodeId, value: &Value) -> bo
     value.as_text() == Some("") && spaces.schema().is_some_and(kind)
 }
 
-/// What is there inside an element though nobody wrote it, and is not among `written`. `space`: the element's.
-pub(super) fn fill<'p: 'a, 'a>(
-    spaces: &mut Spaces<'p>,
-    node: NodeId,
-    space: Space,
-    written: &[Field<'a>],
-    offset: usize,
-) -> Result<Vec<Field<'a>>, Fault> {
-    let Some((table, element)) = spaces.schema().and_then(|table| Some((table, table.node(node)?))) else {
-        return Ok(vec![]);
-    };
-    let mut added = Vec::new();
-    for id in &element.filled {
-        let Some(child) = table.node(*id) else { continue };
-        // Almost always the element's own module: no look-up then.
-        let of_child = match (child.module == element.module, table.module(child.module)) {
-            (false, Some(module)) => spaces.of_uri(&module.namespace, offset)?,
-            _ => space,
+/// Whether an element is there though nobody wrote it.
+pub(super) fn is_implied(spaces: &Spaces<'_>, node: NodeId) -> bool {
+    spaces.schema().and_then(|table| table.node(node)).is_some_and(|node| node.implied)
+}
+
+/// Levels of containers that are filled inside each other; a worker that means well gives no more.
+const MAX_FILLED: usize = 128;
+
+/// Beyond so many steps what is written is looked up instead of searched.
+const MAX_SEARCHED: usize = 4_096;
+
+/// Fills in what is there though nobody wrote it.
+pub(super) struct Filler<'b, 'p> {
+    pub(super) spaces: &'b mut Spaces<'p>,
+    pub(super) budget: &'b mut Budget,
+    /// Of the element that is filled, for errors.
+    pub(super) offset: usize,
+}
+
+impl<'p> Filler<'_, 'p> {
+    /// What is inside an element and not among `written`. `space`: the element's.
+    pub(super) fn fill<'a>(
+        &mut self,
+        node: NodeId,
+        space: Space,
+        written: &[Field<'a>],
+        depth: usize,
+    ) -> Result<Vec<Field<'a>>, Fault>
+    where
+        'p: 'a,
+    {
+        let schema = self.spaces.schema().and_then(|table| Some((table, table.node(node)?)));
+        let Some((table, element)) = schema.filter(|_| depth < MAX_FILLED) else { return Ok(vec![]) };
+        let many = element.filled.len().saturating_mul(written.len()) > MAX_SEARCHED;
+        let looked_up: Option<HashSet<NodeId>> =
+            many.then(|| written.iter().map(|field| field.node).collect());
+        let is_written = |id: &NodeId| match &looked_up {
+            Some(all) => all.contains(id),
+            None => written.iter().any(|field| field.node == *id),
         };
-        if written.iter().any(|field| field.node == *id) {
-            continue;
-        }
-        let value = match &child.kind {
-            Kind::Leaf { default: Some(default), .. } => Value::Text(default.clone()),
-            _ => {
-                let inside = fill(spaces, *id, of_child, &[], offset)?;
-                Value::Fields(inside.into_iter().map(|field| field.named(spaces, of_child)).collect())
+        let mut added = Vec::new();
+        for id in element.filled.iter().filter(|id| !is_written(id)) {
+            let Some(child) = table.node(*id) else { continue };
+            // Almost always the element's own module: no look-up then.
+            let space = match (child.module == element.module, table.module(child.module)) {
+                (false, Some(module)) => self.spaces.of_uri(&module.namespace, self.offset)?,
+                _ => space,
+            };
+            let name = Name { space, local: &child.name };
+            // What the profile calls an object is there or not.
+            if self.spaces.rule(name).is_some() {
+                continue;
             }
-        };
-        added.push(Field::new(Name { space: of_child, local: &child.name }, *id, value));
+            self.budget.charge(LEAF_COST + child.name.len(), self.offset)?;
+            let value = match &child.kind {
+                Kind::Leaf { default: Some(default), .. } => {
+                    self.budget.charge(default.len(), self.offset)?;
+                    Value::Text(default.clone())
+                }
+                _ => {
+                    let inside = self.fill(*id, space, &[], depth + 1)?.into_iter();
+                    Value::Fields(inside.map(|field| field.named(self.spaces, space)).collect())
+                }
+            };
+            added.push(Field::new(name, *id, value));
+        }
+        Ok(added)
     }
-    Ok(added)
 }
 
 /// Puts occurrences whose order means nothing into one order: lists by their keys, leaf-lists by their values. Those of

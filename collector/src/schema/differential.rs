@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use model::profile::WithDefaults;
+use model::profile::{ObjectRule, WithDefaults};
 use model::{Dn, OBJECT, Profile, Snapshot, Value, diff, respellings, spelt_alike};
 use proptest::prelude::*;
 use yang5::context::Context;
@@ -21,7 +21,7 @@ use super::ready::SchemaSet;
 use super::set::ModuleSet;
 use super::table::SchemaTable;
 use super::yang;
-use crate::reader::{ReadContext, read_json, read_xml};
+use crate::reader::{ReadContext, ReadLimits, read_json, read_xml};
 
 /// A schema in this process.
 struct Compiled {
@@ -313,6 +313,40 @@ fn defaults_are_values_and_left_alone_where_the_station_is_asked_for_them() {
         None,
         "asked for all, it said that this one is not in use"
     );
+}
+
+#[test]
+fn what_is_filled_in_is_paid_for() {
+    let prefix: Dn = "SubNetwork=s,ManagedElement=7".parse().unwrap();
+    let profile = Profile::plain("p");
+    let cells: String =
+        (0..2_000).map(|n| format!("<cell><sector>1</sector><band>n{n}</band></cell>")).collect();
+    let document = radio(&cells);
+    let read = |fills, memory| {
+        let limits = ReadLimits { memory, ..ReadLimits::default() };
+        let context =
+            ReadContext { schema: Some(&OWN.table), fills, limits, ..ReadContext::new(&profile, &prefix) };
+        read_xml(document.as_bytes(), &context).map(drop).map_err(|error| error.reason().to_owned())
+    };
+    let enough = (1..).map(|n| n * 100_000).find(|memory| read(false, *memory).is_ok()).unwrap();
+    assert_eq!(read(true, enough), Err("over-limit".to_owned()));
+    assert_eq!(read(true, 2 * enough), Ok(()));
+}
+
+#[test]
+fn what_the_profile_calls_an_object_is_not_filled_in() {
+    let prefix: Dn = "SubNetwork=s,ManagedElement=7".parse().unwrap();
+    let rule = ObjectRule {
+        namespace: "urn:ranproof:twin".into(),
+        element: "timers".into(),
+        key: None,
+        class: None,
+    };
+    let profile = Profile { objects: vec![rule], ..Profile::plain("p") };
+    let context = ReadContext { schema: Some(&OWN.table), ..ReadContext::new(&profile, &prefix) };
+    let snapshot = read_xml(radio("").as_bytes(), &context).unwrap();
+    let radio = snapshot.object(&prefix.child("radio", "1")).unwrap();
+    assert!(radio.attribute("power").is_some() && radio.attribute("timers").is_none());
 }
 
 #[test]

@@ -33,6 +33,11 @@ enum StationError {
         "{missing} of {previous} objects were gone and a second read disagrees; hint: the station is busy or restarting, the next round reads it again"
     )]
     Unstable { missing: usize, previous: usize },
+    /// Reading it as without would make changes of what is only spelled otherwise, and fix verdicts on them.
+    #[error(
+        "{0}; it was read by its schema before and cannot be compared without; hint: the next round tries again, `collection.schemas` with `from: folder` asks no station"
+    )]
+    Schema(String),
     #[error("the reader failed; hint: the collector's log says where, please report it")]
     Internal,
 }
@@ -44,6 +49,7 @@ impl StationError {
             StationError::Poll(error) => error.reason(),
             StationError::Read(error) => error.reason(),
             StationError::Unstable { .. } => "unstable",
+            StationError::Schema(_) => "schema-unavailable",
             StationError::Internal => "internal",
         }
     }
@@ -73,18 +79,26 @@ async fn attempt(plan: &StationPlan, options: &SweepOptions) -> Result<Reading, 
     let context =
         ReadContext { schema: schema.table.as_deref(), ..ReadContext::new(&plan.profile, &plan.element) };
     let interpretation = context.interpretation();
+    if let Some(why) = schema.unavailable()
+        && plan
+            .previous
+            .as_ref()
+            .is_some_and(|last| !last.schemaless && last.interpretation != interpretation)
+    {
+        return Err(StationError::Schema(why.message.clone()));
+    }
     let comparable = plan.previous.as_ref().filter(|previous| previous.interpretation == interpretation);
     if comparable.is_some_and(|previous| previous.raw_digest == raw.digest)
         && !schema.says_something_new(&plan.element, &raw.digest)
     {
         return Ok(Reading::Unchanged { raw_digest: raw.digest, fresh: None });
     }
-    let mut collected = raw.read(plan, options, &schema).await?;
+    let mut collected = raw.read(plan, options, &schema, context.fills).await?;
     if let Some(previous) = &plan.previous {
         let missing = missing(&previous.objects, &collected.snapshot);
         if options.mass_deletion.is_some_and(|rule| rule.applies(missing, previous.objects.len())) {
             let again = poll(&plan.target, &options.limits, &selection).await?;
-            let again = Raw::of(&again.reply).read(plan, options, &schema).await?;
+            let again = Raw::of(&again.reply).read(plan, options, &schema, context.fills).await?;
             if !same_objects(&collected.snapshot, &again.snapshot) {
                 return Err(StationError::Unstable { missing, previous: previous.objects.len() });
             }
@@ -110,7 +124,8 @@ async fn before(plan: &StationPlan, options: &SweepOptions, schema: &Schema<'_>)
     if digest != previous.raw_digest {
         return None;
     }
-    match (Raw { bytes, digest, warnings: vec![] }).read(plan, options, schema).await {
+    // It may have been asked for in another mode of defaults than this round's, which fills in all by itself.
+    match (Raw { bytes, digest, warnings: vec![] }).read(plan, options, schema, true).await {
         Ok(collected) => Some(collected.snapshot),
         Err(error) => {
             let element = &plan.element;
@@ -142,6 +157,14 @@ impl<'a> Schema<'a> {
         }
         schema.found = Some((schemas, found));
         schema
+    }
+
+    /// Why there is no schema in this round though there may be one in the next.
+    fn unavailable(&self) -> Option<&Finding> {
+        match &self.found {
+            Some((_, Err(finding))) => Some(finding),
+            _ => self.unread.as_ref(),
+        }
     }
 
     /// Whether a reply that came before was never held against this schema. Without a schema in this round, what was
@@ -241,6 +264,7 @@ impl Raw {
         plan: &StationPlan,
         options: &SweepOptions,
         schema: &Schema<'_>,
+        fills: bool,
     ) -> Result<Collected, StationError> {
         let Raw { bytes, digest, warnings } = self;
         let large = bytes.len() > PARSE_INLINE;
@@ -248,7 +272,8 @@ impl Raw {
         let (secret_key, limits, table) = (options.secret_key, options.read, schema.table.clone());
         let parse = move || {
             let schema = table.as_deref();
-            let context = ReadContext { schema, secret_key, limits, ..ReadContext::new(&profile, &prefix) };
+            let plain = ReadContext::new(&profile, &prefix);
+            let context = ReadContext { schema, fills, secret_key, limits, ..plain };
             let snapshot = read_xml(&bytes, &context)?;
             Ok::<_, ReadError>((snapshot, bytes))
         };

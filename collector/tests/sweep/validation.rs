@@ -232,3 +232,23 @@ async fn a_station_that_gets_a_schema_is_read_anew_with_its_last_reply() {
         assert!(matches!(again, Reading::Unchanged { fresh: None, .. }), "{again:?}");
     }
 }
+
+#[tokio::test]
+async fn a_station_whose_schema_cannot_be_had_for_once_is_not_read_without_it() {
+    let cache = tempfile::tempdir().unwrap();
+    let server = station(CONTENT, "a", &[("a", A)]).await;
+    let first = collected(read(0, &server, &schemas(cache.path()), None).await);
+    let mute = Server::start(Script { answer: vec![Step::Reply(data(CONTENT))], ..Script::default() }).await;
+    let Reading::Failed { reason, detail } =
+        read(0, &mute, &schemas(cache.path()), Some(previous_of(&first))).await
+    else {
+        panic!("read without its schema");
+    };
+    assert_eq!(reason, "schema-unavailable");
+    assert!(detail.contains("; hint: "), "{detail}");
+    // One that never had a schema goes on without, also when something else makes another interpretation of it.
+    let without = collected(read(1, &mute, &schemas(cache.path()), None).await);
+    let other = model::Interpretation::new("none", &model::Digest::of(b"another profile"));
+    let previous = Previous { interpretation: other, ..previous_of(&without) };
+    collected(read(1, &mute, &schemas(cache.path()), Some(previous)).await);
+}

@@ -173,6 +173,7 @@ fn collected(read: &StationRead) -> Option<(Previous, usize)> {
     let snapshot = &collected.snapshot;
     let previous = Previous {
         interpretation: snapshot.interpretation(),
+        schemaless: false,
         raw_digest: collected.raw_digest,
         root: *snapshot.root(),
         objects: snapshot.objects().iter().map(|object| object.dn().clone()).collect(),

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{Digest, Dn, Edit, Interpretation, OBJECT, Object, Outcome, Snapshot, spelt_alike};
+use model::{
+    Digest, Dn, Edit, Interpretation, OBJECT, Object, Outcome, Snapshot, default_leaves, respellings,
+    spelt_alike,
+};
 use store::StationSnapshot;
 
 use super::account::Told;
@@ -11,7 +14,6 @@ use super::map::Entries;
 use super::{Look, NeedsWhole};
 use crate::round::committed_values;
 use crate::round::judging::CompleteRead;
-use crate::round::rereading::respellings_of;
 use crate::second::disclosure::{DisclosedRespelling, DisclosedStation};
 use crate::second::finding::{Finding, named};
 
@@ -75,7 +77,10 @@ fn believed(
         return vec![];
     }
     if station.respellings.is_empty() {
-        return respellings_of(last, None, current);
+        let mut believed = respellings(last, current);
+        believed.retain(|edit| edit.attribute != OBJECT && filled(edit).is_some());
+        *defaults += believed.iter().filter_map(filled).sum::<usize>() as u64;
+        return believed;
     }
     let mut believed = Vec::new();
     for DisclosedRespelling { dn, attribute, value } in &station.respellings {
@@ -83,16 +88,21 @@ fn believed(
         let Some(edit) = Edit::between(dn, attribute, object.attribute(attribute), value.as_ref()) else {
             continue;
         };
-        let filled = match (&edit.old, &edit.new) {
-            (Some(old), Some(new)) => spelt_alike(old, new),
-            _ => Some(1),
-        };
-        if let Some(filled) = filled {
+        if let Some(filled) = filled(&edit) {
             *defaults += filled as u64;
             believed.push(edit);
         }
     }
     believed
+}
+
+/// How many defaults it takes to call an edit a respelling; `None` if nothing can.
+fn filled(edit: &Edit) -> Option<usize> {
+    match (&edit.old, &edit.new) {
+        (Some(old), Some(new)) => spelt_alike(old, new),
+        (Some(value), None) | (None, Some(value)) => default_leaves(value),
+        (None, None) => None,
+    }
 }
 
 fn of_station(element: &Dn, code: &'static str, en: &str, zh: &str) -> Finding {

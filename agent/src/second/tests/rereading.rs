@@ -147,3 +147,23 @@ async fn respellings_of_things_that_are_not_there_are_nothing() {
     assert_eq!(world.take(&told).await.wrong, 0);
     assert_both_remember_the_same(&world).await;
 }
+
+#[tokio::test]
+async fn what_is_deleted_in_the_same_round_as_approved_is_deleted_in_its_old_spelling() {
+    let mut world = World::new().await;
+    world.honest_round().await;
+    let mut row = request("CR-1", 1, "2", 15);
+    let whole = world.origin.newest_snapshot(&element(1)).await.unwrap().unwrap();
+    let whole = whole.snapshot.object(&cell(1)).unwrap().as_value();
+    let edit = &mut row.request.as_mut().unwrap().edits[0];
+    (edit.attribute, edit.old, edit.new) = ("@object".into(), Some(whole), None);
+    world.approve_change(row);
+    world.read_by(CANONICAL, &[(&cell(1), "nRPCI", "1.0"), (&cell(1), "qHyst", "4")]);
+    world.stations.get_mut(&element(1)).unwrap().remove(cell(1).as_str());
+    let judged = world.honest_round().await;
+    assert_eq!(judged.wrong, 0);
+    let verdicts: Vec<_> =
+        judged.commit.edits.iter().map(|e| e.authorisation.unwrap().is_authorised()).collect();
+    assert_eq!(verdicts, [true], "{:?}", judged.commit.edits);
+    assert_both_remember_the_same(&world).await;
+}
