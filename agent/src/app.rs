@@ -22,6 +22,7 @@ use crate::mirror::Mirrors;
 use crate::peer::Peers;
 use crate::peer::bodies::Bodies;
 use crate::projector;
+use crate::round::memory::Memory;
 use crate::schemas;
 use crate::trees::Trees;
 
@@ -55,8 +56,8 @@ pub struct App {
     pub(crate) secret_key: [u8; 32],
     /// Needed for whatever changes something through the API.
     pub(crate) token: String,
-    /// One round or anchoring at a time.
-    pub(crate) turn: Mutex<()>,
+    /// One round or anchoring at a time; with it goes what rounds keep in memory.
+    pub(crate) turn: Mutex<Memory>,
     /// One transaction of the log key at a time, so that sequence numbers have no gaps.
     pub(crate) sending: Mutex<()>,
     /// Chain height up to which the store follows; also serialises the following.
@@ -124,7 +125,7 @@ impl App {
             epoch: EpochSecret(*Hash::of_parts(&[b"ranproof/epoch/1\n", &salt]).as_bytes()),
             secret_key: *Hash::of_parts(&[b"ranproof/secret-attributes/1\n", &salt]).as_bytes(),
             token,
-            turn: Mutex::new(()),
+            turn: Mutex::default(),
             sending: Mutex::new(()),
             projected: Mutex::new(projected),
             baselines: std::sync::Mutex::default(),

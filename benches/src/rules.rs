@@ -50,7 +50,7 @@ pub fn race(documents: &Documents) -> Result<Race<'static>> {
     let snapshot = documents.read(&documents.previous)?;
     let (rules, cells) = (Arc::new(Rules::load()?), Arc::new(cells(&snapshot)));
     agree(&rules, &cells)?;
-    let maps: Vec<Value> = cells.iter().map(map).collect::<Result<_>>()?;
+    let maps: Vec<Value> = cells.iter().map(|cell| map(cell)).collect::<Result<_>>()?;
     let unit = Unit::Nanos(cells.len() * RULES.len());
     let side = |judge: fn(&Rules, &Object) -> usize| {
         let (rules, cells) = (Arc::clone(&rules), Arc::clone(&cells));
@@ -80,12 +80,12 @@ pub fn race(documents: &Documents) -> Result<Race<'static>> {
     Ok(Race { name: format!("rules: {} over {} cells, each", RULES.len(), cells.len()), unit, contestants })
 }
 
-fn cells(snapshot: &Snapshot) -> Vec<Object> {
+fn cells(snapshot: &Snapshot) -> Vec<Arc<Object>> {
     snapshot.objects().iter().filter(|object| object.class() == CLASS).cloned().collect()
 }
 
 /// Every side finds the same in each cell as it is, and with each attribute replaced.
-fn agree(rules: &Rules, cells: &[Object]) -> Result<()> {
+fn agree(rules: &Rules, cells: &[Arc<Object>]) -> Result<()> {
     let mut broken = 0;
     for cell in cells {
         ensure!(rules.ours(cell) == 0, "{} keeps not all rules", cell.dn());

@@ -37,6 +37,7 @@
 //! reply), `object-without-key`, `mixed-content`, `repeated-attributes`, `xml-attribute`, `metadata`,
 //! `no-module` (JSON), `more`. They name elements and places, never values.
 
+mod again;
 mod build;
 mod error;
 mod findings;
@@ -52,12 +53,16 @@ mod typed;
 mod xml;
 
 use std::fmt;
+use std::sync::Arc;
 
 use model::profile::WithDefaults;
-use model::{Dn, Interpretation, Profile, Snapshot};
+use model::{Dn, Interpretation, Object, Profile, Snapshot};
 
 use crate::schema::SchemaTable;
 
+use again::{Again, ReadAs};
+
+pub use again::{Earlier, Pieces};
 pub use error::{Problem, ReadError};
 pub(crate) use probe::{RootElement, root_element};
 
@@ -140,8 +145,61 @@ impl fmt::Debug for ReadContext<'_> {
 /// and there is no key. Nothing of it is to be used then: it may be half a configuration.
 pub fn read_xml(bytes: &[u8], context: &ReadContext<'_>) -> Result<Snapshot, ReadError> {
     context.admit(bytes)?;
-    let built = xml::read(bytes, context);
-    built.and_then(|built| objects::finish(built, context)).map_err(|fault| ReadError::locate(fault, bytes))
+    let built = xml::read(bytes, context, None);
+    let read = built.and_then(|(built, _)| objects::finish(built, context, None));
+    let read = read.map_err(|fault| ReadError::locate(fault, bytes))?;
+    Ok(snapshot(context.interpretation(), read).0)
+}
+
+/// [`read_xml`] of a station that was read before: what the document has in common with the earlier one is taken over from
+/// there. The snapshot is the one that [`read_xml`] gives.
+///
+/// # Errors
+/// As [`read_xml`].
+pub fn read_xml_again(
+    bytes: &[u8],
+    context: &ReadContext<'_>,
+    earlier: Option<Earlier<'_>>,
+) -> Result<(Snapshot, Pieces), ReadError> {
+    context.admit(bytes)?;
+    let read_as = ReadAs::of(context);
+    let earlier = earlier.filter(|earlier| earlier.pieces.fit(&read_as));
+    let read = |earlier: Option<Earlier<'_>>| {
+        let (built, again) = xml::read(bytes, context, Some(Again::new(earlier)))?;
+        let read = objects::finish(built, context, earlier.map(|earlier| earlier.snapshot))?;
+        Ok((read, again.map(Again::into_noted).unwrap_or_default()))
+    };
+    let read = match read(earlier) {
+        // Objects stand in others than before.
+        Ok((None, _)) => read(None),
+        other => other,
+    };
+    let (read, noted) = read.map_err(|fault| ReadError::locate(fault, bytes))?;
+    let (snapshot, objects, ranks) = snapshot(read_as.interpretation, read);
+    Ok((snapshot, noted.finish(read_as, &objects, &ranks)))
+}
+
+/// The snapshot, the objects by draft, and the places they have in it; no places where names occur twice.
+fn snapshot(
+    interpretation: Interpretation,
+    read: Option<(Vec<objects::Ranked>, findings::Findings)>,
+) -> (Snapshot, Vec<Arc<Object>>, Vec<u32>) {
+    // Without an earlier document no object has another name than there.
+    let (ranked, findings) = read.unwrap_or_default();
+    let places = objects::places(&ranked);
+    let mut ranks = vec![0; ranked.len()];
+    for (rank, draft) in (0..).zip(&places) {
+        if let Some(slot) = ranks.get_mut(*draft) {
+            *slot = rank;
+        }
+    }
+    let objects: Vec<Arc<Object>> = ranked.into_iter().map(|(object, _)| object).collect();
+    let sorted = places.iter().filter_map(|draft| objects.get(*draft).cloned()).collect();
+    let snapshot = Snapshot::shared(interpretation, sorted, findings.finish());
+    if snapshot.objects().len() < objects.len() {
+        ranks.clear();
+    }
+    (snapshot, objects, ranks)
 }
 
 /// Reads RFC 7951 JSON.
@@ -151,5 +209,7 @@ pub fn read_xml(bytes: &[u8], context: &ReadContext<'_>) -> Result<Snapshot, Rea
 pub fn read_json(bytes: &[u8], context: &ReadContext<'_>) -> Result<Snapshot, ReadError> {
     context.admit(bytes)?;
     let built = json::read(bytes, context);
-    built.and_then(|built| objects::finish(built, context)).map_err(|fault| ReadError::locate(fault, bytes))
+    let read = built.and_then(|built| objects::finish(built, context, None));
+    let read = read.map_err(|fault| ReadError::locate(fault, bytes))?;
+    Ok(snapshot(context.interpretation(), read).0)
 }

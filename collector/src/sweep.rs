@@ -12,12 +12,12 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use model::{Digest, Dn, Interpretation, Outcome, Profile, Snapshot, Timestamp};
+use model::{Digest, Dn, Outcome, Profile, Snapshot, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::reader::ReadLimits;
+use crate::reader::{Earlier, Pieces, ReadLimits};
 use crate::session::{Limits, Target};
 use crate::validation::Schemas;
 
@@ -48,16 +48,32 @@ pub struct StationPlan {
 /// What is remembered of a station's last complete read.
 #[derive(Debug, Clone)]
 pub struct Previous {
-    /// Under which interpretation it was read.
-    pub interpretation: Interpretation,
+    /// What it was read to.
+    pub snapshot: Arc<Snapshot>,
     /// Schemas were asked for and there was none for it: it may go on so.
     pub schemaless: bool,
     /// [`Collected::raw_digest`].
     pub raw_digest: Digest,
-    /// [`Snapshot::root`].
-    pub root: Digest,
-    /// Names of all objects.
-    pub objects: Arc<[Dn]>,
+    /// A reply of before, where the caller keeps one in memory: only what differs from it is read.
+    pub reply: Option<Arc<LastReply>>,
+}
+
+/// A reply that was read before.
+#[derive(Debug)]
+pub struct LastReply {
+    /// [`Collected::raw`].
+    pub bytes: Vec<u8>,
+    /// What it was read to.
+    pub snapshot: Arc<Snapshot>,
+    /// [`Collected::pieces`].
+    pub pieces: Pieces,
+}
+
+impl LastReply {
+    /// For [`read_xml_again`](crate::reader::read_xml_again).
+    pub fn earlier(&self) -> Earlier<'_> {
+        Earlier { bytes: &self.bytes, snapshot: &self.snapshot, pieces: &self.pieces }
+    }
 }
 
 /// When a read lacks so much of the previous one that a second must confirm it (`DESIGN.md` §4).
@@ -192,6 +208,8 @@ pub struct Collected {
     pub raw: Vec<u8>,
     /// Digest of `raw`.
     pub raw_digest: Digest,
+    /// What to read the next reply by.
+    pub pieces: Pieces,
     /// Remarks the station made, of severity warning.
     pub warnings: Vec<String>,
     /// Whether much was gone and a second read confirmed it.

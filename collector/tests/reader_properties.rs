@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 
 use model::{Dn, Object, Profile, Snapshot, Value, diff};
 use proptest::prelude::*;
-use ranproof_collector::reader::{ReadContext, ReadLimits, read_json, read_xml};
+use ranproof_collector::reader::{
+    Earlier, Pieces, ReadContext, ReadLimits, read_json, read_xml, read_xml_again,
+};
 
 /// An object as generated: attributes hold at least two occurrences in a sequence and one field in a
 /// structure, because fewer look like something else without a schema.
@@ -318,11 +320,180 @@ proptest! {
     }
 }
 
+/// Limits that some documents pass.
+const TIGHT: ReadLimits = ReadLimits { bytes: 1 << 16, depth: 16, nodes: 300, memory: 100_000 };
+
+/// One step from a configuration to the next: where, and what becomes of it.
+#[derive(Debug, Clone)]
+enum Step {
+    Set(String, Value),
+    Unset(usize),
+    Rename(usize, String),
+    Copy(usize, String),
+    Delete(usize),
+    /// The first child of a child becomes a child of another.
+    Move(usize, usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let id = || "[1-5=,a*]{1,2}";
+    prop_oneof![
+        3 => ("[a-g][a-z]{0,2}", attribute()).prop_map(|(name, value)| Step::Set(name, value)),
+        1 => (0usize..6).prop_map(Step::Unset),
+        1 => (0usize..4, id()).prop_map(|(child, id)| Step::Rename(child, id)),
+        1 => (0usize..4, id()).prop_map(|(child, id)| Step::Copy(child, id)),
+        1 => (0usize..4).prop_map(Step::Delete),
+        1 => (0usize..4, 0usize..4).prop_map(|(from, to)| Step::Move(from, to)),
+    ]
+}
+
+impl Tree {
+    /// Goes down along `way` and takes the step there.
+    fn take(&mut self, way: &[usize], step: &Step) {
+        if let Some((next, rest)) = way.split_first()
+            && let Some(child) = self.children.values_mut().nth(*next)
+        {
+            return child.take(rest, step);
+        }
+        let key = |tree: &Tree, place: usize| tree.children.keys().nth(place).cloned();
+        match step {
+            Step::Set(name, value) => drop(self.attributes.insert(name.clone(), value.clone())),
+            Step::Unset(place) => {
+                let name = self.attributes.keys().nth(*place).cloned();
+                name.map(|name| self.attributes.remove(&name));
+            }
+            Step::Rename(child, id) | Step::Copy(child, id) => {
+                let Some(old) = key(self, *child) else { return };
+                let tree = self.children[&old].clone();
+                if matches!(step, Step::Rename(..)) {
+                    self.children.remove(&old);
+                }
+                self.children.insert((old.0, id.clone()), tree);
+            }
+            Step::Delete(child) => drop(key(self, *child).map(|key| self.children.remove(&key))),
+            Step::Move(from, to) => {
+                let (Some(from), Some(to)) = (key(self, *from), key(self, *to)) else { return };
+                let moved = self.children.get_mut(&from).and_then(|from| from.children.pop_first());
+                if let (Some((name, tree)), Some(to)) = (moved, self.children.get_mut(&to)) {
+                    to.children.insert(name, tree);
+                }
+            }
+        }
+    }
+}
+
+/// With secrets, which are hashed with the object's name, and with what is left out of the digests.
+fn guarded() -> Profile {
+    let mut profile = profile();
+    profile.secret = vec!["A.a".parse().unwrap(), "A.b".parse().unwrap()];
+    profile.volatile = vec!["B.a".parse().unwrap()];
+    profile
+}
+
+/// Reads documents one after the other, each with what the one before left, and each alone.
+fn read_in_turn(documents: &[Vec<u8>], limits: ReadLimits) -> Result<usize, TestCaseError> {
+    let (profile, prefix) = (guarded(), prefix());
+    let context = ReadContext { secret_key: Some([7; 32]), limits, ..ReadContext::new(&profile, &prefix) };
+    let mut last: Option<(&[u8], Snapshot, Pieces)> = None;
+    let mut shared = 0;
+    for document in documents {
+        let earlier = last.as_ref().map(|(bytes, snapshot, pieces)| Earlier { bytes, snapshot, pieces });
+        let again = read_xml_again(document, &context, earlier);
+        let alone = read_xml(document, &context);
+        match (again, alone) {
+            (Ok((snapshot, pieces)), Ok(alone)) => {
+                prop_assert_eq!(&snapshot, &alone, "{}", String::from_utf8_lossy(document));
+                let before = earlier.map_or(&[][..], |earlier| earlier.snapshot.objects());
+                let is_shared =
+                    |o: &&std::sync::Arc<Object>| before.iter().any(|b| std::sync::Arc::ptr_eq(b, o));
+                shared += snapshot.objects().iter().filter(is_shared).count();
+                last = Some((document, snapshot, pieces));
+            }
+            (again, alone) => {
+                let why = |read: Result<Snapshot, _>| {
+                    read.err().map(|e: ranproof_collector::reader::ReadError| e.to_string())
+                };
+                prop_assert_eq!(why(again.map(|(snapshot, _)| snapshot)), why(alone));
+            }
+        }
+    }
+    Ok(shared)
+}
+
+proptest! {
+    #[test]
+    fn a_document_read_after_another_is_read_as_alone(
+        tree in tree(),
+        steps in prop::collection::vec((prop::collection::vec(0usize..4, 0..4), step()), 1..8),
+        seed in prop_oneof![Just(0), any::<u64>()],
+    ) {
+        let mut documents = vec![xml_of(&tree, seed).into_bytes()];
+        let mut tree = tree;
+        for (way, step) in steps {
+            tree.take(&way, &step);
+            documents.push(xml_of(&tree, seed).into_bytes());
+        }
+        read_in_turn(&documents, TIGHT)?;
+    }
+
+    #[test]
+    fn a_broken_document_after_a_good_one_is_refused_as_alone(
+        tree in tree(),
+        seed in any::<u64>(),
+        wounds in prop::collection::vec(
+            (any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>(), 0u8..3), 1..4),
+    ) {
+        let good = xml_of(&tree, seed).into_bytes();
+        let mut bad = good.clone();
+        for (at, to, byte, kind) in &wounds {
+            let (at, to) = (at.index(bad.len()), to.index(bad.len()));
+            match kind {
+                0 => bad[at] = b"<>&/\"'=[]ab:;! \n"[usize::from(*byte) % 16],
+                1 => drop(bad.drain(at.min(to)..(at.min(to) + usize::from(*byte) % 40).min(at.max(to)))),
+                // What stands at one place stands at another too.
+                _ => {
+                    let piece = bad[at.min(to)..at.max(to)].to_vec();
+                    bad.splice(at..at, piece);
+                }
+            }
+        }
+        read_in_turn(&[good.clone(), bad, good], TIGHT)?;
+    }
+}
+
+#[test]
+fn what_did_not_change_is_taken_over() {
+    let leaf = |value: &str| Tree {
+        attributes: BTreeMap::from([("x".to_owned(), Value::text(value))]),
+        children: BTreeMap::new(),
+    };
+    let mut tree = leaf("station");
+    for (class, n) in [("A", 3), ("B", 4)] {
+        for id in 0..n {
+            let mut object = leaf("container");
+            object.children.extend((0..20).map(|id| (("C".to_owned(), id.to_string()), leaf("same"))));
+            tree.children.insert((class.to_owned(), id.to_string()), object);
+        }
+    }
+    let mut documents = vec![xml_of(&tree, 0).into_bytes()];
+    // One value, an object more, nine fewer in a row.
+    let first = ("A".to_owned(), "1".to_owned());
+    let inner = |id: usize| ("C".to_owned(), id.to_string());
+    tree.children.get_mut(&first).unwrap().children.insert(inner(7), leaf("other"));
+    documents.push(xml_of(&tree, 0).into_bytes());
+    tree.children.get_mut(&first).unwrap().children.insert(inner(20), leaf("same"));
+    documents.push(xml_of(&tree, 0).into_bytes());
+    let objects = &mut tree.children.get_mut(&("B".to_owned(), "2".to_owned())).unwrap().children;
+    (0..7).for_each(|id| drop(objects.remove(&inner(id))));
+    documents.push(xml_of(&tree, 0).into_bytes());
+    // Objects in objects are read; the station and 7 that hold others are each time.
+    assert_eq!(read_in_turn(&documents, ReadLimits::default()).unwrap(), 139 + 140 + 134);
+}
+
 /// Reads in both formats with tight limits; whatever comes out, it comes out.
 fn survive(bytes: &[u8]) {
     let (profile, prefix) = (profile(), prefix());
-    let limits = ReadLimits { bytes: 1 << 16, depth: 16, nodes: 300, memory: 100_000 };
-    for limits in [limits, ReadLimits::default()] {
+    for limits in [TIGHT, ReadLimits::default()] {
         let context = ReadContext { limits, ..ReadContext::new(&profile, &prefix) };
         for snapshot in [read_xml(bytes, &context), read_json(bytes, &context)].into_iter().flatten() {
             assert!(diff(&snapshot, &snapshot).unwrap().is_empty());

@@ -13,7 +13,7 @@ use std::time::Duration;
 use model::{Accounting, Dn, Outcome, Profile, Timestamp};
 use ranproof_collector::session::{Limits, Target};
 use ranproof_collector::sweep::{
-    Clock, Collected, Previous, Reading, StationPlan, StationRead, SweepOptions, sweep, sweep_into,
+    Clock, Collected, LastReply, Previous, Reading, StationPlan, StationRead, SweepOptions, sweep, sweep_into,
 };
 use ranproof_collector::validation::is_schemaless;
 use support::{Script, Server, Step, data, key, limits};
@@ -64,12 +64,13 @@ fn collected(read: StationRead) -> Collected {
 }
 
 fn previous_of(collected: &Collected) -> Previous {
+    let snapshot = Arc::new(collected.snapshot.clone());
+    let (bytes, pieces) = (collected.raw.clone(), collected.pieces.clone());
     Previous {
-        interpretation: collected.snapshot.interpretation(),
-        schemaless: collected.snapshot.findings().iter().any(is_schemaless),
+        schemaless: snapshot.findings().iter().any(is_schemaless),
         raw_digest: collected.raw_digest,
-        root: *collected.snapshot.root(),
-        objects: collected.snapshot.objects().iter().map(|o| o.dn().clone()).collect(),
+        reply: Some(Arc::new(LastReply { bytes, snapshot: Arc::clone(&snapshot), pieces })),
+        snapshot,
     }
 }
 

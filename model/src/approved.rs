@@ -1,12 +1,12 @@
 //! Approved state: what the operators agreed a station's configuration to be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::diff::{Edit, OBJECT};
 use crate::dn::Dn;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Object, Snapshot};
 use crate::value::Value;
 
 /// An approved attribute value and where its approval stands.
@@ -122,28 +122,50 @@ impl ApprovedState {
     /// difference on [`OBJECT`] and subsumes its attributes.
     pub fn differences(&self, current: &Snapshot) -> Vec<Difference> {
         let mut out = Vec::new();
-        for (dn, attributes) in &self.objects {
-            let Some(object) = current.object(dn) else {
-                let old = self.value(dn, OBJECT);
-                self.push(&mut out, dn, OBJECT, old.as_ref(), None);
-                continue;
-            };
-            for (name, approved) in attributes {
-                self.push(&mut out, dn, name, Some(&approved.value), object.attribute(name));
-            }
-            for (name, value) in object.attributes() {
-                if !attributes.contains_key(name) {
-                    self.push(&mut out, dn, name, None, Some(value));
-                }
-            }
+        for dn in self.objects.keys() {
+            self.differences_of(dn, current.object(dn), &mut out);
         }
-        for object in current.objects() {
-            if !self.objects.contains_key(object.dn()) {
-                self.push(&mut out, object.dn(), OBJECT, None, Some(&object.as_value()));
-            }
+        for object in current.objects().iter().filter(|object| !self.objects.contains_key(object.dn())) {
+            self.differences_of(object.dn(), Some(object), &mut out);
         }
-        out.sort_by(|a, b| (&a.edit.object, &a.edit.attribute).cmp(&(&b.edit.object, &b.edit.attribute)));
+        sort(&mut out);
         out
+    }
+
+    /// [`ApprovedState::differences`] where they were `before` and nothing has moved since but these objects, here or in
+    /// the configuration.
+    pub fn differences_again<'a>(
+        &self,
+        current: &Snapshot,
+        before: &[Difference],
+        moved: impl IntoIterator<Item = &'a Dn>,
+    ) -> Vec<Difference> {
+        let moved: BTreeSet<&Dn> = moved.into_iter().collect();
+        let stand = before.iter().filter(|difference| !moved.contains(&difference.edit.object));
+        let mut out: Vec<Difference> = stand.cloned().collect();
+        for dn in moved {
+            self.differences_of(dn, current.object(dn), &mut out);
+        }
+        sort(&mut out);
+        out
+    }
+
+    /// Where an object, `None` if there is none, differs from what is approved of it.
+    fn differences_of(&self, dn: &Dn, object: Option<&Object>, out: &mut Vec<Difference>) {
+        let (attributes, object) = match (self.objects.get(dn), object) {
+            (None, None) => return,
+            (Some(_), None) => return self.push(out, dn, OBJECT, self.value(dn, OBJECT).as_ref(), None),
+            (None, Some(object)) => return self.push(out, dn, OBJECT, None, Some(&object.as_value())),
+            (Some(attributes), Some(object)) => (attributes, object),
+        };
+        for (name, approved) in attributes {
+            self.push(out, dn, name, Some(&approved.value), object.attribute(name));
+        }
+        for (name, value) in object.attributes() {
+            if !attributes.contains_key(name) {
+                self.push(out, dn, name, None, Some(value));
+            }
+        }
     }
 
     fn push(&self, out: &mut Vec<Difference>, dn: &Dn, name: &str, old: Option<&Value>, new: Option<&Value>) {
@@ -155,10 +177,14 @@ impl ApprovedState {
     }
 }
 
+fn sort(differences: &mut [Difference]) {
+    differences.sort_by(|a, b| (&a.edit.object, &a.edit.attribute).cmp(&(&b.edit.object, &b.edit.attribute)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{Digest, Interpretation, Object};
+    use crate::snapshot::{Digest, Interpretation};
 
     fn snapshot(objects: &[(&str, &[(&str, &str)])]) -> Snapshot {
         let objects = objects.iter().map(|(dn, attributes)| {

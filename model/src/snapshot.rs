@@ -1,9 +1,11 @@
 //! A station's configuration as read once: objects, attributes, digests.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::diff::OBJECT;
 use crate::dn::Dn;
 use crate::value::{Value, write_bytes, write_length};
 
@@ -129,7 +131,8 @@ pub struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     interpretation: Interpretation,
-    objects: Vec<Object>,
+    /// Shared with the snapshots before and after it, where nothing changed.
+    objects: Vec<Arc<Object>>,
     findings: Vec<Finding>,
     root: Digest,
 }
@@ -137,9 +140,14 @@ pub struct Snapshot {
 impl Snapshot {
     /// Builds a snapshot; objects may come in any order. Of two objects with one DN the first is kept and
     /// the second becomes a finding.
-    pub fn new(
+    pub fn new(interpretation: Interpretation, objects: Vec<Object>, findings: Vec<Finding>) -> Snapshot {
+        Snapshot::shared(interpretation, objects.into_iter().map(Arc::new).collect(), findings)
+    }
+
+    /// [`Snapshot::new`] of objects that other snapshots hold too.
+    pub fn shared(
         interpretation: Interpretation,
-        mut objects: Vec<Object>,
+        mut objects: Vec<Arc<Object>>,
         mut findings: Vec<Finding>,
     ) -> Snapshot {
         if !objects.is_sorted_by(|a, b| a.dn < b.dn) {
@@ -165,13 +173,19 @@ impl Snapshot {
     }
 
     /// Objects sorted by DN.
-    pub fn objects(&self) -> &[Object] {
+    pub fn objects(&self) -> &[Arc<Object>] {
         &self.objects
     }
 
     pub fn object(&self, dn: &Dn) -> Option<&Object> {
         let index = self.objects.binary_search_by(|o| o.dn.cmp(dn)).ok()?;
         Some(&self.objects[index])
+    }
+
+    /// The value of a non-volatile attribute, or of [`OBJECT`] the structure of all of them.
+    pub fn value(&self, object: &Dn, attribute: &str) -> Option<Value> {
+        let object = self.object(object)?;
+        if attribute == OBJECT { Some(object.as_value()) } else { object.attribute(attribute).cloned() }
     }
 
     pub fn findings(&self) -> &[Finding] {
@@ -189,14 +203,15 @@ impl Snapshot {
     }
 }
 
-fn snapshot_root(interpretation: &Interpretation, objects: &[Object]) -> Digest {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(b"ranproof/snapshot/1\n");
-    hasher.update(&interpretation.0.0);
+fn snapshot_root(interpretation: &Interpretation, objects: &[Arc<Object>]) -> Digest {
+    // In one piece, of which BLAKE3 takes many blocks at a time.
+    let mut bytes = b"ranproof/snapshot/1\n".to_vec();
+    bytes.reserve(32 * (objects.len() + 1));
+    bytes.extend_from_slice(&interpretation.0.0);
     for object in objects {
-        hasher.update(&object.digest.0);
+        bytes.extend_from_slice(&object.digest.0);
     }
-    Digest(*hasher.finalize().as_bytes())
+    Digest::of(&bytes)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub fn judge(case: &Case<'_>) -> Judgement {
     let Some(approved) = case.approved.filter(|approved| !approved.is_empty()) else {
         return unbaselined(case);
     };
-    let differences = approved.differences(case.current);
+    let differences = differences(case, approved);
     // Nothing differs in the ordinary round: then requests are looked at for their progress alone.
     let views = if differences.is_empty() { &[] } else { case.requests };
     let index = RequestIndex::new(views, case.element);
@@ -49,6 +49,12 @@ pub fn judge(case: &Case<'_>) -> Judgement {
     }
     let requests = progress::progress(case, approved, &advances);
     Judgement { edits, differences, advances, gone, requests, unbaselined: false }
+}
+
+fn differences(case: &Case<'_>, approved: &ApprovedState) -> Vec<Difference> {
+    let Some(since) = case.since else { return approved.differences(case.current) };
+    let moved = case.edits.iter().map(|edit| &edit.object).chain(since.moved);
+    approved.differences_again(case.current, since.differences, moved)
 }
 
 fn unbaselined(case: &Case<'_>) -> Judgement {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::change::Progress;
 use model::violation::Sighting;
-use model::{Agreement, ApprovedState, AuthorisationVerdict, Dn, Edit, RequestView, Snapshot, Text, Value};
+use model::{
+    Agreement, ApprovedState, AuthorisationVerdict, Difference, Dn, Edit, RequestView, Snapshot, Text, Value,
+};
 
 /// An open authorisation difference from an earlier round.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +15,15 @@ pub struct Known {
     pub new: Option<Value>,
     pub verdict: AuthorisationVerdict,
     pub first_seen: Sighting,
+}
+
+/// What stood after the round before.
+#[derive(Debug, Clone, Copy)]
+pub struct Since<'a> {
+    /// Where the read before differed from what was approved, once its judgement's advances were made.
+    pub differences: &'a [Difference],
+    /// Objects of which something else has become approved since.
+    pub moved: &'a BTreeSet<Dn>,
 }
 
 /// One station in one round, from a complete, error-free read: what is absent from `current` is deleted.
@@ -31,6 +42,9 @@ pub struct Case<'a> {
     pub edits: &'a [Edit],
     /// `None` or empty: the station has no approved baseline yet.
     pub approved: Option<&'a ApprovedState>,
+    /// What is known of `previous` and then spares a comparison of every object with what is approved of it. `None` comes to
+    /// the same.
+    pub since: Option<Since<'a>>,
     /// Requests that may concern the station, in any order.
     pub requests: &'a [RequestView],
     /// Where this round stands in the order of things.

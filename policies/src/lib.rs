@@ -12,6 +12,7 @@ mod agreed;
 mod authorise;
 mod case;
 pub mod catalogue;
+mod evaluated;
 mod expression;
 mod fit;
 mod network;
@@ -35,8 +36,9 @@ mod weigh;
 
 pub use authorise::judge;
 pub use case::{
-    Advance, BY_RIGHT, Case, Gone, GoneReason, JudgedDifference, Judgement, Known, RequestProgress,
+    Advance, BY_RIGHT, Case, Gone, GoneReason, JudgedDifference, Judgement, Known, RequestProgress, Since,
 };
+pub use evaluated::{Evaluated, StationCase};
 pub use expression::Observation;
 pub use network::{NeighbourRef, Neighbourhood, NetworkIndex};
 pub use rule::{Explanation, Mode, Rule, RuleCase, RuleResult, RuleScope};

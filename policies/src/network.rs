@@ -39,6 +39,12 @@ pub struct NetworkIndex {
 struct Station {
     snapshot: Arc<Snapshot>,
     stale: bool,
+    layout: Arc<Layout>,
+}
+
+/// Where a station's cells and relations stand, and what they refer to.
+#[derive(Debug)]
+struct Layout {
     /// cellLocalId → NRCellDU, by its place in the snapshot.
     cells: BTreeMap<String, usize>,
     /// cellLocalId → NRCellCU.
@@ -70,15 +76,18 @@ const STATION: &str = "ManagedElement";
 const CELL_DU: &str = "NRCellDU";
 const CELL_CU: &str = "NRCellCU";
 const RELATION: &str = "NRCellRelation";
+const ADJACENT: &str = "adjacentNRCellRef";
+const LOCAL_ID: &str = "cellLocalId";
+const CELL_DU_REFERENCE: &str = "nRCellDURef";
 
 impl NetworkIndex {
     /// Takes a station's snapshot in, read in this round (or `stale`: the newest there is, but older).
     pub fn update(&mut self, element: &Dn, snapshot: Arc<Snapshot>, stale: bool) {
         let old = self.stations.get(element);
         let station = Station::new(snapshot, stale, old);
-        if old.is_none_or(|old| old.targets != station.targets) {
+        if old.is_none_or(|old| old.layout.targets != station.layout.targets) {
             self.remove(element);
-            for target in station.targets.iter() {
+            for target in station.layout.targets.iter() {
                 self.pointed_at_by.entry(target.clone()).or_default().insert(element.clone());
             }
         }
@@ -88,11 +97,17 @@ impl NetworkIndex {
     /// Forgets a station.
     pub fn remove(&mut self, element: &Dn) {
         let Some(old) = self.stations.remove(element) else { return };
-        for target in old.targets.iter() {
+        for target in old.layout.targets.iter() {
             if let Some(sources) = self.pointed_at_by.get_mut(target) {
                 sources.remove(element);
             }
         }
+    }
+
+    /// Forgets all stations but those that `keep` names.
+    pub fn retain(&mut self, keep: impl Fn(&Dn) -> bool) {
+        let gone: Vec<Dn> = self.stations.keys().filter(|element| !keep(element)).cloned().collect();
+        gone.iter().for_each(|element| self.remove(element));
     }
 
     /// At the start of a round every snapshot is an old one.
@@ -159,7 +174,8 @@ impl NetworkIndex {
 impl Neighbourhood for NetworkIndex {
     fn relations_of(&self, cell: &Object) -> Option<Vec<NeighbourRef<'_>>> {
         let station = self.station_of(cell.dn())?;
-        let unit = if cell.class() == CELL_CU { cell.dn() } else { station.units.get(local_id(cell)?)? };
+        let unit =
+            if cell.class() == CELL_CU { cell.dn() } else { station.layout.units.get(local_id(cell)?)? };
         Some(station.relations_under(unit).map(|relation| self.resolve(&relation.to)).collect())
     }
 
@@ -172,73 +188,103 @@ impl Neighbourhood for NetworkIndex {
 }
 
 impl Station {
-    /// What `old` knew of relations that have not changed is taken over.
+    /// What `old` knew of what has not changed is taken over.
     fn new(snapshot: Arc<Snapshot>, stale: bool, old: Option<&Station>) -> Station {
-        let (mut cells, mut units) = (BTreeMap::new(), BTreeMap::new());
-        let (mut unit_places, mut relations) = (Vec::new(), Vec::new());
-        let mut known = Known::of(old);
-        for (place, object) in snapshot.objects().iter().enumerate() {
-            match (object.class(), object) {
-                (CELL_DU, cell) => {
-                    if let Some(id) = local_id(cell) {
-                        cells.entry(id.to_owned()).or_insert(place);
-                    }
-                }
-                (CELL_CU, unit) => {
-                    unit_places.push(place);
-                    if let Some(id) = local_id(unit) {
-                        units.entry(id.to_owned()).or_insert_with(|| unit.dn().clone());
-                    }
-                }
-                (RELATION, relation) => {
-                    let to = known.reference(relation).unwrap_or_else(|| Reference::of(relation));
-                    relations.push(Relation { place, to });
-                }
-                _ => {}
-            }
-        }
-        let targets = match old {
-            Some(old) if known.all_taken(relations.len()) => Arc::clone(&old.targets),
-            _ => targets(&relations),
+        let layout = match old.filter(|old| stand_alike(&old.snapshot, &snapshot)) {
+            Some(old) => Arc::clone(&old.layout),
+            None => Arc::new(Layout::of(&snapshot, old)),
         };
-        let mut station =
-            Station { snapshot, stale, cells, units, cells_of_units: BTreeMap::new(), relations, targets };
-        for place in unit_places {
-            let cell = station.cell_of(&station.snapshot.objects()[place]).map(|cell| cell.dn());
-            let cell =
-                cell.and_then(|dn| station.snapshot.objects().binary_search_by(|o| o.dn().cmp(dn)).ok());
-            let unit = station.snapshot.objects()[place].dn().clone();
-            station.cells_of_units.extend(cell.map(|cell| (unit, cell)));
-        }
-        station
+        Station { snapshot, stale, layout }
+    }
+
+    fn at(&self, place: usize) -> Option<&Object> {
+        self.snapshot.objects().get(place).map(|object| &**object)
     }
 
     /// The NRCellDU that a name leads to: most references name the NRCellCU.
     fn cell_named(&self, dn: &Dn) -> Option<&Object> {
-        match self.cells_of_units.get(dn) {
-            Some(place) => self.snapshot.objects().get(*place),
+        match self.layout.cells_of_units.get(dn) {
+            Some(place) => self.at(*place),
             None => self.cell_of(self.snapshot.object(dn)?),
         }
     }
 
     /// Relations whose names begin with the unit's stand together, since names are sorted; those right below it count.
     fn relations_under<'a>(&'a self, unit: &'a Dn) -> impl Iterator<Item = &'a Relation> {
+        let relations = &self.layout.relations;
         let name = |relation: &Relation| self.snapshot.objects()[relation.place].dn();
         let below = move |relation: &&Relation| name(relation).is_within(unit);
-        let from = self.relations.partition_point(|relation| name(relation) < unit);
+        let from = relations.partition_point(|relation| name(relation) < unit);
         let own = move |relation: &&Relation| name(relation).parent_str() == Some(unit.as_str());
-        self.relations.get(from..).unwrap_or_default().iter().take_while(below).filter(own)
+        relations.get(from..).unwrap_or_default().iter().take_while(below).filter(own)
     }
 
     fn cell_of(&self, object: &Object) -> Option<&Object> {
-        if object.class() == CELL_DU {
-            return self.snapshot.object(object.dn());
+        self.at(cell_place(&self.snapshot, &self.layout.cells, object)?)
+    }
+}
+
+/// Where the NRCellDU of an object stands.
+fn cell_place(snapshot: &Snapshot, cells: &BTreeMap<String, usize>, object: &Object) -> Option<usize> {
+    let place = |dn: &Dn| snapshot.objects().binary_search_by(|other| other.dn().cmp(dn)).ok();
+    if object.class() == CELL_DU {
+        return place(object.dn());
+    }
+    let referenced = object
+        .attribute(CELL_DU_REFERENCE)
+        .and_then(|value| place(&value.occurrences().first()?.as_text()?.parse().ok()?));
+    referenced.or_else(|| cells.get(local_id(object)?).copied())
+}
+
+/// Whether everything that a layout is made of is the same in both.
+fn stand_alike(old: &Snapshot, new: &Snapshot) -> bool {
+    let alike = |(old, new): (&Arc<Object>, &Arc<Object>)| {
+        if Arc::ptr_eq(old, new) {
+            return true;
         }
-        let referenced = object.attribute("nRCellDURef").and_then(|value| {
-            let name = value.occurrences().first()?.as_text()?;
-            self.snapshot.object(&name.parse().ok()?)
-        });
-        referenced.or_else(|| self.snapshot.objects().get(*self.cells.get(local_id(object)?)?))
+        let same = |name: &str| old.attribute(name) == new.attribute(name);
+        old.dn() == new.dn()
+            && match new.class() {
+                CELL_DU | CELL_CU => same(LOCAL_ID) && same(CELL_DU_REFERENCE),
+                RELATION => same(ADJACENT),
+                _ => true,
+            }
+    };
+    old.objects().len() == new.objects().len() && old.objects().iter().zip(new.objects()).all(alike)
+}
+
+impl Layout {
+    fn of(snapshot: &Snapshot, old: Option<&Station>) -> Layout {
+        let (mut cells, mut units) = (BTreeMap::new(), BTreeMap::new());
+        let (mut all_units, mut relations) = (Vec::new(), Vec::new());
+        let mut known = Known::of(old);
+        for (place, object) in snapshot.objects().iter().enumerate() {
+            match object.class() {
+                CELL_DU => {
+                    if let Some(id) = local_id(object) {
+                        cells.entry(id.to_owned()).or_insert(place);
+                    }
+                }
+                CELL_CU => {
+                    all_units.push(object);
+                    if let Some(id) = local_id(object) {
+                        units.entry(id.to_owned()).or_insert_with(|| object.dn().clone());
+                    }
+                }
+                RELATION => {
+                    let to = known.reference(object).unwrap_or_else(|| Reference::of(object));
+                    relations.push(Relation { place, to });
+                }
+                _ => {}
+            }
+        }
+        let targets = match old {
+            Some(old) if known.all_taken(relations.len()) => Arc::clone(&old.layout.targets),
+            _ => targets(&relations),
+        };
+        let cell = |unit: &Arc<Object>| Some((unit.dn().clone(), cell_place(snapshot, &cells, unit)?));
+        let cells_of_units = all_units.into_iter().filter_map(cell).collect();
+        Layout { cells, units, cells_of_units, relations, targets }
     }
 }
 
@@ -271,7 +317,7 @@ impl<'a> Known<'a> {
     /// What an unchanged relation refers to. Relations come in the order of their names.
     fn reference(&mut self, relation: &Object) -> Option<Reference> {
         let old = self.old?;
-        while let Some(before) = old.relations.get(self.next) {
+        while let Some(before) = old.layout.relations.get(self.next) {
             let object = old.snapshot.objects().get(before.place)?;
             match object.dn().cmp(relation.dn()) {
                 Ordering::Less => self.next += 1,
@@ -287,13 +333,13 @@ impl<'a> Known<'a> {
 
     /// Whether there are the relations there were, all unchanged.
     fn all_taken(&self, relations: usize) -> bool {
-        self.old.is_some_and(|old| old.relations.len() == relations) && self.taken == relations
+        self.old.is_some_and(|old| old.layout.relations.len() == relations) && self.taken == relations
     }
 }
 
 impl Reference {
     fn of(relation: &Object) -> Reference {
-        let name = relation.attribute("adjacentNRCellRef").and_then(|value| value.as_text());
+        let name = relation.attribute(ADJACENT).and_then(|value| value.as_text());
         let dn = name.and_then(|name| name.parse::<Dn>().ok());
         match dn.and_then(|dn| dn.ancestor(STATION).map(|element| (dn, element))) {
             Some((dn, element)) => Reference::Cell(dn, element),
@@ -303,7 +349,7 @@ impl Reference {
 }
 
 fn local_id(object: &Object) -> Option<&str> {
-    object.attribute("cellLocalId")?.as_text()
+    object.attribute(LOCAL_ID)?.as_text()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::{Agreement, ApprovedValue, Dn, Object, Scope, Severity, Text, violation::RuleOutcome};
 use serde::{Deserialize, Serialize};
 
-use crate::expression::{self, Evaluation, Inputs, Node, Observation};
+use crate::expression::{self, Evaluation, Inputs, Node, Observation, Variable};
 use crate::network::Neighbourhood;
 use crate::template::Message;
 
@@ -60,8 +60,38 @@ pub struct Rule {
     pub needs_neighbours: bool,
     /// The file it came from.
     pub file: String,
+    /// What it looks at, itself or in its messages.
+    pub(crate) reads: Reads,
     pub(crate) compiled: Node,
     pub(crate) compiled_message: Message,
+}
+
+/// What a rule looks at beside the object itself and the agreement: what may change while both stay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Reads {
+    /// The object in the read before, or what is approved of it.
+    pub before: bool,
+    pub cell: bool,
+    pub neighbours: bool,
+}
+
+impl Reads {
+    pub fn of<'a>(expressions: impl Iterator<Item = &'a Node>) -> Reads {
+        let read = |expression: &Node| Reads {
+            before: expression.reads(|v| matches!(v, Variable::Previous | Variable::Approved)),
+            cell: expression.reads(|v| v == Variable::Cell),
+            neighbours: expression.reads(|v| v == Variable::Neighbours),
+        };
+        expressions.map(read).fold(Reads::default(), Reads::and)
+    }
+
+    pub fn and(self, other: Reads) -> Reads {
+        Reads {
+            before: self.before || other.before,
+            cell: self.cell || other.cell,
+            neighbours: self.neighbours || other.neighbours,
+        }
+    }
 }
 
 /// One object as rules see it.

@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use model::{Agreement, ApprovedState, Object, Snapshot};
+use model::Object;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::expression::{Evaluation, Inputs};
-use crate::network::Neighbourhood;
-use crate::rule::{Rule, RuleCase, RuleResult};
+use crate::expression::Evaluation;
+use crate::rule::{Mode, Reads, Rule, RuleCase, RuleResult};
 use crate::source::{LoadError, load_rule};
 
 /// Loaded rules, by name.
 #[derive(Debug)]
 pub struct PolicySet {
     rules: Vec<Rule>,
-    by_class: BTreeMap<String, Vec<usize>>,
+    by_class: BTreeMap<String, About>,
 }
 
 impl PolicySet {
@@ -41,9 +40,11 @@ impl PolicySet {
             return Err(errors);
         }
         rules.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut by_class: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (index, rule) in rules.iter().enumerate() {
-            by_class.entry(rule.scope.class.clone()).or_default().push(index);
+        let mut by_class: BTreeMap<String, About> = BTreeMap::new();
+        for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.mode != Mode::Off) {
+            let about = by_class.entry(rule.scope.class.clone()).or_default();
+            about.rules.push(index);
+            about.reads = about.reads.and(rule.reads);
         }
         Ok(PolicySet { rules, by_class })
     }
@@ -74,51 +75,34 @@ impl PolicySet {
     /// The rules that one object does not keep, and those that cannot be judged on it, by rule name.
     pub fn evaluate(&self, case: &RuleCase<'_>) -> Vec<RuleResult> {
         let mut evaluation = Evaluation::new(case.inputs());
-        self.about(case.object)
-            .iter()
-            .filter_map(|rule| self.rules[*rule].evaluate_in(&mut evaluation))
-            .collect()
+        let about = self.about(case.object);
+        self.rules_of(about).filter_map(|rule| rule.evaluate_in(&mut evaluation)).collect()
     }
 
-    /// [`PolicySet::evaluate`] over every object of a station, in the order of their names. What the rules ask of an
-    /// object, or of the agreement, again and again is looked up once.
-    pub fn evaluate_station(
-        &self,
-        agreement: &Agreement,
-        current: &Snapshot,
-        previous: Option<&Snapshot>,
-        approved: Option<&ApprovedState>,
-        neighbours: &dyn Neighbourhood,
-    ) -> Vec<RuleResult> {
-        let mut out = Vec::new();
-        let mut evaluation: Option<Evaluation<'_>> = None;
-        for object in current.objects() {
-            let about = self.about(object);
-            if about.is_empty() {
-                continue;
-            }
-            let inputs = Inputs {
-                agreement,
-                object,
-                previous: previous.and_then(|snapshot| snapshot.object(object.dn())),
-                approved: approved.and_then(|state| state.objects().get(object.dn())),
-                neighbours,
-            };
-            let evaluation = match &mut evaluation {
-                Some(evaluation) => {
-                    evaluation.turn_to(inputs);
-                    evaluation
-                }
-                none => none.insert(Evaluation::new(inputs)),
-            };
-            out.extend(about.iter().filter_map(|rule| self.rules[*rule].evaluate_in(evaluation)));
-        }
-        out
+    /// The rules about objects of this one's class.
+    pub(crate) fn about(&self, object: &Object) -> &About {
+        const NOTHING: &About =
+            &About { rules: vec![], reads: Reads { before: false, cell: false, neighbours: false } };
+        self.by_class.get(object.class()).unwrap_or(NOTHING)
     }
 
-    /// The rules about objects of this one's class, by their places.
-    fn about(&self, object: &Object) -> &[usize] {
-        self.by_class.get(object.class()).map_or(&[], Vec::as_slice)
+    pub(crate) fn rules_of<'a>(&'a self, about: &'a About) -> impl Iterator<Item = &'a Rule> {
+        about.rules.iter().filter_map(|place| self.rules.get(*place))
+    }
+}
+
+/// The rules about one class.
+#[derive(Debug, Default)]
+pub(crate) struct About {
+    /// By their places in the set.
+    rules: Vec<usize>,
+    /// What any of them looks at.
+    pub reads: Reads,
+}
+
+impl About {
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
     }
 }
 

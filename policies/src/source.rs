@@ -10,7 +10,7 @@ use serde_saphyr::Spanned;
 use crate::catalogue;
 use crate::expression::{self, Environment, Fault};
 use crate::place::{Place, locate};
-use crate::rule::{Mode, Rule, RuleScope};
+use crate::rule::{Mode, Reads, Rule, RuleScope};
 use crate::suggest::did_you_mean;
 use crate::template::{Message, Template};
 
@@ -217,6 +217,7 @@ pub(crate) fn load_rule(file: &str, text: &str) -> Result<Rule, Vec<LoadError>> 
     };
     let compiled_message = Message { en: template(&raw.message.en), zh: template(&raw.message.zh) };
     let (Ok(compiled), true) = (compiled, errors.is_empty()) else { return Err(errors) };
+    let reads = Reads::of(std::iter::once(&compiled).chain(compiled_message.expressions()));
     Ok(Rule {
         description: raw.description.text(),
         message: raw.message.text(),
@@ -228,6 +229,7 @@ pub(crate) fn load_rule(file: &str, text: &str) -> Result<Rule, Vec<LoadError>> 
         expression: raw.expression.value,
         needs_neighbours,
         file: file.to_owned(),
+        reads,
         compiled,
         compiled_message,
     })

@@ -36,6 +36,13 @@ impl Template {
         Ok(Template { pieces })
     }
 
+    fn expressions(&self) -> impl Iterator<Item = &Node> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Text(_) => None,
+            Piece::Expression(node) => Some(node),
+        })
+    }
+
     /// The message; an expression without a value shows as `?`.
     pub fn render<'a>(&'a self, inputs: &Inputs<'a>) -> String {
         let mut out = String::new();
@@ -60,6 +67,10 @@ pub(crate) struct Message {
 }
 
 impl Message {
+    pub fn expressions(&self) -> impl Iterator<Item = &Node> {
+        self.en.expressions().chain(self.zh.expressions())
+    }
+
     pub fn render<'a>(&'a self, inputs: &Inputs<'a>) -> Text {
         Text::new(self.en.render(inputs), self.zh.render(inputs))
     }

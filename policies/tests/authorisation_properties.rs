@@ -4,9 +4,12 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
 use model::change::{ExpectedEdit, Standing};
-use model::{Authorisation, RequestView};
+use model::{ApprovedValue, Authorisation, Difference, RequestView};
 use proptest::prelude::*;
+use ranproof_policies::Since;
 use support::*;
 
 const PLACES: [(&str, &str); 6] = [
@@ -104,6 +107,34 @@ proptest! {
         let left: Vec<_> = state.differences(&snapshot(&world.current)).into_iter().map(|d| d.edit).collect();
         let open: Vec<_> = judgement.differences.into_iter().map(|d| d.edit).collect();
         prop_assert_eq!(left, open);
+    }
+
+    #[test]
+    fn what_is_known_of_the_round_before_changes_no_word(
+        world in any_world(),
+        changes in prop::collection::btree_map(any_place(), any_value(), 0..4),
+        moved in prop::option::of((any_place(), any_value())),
+        gone in prop::option::of(prop::sample::select(vec![OTHER_CARRIER, CELL])),
+    ) {
+        let before = world.judge().differences.into_iter();
+        let before: Vec<_> =
+            before.map(|d| Difference { edit: d.edit, approved_by: d.approved_by }).collect();
+        let mut next = world.next();
+        prop_assert_eq!(&before, &next.approved_state().differences(&snapshot(&next.previous)));
+        for ((object, attribute), value) in changes {
+            next = next.set(object, attribute, &value);
+        }
+        gone.map(|object| next.current.remove(object));
+        let mut state = next.approved_state();
+        let mut others = BTreeSet::new();
+        if let Some(((object, attribute), value)) = moved {
+            let value = ApprovedValue { value: value.as_str().into(), request: "BL-2".into(), height: 9 };
+            state.insert(dn(object), attribute.to_owned(), value);
+            others.insert(dn(object));
+        }
+        next.state = Some(state);
+        let since = Since { differences: &before, moved: &others };
+        prop_assert_eq!(next.judge_since(Some(since)), next.judge());
     }
 
     #[test]

@@ -145,7 +145,14 @@ async fn take_over(link: &mut Link, request: &str, height: u64, baseline: &Basel
         Object::new(object.object.clone(), attributes, Vec::new())
     };
     let objects: Vec<Object> = baseline.objects.iter().map(whole).collect();
-    approve_objects(link, station, &objects, request, height).await
+    approve_objects(link, station, &objects, request, height).await?;
+    moved(link, station).await
+}
+
+/// What anybody holds of the station's approved state is out of date.
+async fn moved(link: &mut Link, station: i64) -> Result<()> {
+    let update = "UPDATE stations SET approved_version = approved_version + 1 WHERE id = ?";
+    link.execute(sqlx::query(update).bind(station)).await.map(drop)
 }
 
 /// Approves objects as wholes; single attributes approved before are superseded.
@@ -200,6 +207,7 @@ pub(crate) async fn advance(link: &mut Link, commit: &RoundCommit) -> Result<()>
 
 /// The new side of an edit becomes approved.
 pub(crate) async fn take(link: &mut Link, station: i64, advance: &Advance) -> Result<()> {
+    moved(link, station).await?;
     let edit = &advance.edit;
     match (edit.attribute.as_str(), &edit.new) {
         (OBJECT, None) => {

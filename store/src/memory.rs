@@ -16,7 +16,10 @@ use crate::violations::Known;
 /// What is remembered of one station.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StationMemory {
-    pub approved: ApprovedState,
+    /// `None` where whoever asks holds it.
+    pub approved: Option<ApprovedState>,
+    /// Grows with each move of the approved state.
+    pub approved_version: u64,
     /// Violations that are not resolved, of whatever rule, by object, attribute, rule and id.
     pub open: Vec<Violation>,
     /// (request, object, attribute) of every advance that its approved state has made: an approval counts once.
@@ -54,22 +57,37 @@ impl StationMemory {
 }
 
 impl Store {
-    /// What is remembered of each of these stations, of changes those since `since`; of one that was never seen,
-    /// nothing.
-    pub async fn memory_of(&self, elements: &[&Dn], since: Timestamp) -> Result<BTreeMap<Dn, StationMemory>> {
+    /// What is remembered of each of these stations, of changes those since `since`; of one that was never seen, nothing.
+    /// Beside a station stands the version of its approved state that the caller holds: that one is not read again.
+    pub async fn memory_of(
+        &self,
+        elements: &[(&Dn, Option<u64>)],
+        since: Timestamp,
+    ) -> Result<BTreeMap<Dn, StationMemory>> {
         let mut link = self.reader().await?;
-        let names: Vec<&str> = elements.iter().map(|element| element.as_str()).collect();
-        let query =
-            "SELECT id, element, read_at FROM stations WHERE element IN (SELECT value FROM json_each(?))";
-        let mut memory = Memory::default();
-        for row in link.rows(sqlx::query(query).bind(json(&names)?)).await? {
-            let known = StationMemory { last_read: row.opt_time("read_at")?, ..StationMemory::default() };
-            memory.0.insert(row.id("id")?, (row.dn("element")?, known));
+        let held: BTreeMap<&str, Option<u64>> =
+            elements.iter().map(|(element, version)| (element.as_str(), *version)).collect();
+        let query = "SELECT id, element, read_at, approved_version FROM stations \
+                     WHERE element IN (SELECT value FROM json_each(?))";
+        let (mut memory, mut wanted) = (Memory::default(), Vec::new());
+        for row in link.rows(sqlx::query(query).bind(json(&held.keys().collect::<Vec<_>>())?)).await? {
+            let (id, element, version) = (row.id("id")?, row.dn("element")?, row.number("approved_version")?);
+            let is_held = held.get(element.as_str()) == Some(&Some(version));
+            if !is_held {
+                wanted.push(id);
+            }
+            let known = StationMemory {
+                approved: (!is_held).then(ApprovedState::default),
+                approved_version: version,
+                last_read: row.opt_time("read_at")?,
+                ..StationMemory::default()
+            };
+            memory.0.insert(id, (element, known));
+        }
+        for (station, state) in approved::states(&mut link, &json(&wanted)?).await? {
+            memory.of(station, |known| known.approved = Some(state));
         }
         let ids = json(&memory.0.keys().collect::<Vec<_>>())?;
-        for (station, state) in approved::states(&mut link, &ids).await? {
-            memory.of(station, |known| known.approved = state);
-        }
         memory.take_violations(&mut link, &ids).await?;
         memory.take_advances(&mut link, &ids).await?;
         memory.take_changes(&mut link, &ids, since).await?;

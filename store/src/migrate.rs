@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_logs_between_members.sql"),
     include_str!("../migrations/0003_second_judgement.sql"),
     include_str!("../migrations/0004_respellings.sql"),
+    include_str!("../migrations/0005_approved_versions.sql"),
 ];
 
 /// `RANP`, set by the first migration.

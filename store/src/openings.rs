@@ -43,12 +43,36 @@ pub(crate) const OPENINGS: &str = "SELECT t.element, n.dn, o.* FROM openings o J
 impl Store {
     /// Every commitment that stood in `round`, by object and attribute: the attribute map of its attestation.
     pub async fn openings_at(&self, round: u64) -> Result<Vec<StoredOpening>> {
+        self.standing(round, None).await
+    }
+
+    /// Of them, those of some stations.
+    pub async fn openings_at_stations(&self, round: u64, elements: &[&Dn]) -> Result<Vec<StoredOpening>> {
+        self.standing(round, Some(elements)).await
+    }
+
+    async fn standing(&self, round: u64, elements: Option<&[&Dn]>) -> Result<Vec<StoredOpening>> {
         // Each row is handed from SQLite's thread to ours, which costs more than what stands in it: one for a station.
-        let query = "SELECT t.element, json_group_array(json_array(n.dn, o.attribute, o.version, lower(hex(o.salt)), o.value, \
-                     lower(hex(o.commitment)), o.since, o.until)) AS packed FROM openings o JOIN names n ON n.id = o.name \
-                     JOIN stations t ON t.id = n.station \
-                     WHERE o.since <= ?1 AND (o.until IS NULL OR o.until > ?1) GROUP BY n.station";
-        let rows = self.reader().await?.rows(sqlx::query(query).bind(int(round)?)).await?;
+        let mut query = sqlx::QueryBuilder::new(
+            "SELECT t.element, json_group_array(json_array(n.dn, o.attribute, o.version, lower(hex(o.salt)), o.value, \
+             lower(hex(o.commitment)), o.since, o.until)) AS packed FROM ",
+        );
+        match elements {
+            Some(elements) => {
+                let names: Vec<&str> = elements.iter().map(|element| element.as_str()).collect();
+                query.push("json_each(").push_bind(json(&names)?).push(
+                    ") j CROSS JOIN stations t ON t.element = j.value CROSS JOIN names n ON n.station = t.id \
+                     CROSS JOIN openings o ON o.name = n.id",
+                );
+            }
+            None => {
+                query.push("openings o JOIN names n ON n.id = o.name JOIN stations t ON t.id = n.station");
+            }
+        }
+        let round = int(round)?;
+        query.push(" WHERE o.since <= ").push_bind(round);
+        query.push(" AND (o.until IS NULL OR o.until > ").push_bind(round).push(") GROUP BY t.id");
+        let rows = self.reader().await?.rows(query.build()).await?;
         let mut standing = Vec::new();
         for row in rows {
             let element = row.dn("element")?;

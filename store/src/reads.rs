@@ -1,6 +1,7 @@
 //! Writing a round's reads: only what differs from the snapshot before, many stations to a statement.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use model::{Digest, Dn, Object};
 
@@ -24,7 +25,7 @@ pub(crate) type Read<'a> = (i64, &'a StationSnapshot);
 /// What a read changes in its station's versions.
 struct Change<'a> {
     station: i64,
-    changed: Vec<&'a Object>,
+    changed: Vec<&'a Arc<Object>>,
     gone: Vec<Dn>,
 }
 
@@ -58,7 +59,7 @@ pub(crate) async fn write(link: &mut Link, round: i64, reads: &[Read<'_>], keep_
 type Names = BTreeMap<(i64, Dn), Standing>;
 
 /// From the snapshot that the caller knows to the one read; both are sorted by name.
-fn between<'a>(station: i64, before: &'a [Object], read: &'a StationSnapshot) -> Change<'a> {
+fn between<'a>(station: i64, before: &'a [Arc<Object>], read: &'a StationSnapshot) -> Change<'a> {
     let mut change = Change { station, changed: vec![], gone: vec![] };
     let mut before = before.iter().peekable();
     for object in read.snapshot.objects() {
@@ -66,7 +67,7 @@ fn between<'a>(station: i64, before: &'a [Object], read: &'a StationSnapshot) ->
             change.gone.push(gone.dn().clone());
         }
         match before.next_if(|old| old.dn() == object.dn()) {
-            Some(old) if old.digest() == object.digest() => {}
+            Some(old) if Arc::ptr_eq(old, object) || old.digest() == object.digest() => {}
             _ => change.changed.push(object),
         }
     }
@@ -76,12 +77,12 @@ fn between<'a>(station: i64, before: &'a [Object], read: &'a StationSnapshot) ->
 
 /// The same from what is stored.
 fn since<'a>(station: i64, before: &BTreeMap<Dn, Standing>, read: &'a StationSnapshot) -> Change<'a> {
-    let same = |object: &&Object| {
+    let same = |object: &&Arc<Object>| {
         let before = before.get(object.dn()).and_then(|s| s.object);
         before.is_some_and(|(_, digest)| digest == *object.digest())
     };
     let objects = read.snapshot.objects();
-    let present: BTreeSet<&Dn> = objects.iter().map(Object::dn).collect();
+    let present: BTreeSet<&Dn> = objects.iter().map(|object| object.dn()).collect();
     let gone = before.iter().filter(|(dn, s)| s.object.is_some() && !present.contains(dn));
     let gone = gone.map(|(dn, _)| dn.clone()).collect();
     Change { station, changed: objects.iter().filter(|o| !same(o)).collect(), gone }
@@ -186,7 +187,7 @@ async fn write_rows(link: &mut Link, round: i64, reads: &[Read<'_>]) -> Result<(
     for (station, read) in reads {
         let findings = read.snapshot.findings();
         let findings = if findings.is_empty() { None } else { Some(json(findings)?) };
-        rows.push((*station, *read, findings, Digest::of(&read.raw)));
+        rows.push((*station, *read, findings, read.raw_digest));
     }
     let head = "INSERT INTO snapshots (station, round, read_at, interpretation, root, raw, findings) ";
     insert_many(link, head, "", &rows, |tuple, (station, read, findings, raw)| {
@@ -208,7 +209,7 @@ async fn write_raws(link: &mut Link, round: i64, reads: &[Read<'_>], keep: u32) 
     let mut zstd = zstd::bulk::Compressor::new(RAW_LEVEL).map_err(|e| failed(&Digest::of(b""), e))?;
     let mut rows = Vec::with_capacity(reads.len());
     for (station, read) in reads {
-        let digest = Digest::of(&read.raw);
+        let digest = read.raw_digest;
         let bytes = zstd.compress(&read.raw).map_err(|e| failed(&digest, e))?;
         rows.push((*station, digest, int(read.raw.len() as u64)?, bytes));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anchor::Hash;
 use model::change::Progress;
-use model::{Accounting, Authorisation, Dn, Edit, Outcome, Snapshot, Timestamp, Violation};
+use model::{Accounting, Authorisation, Digest, Dn, Edit, Outcome, Snapshot, Timestamp, Violation};
 use sqlx::sqlite::SqliteRow;
 
 use crate::Store;
@@ -93,6 +93,8 @@ pub struct StationSnapshot {
     pub base: Option<Arc<Snapshot>>,
     /// The reply as it came; stored compressed.
     pub raw: Vec<u8>,
+    /// BLAKE3 of it.
+    pub raw_digest: Digest,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

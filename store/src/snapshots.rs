@@ -71,6 +71,29 @@ impl Store {
         Ok(snapshots)
     }
 
+    /// [`Store::newest_snapshots`] by element, of which `held` are not read again where they are still the newest.
+    pub async fn newest_snapshots_beside(
+        &self,
+        mut held: BTreeMap<Dn, StoredSnapshot>,
+    ) -> Result<BTreeMap<Dn, StoredSnapshot>> {
+        let mut link = self.reader().await?;
+        let query = "SELECT t.id, t.element, max(s.round) AS round FROM snapshots s \
+                     JOIN stations t ON t.id = s.station GROUP BY s.station";
+        let (mut newest, mut wanted) = (BTreeMap::new(), Vec::new());
+        for row in link.rows(sqlx::query(query)).await? {
+            let (element, round) = (row.dn("element")?, row.number("round")?);
+            match held.remove(&element).filter(|held| held.round == round) {
+                Some(held) => drop(newest.insert(element, held)),
+                None => wanted.push(row.id("id")?),
+            }
+        }
+        for together in wanted.chunks(TOGETHER) {
+            let found = read_at(&mut link, together, i64::MAX).await?.into_values();
+            newest.extend(found.map(|stored| (stored.element.clone(), stored)));
+        }
+        Ok(newest)
+    }
+
     /// The snapshot that stood in `round`: read in it or, unchanged since, before it.
     pub async fn snapshot_at(&self, element: &Dn, round: u64) -> Result<Option<StoredSnapshot>> {
         let mut link = self.reader().await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use collector::session::Selection;
-use collector::sweep::{Clock, Collected, Previous, Reading, StationPlan, SweepOptions, sweep};
+use collector::sweep::{Clock, Collected, LastReply, Previous, Reading, StationPlan, SweepOptions, sweep};
 use collector::validation::Schemas;
 use collector::wire::rpc::SubtreeFilter;
 use model::change::{ExpectedEdit, Standing, Window};
@@ -74,13 +74,10 @@ impl Scene {
     /// Reads again, as the next round would.
     pub async fn read(&mut self, server: &Netconfd) -> Reading {
         let first = &self.first;
-        let previous = Previous {
-            interpretation: first.snapshot.interpretation(),
-            schemaless: false,
-            raw_digest: first.raw_digest,
-            root: *first.snapshot.root(),
-            objects: first.snapshot.objects().iter().map(|object| object.dn().clone()).collect(),
-        };
+        let snapshot = Arc::new(first.snapshot.clone());
+        let (bytes, pieces) = (first.raw.clone(), first.pieces.clone());
+        let reply = Some(Arc::new(LastReply { bytes, snapshot: Arc::clone(&snapshot), pieces }));
+        let previous = Previous { snapshot, schemaless: false, raw_digest: first.raw_digest, reply };
         read(server, &self.how, &self.clock, Some(previous)).await
     }
 
@@ -94,6 +91,7 @@ impl Scene {
             current,
             edits,
             approved: Some(&self.approved),
+            since: None,
             requests,
             sighting: Sighting { round: 2, opened: Some(20), after: Some(minute(10)), read: minute(20) },
             known: &BTreeMap::new(),

@@ -80,7 +80,7 @@ impl Builder<'_> {
         let secret = self.app.map_secret(&attestation.agreement.id, attestation.agreement.version).await?;
         let secret = secret.with_context(|| format!("agreement {} is not here", attestation.agreement.id))?;
         let openings = self.app.store.openings_at(round).await?;
-        let map: Map = attribute_map(&openings, &secret);
+        let map: Map = attribute_map(openings.iter().map(|o| (&o.opening, o.commitment)), &secret);
         let by_name: BTreeMap<(&str, &str), &StoredOpening> =
             openings.iter().map(|o| ((o.opening.dn.as_str(), o.opening.attribute.as_str()), o)).collect();
         let values: Vec<_> = told

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anchor::Hash;
-use anchor::commitment::{EpochSecret, Nonce};
+use anchor::commitment::{EpochSecret, Nonce, Opening};
+use anchor::map::Map;
 use anchor::record::Record;
 use anyhow::{Context as _, Result};
 use collector::sweep::{Collected, Reading, StationRead};
@@ -18,7 +19,8 @@ use store::{
 use super::attestation::{self, Parts};
 use super::commitments::{self, Recommitted};
 use super::judging::{self, CompleteRead, Found, Seat};
-use super::opening::Opening;
+use super::memory::Memory;
+use super::opening::Opening as Opened;
 use super::records;
 use super::rereading::respellings_of;
 use crate::app::App;
@@ -39,9 +41,10 @@ pub(crate) struct Own<'a> {
 }
 
 /// Everything a round stores. `height`: see [`App::hold_baselines`].
-pub async fn judge(
+pub(crate) async fn judge(
     app: &App,
-    opening: &Opening,
+    memory: &mut Memory,
+    opening: &Opened,
     height: u64,
     previous: &BTreeMap<Dn, StoredSnapshot>,
     results: Vec<StationResult>,
@@ -60,16 +63,17 @@ pub async fn judge(
     };
     let (mut complete, mut snapshots) = (Vec::with_capacity(reads.len()), Vec::new());
     for read in reads {
-        let (one, stored) = take(read, previous)?;
+        let (one, stored) = take(read, memory, previous)?;
         complete.push(one);
         snapshots.extend(stored);
     }
-    own.account(previous, results, &complete, snapshots).await
+    own.account(memory, previous, results, &complete, snapshots).await
 }
 
 /// A complete read for the judge and, where it was collected, for the store; both see one snapshot.
 fn take(
     read: StationRead,
+    memory: &mut Memory,
     previous: &BTreeMap<Dn, StoredSnapshot>,
 ) -> Result<(CompleteRead, Option<StationSnapshot>)> {
     let before = previous.get(&read.element).map(|stored| Arc::clone(&stored.snapshot));
@@ -77,27 +81,29 @@ fn take(
     let mut again = None;
     let (current, raw) = match read.reading {
         Reading::Collected(collected) => {
-            let Collected { snapshot, raw, before, .. } = *collected;
+            let Collected { snapshot, raw, raw_digest, pieces, before, .. } = *collected;
+            memory.keep_pieces(&element, pieces);
             again = before;
-            (Some(Arc::new(snapshot)), Some(raw))
+            (Some(Arc::new(snapshot)), Some((raw, raw_digest)))
         }
         Reading::Unchanged { fresh: Some(fresh), .. } => {
-            let Collected { snapshot, raw, .. } = *fresh;
+            let Collected { snapshot, raw, raw_digest, .. } = *fresh;
             // Its objects are those of before; a new word on its validity is stored all the same.
             let other = before.as_ref().is_some_and(|before| says_otherwise(before, &snapshot));
-            (Some(Arc::new(snapshot)), other.then_some(raw))
+            (Some(Arc::new(snapshot)), other.then_some((raw, raw_digest)))
         }
         // A reply that equals the last one is not even parsed.
         _ => (before.clone(), None),
     };
     let current = current.with_context(|| format!("station {element} has no snapshot"))?;
     let respellings = before.as_deref().map(|last| respellings_of(last, again.as_ref(), &current));
-    let stored = raw.map(|raw| StationSnapshot {
+    let stored = raw.map(|(raw, raw_digest)| StationSnapshot {
         element: element.clone(),
         read: finished,
         snapshot: Arc::clone(&current),
         base: before,
         raw,
+        raw_digest,
     });
     let respellings = respellings.unwrap_or_default();
     Ok((CompleteRead { element, read: finished, after: None, current, respellings }, stored))
@@ -111,10 +117,19 @@ fn says_otherwise(before: &Snapshot, now: &Snapshot) -> bool {
     validated(before) != validated(now)
 }
 
+/// What becomes of the commitments in a round.
+struct Commitments {
+    openings: Vec<CommittedAttribute>,
+    closed: Vec<(Dn, Dn, String)>,
+    /// Of attributes to those that stand then.
+    map: Map,
+}
+
 impl Own<'_> {
     /// The round's commit: judged, committed to, recorded and attested.
     pub(crate) async fn account(
         &self,
+        memory: &mut Memory,
         previous: &BTreeMap<Dn, StoredSnapshot>,
         results: Vec<StationResult>,
         reads: &[CompleteRead],
@@ -131,9 +146,10 @@ impl Own<'_> {
             sight: None,
             finished: self.finished,
         };
-        let found = judging::judge(&seat, previous, reads).await?;
-        let before = self.store.openings_at(self.start.round.saturating_sub(1)).await?;
-        let Recommitted { openings, closed } = self.recommit(reads, &before);
+        memory.turn_to(self.in_force);
+        let commitments = self.commitments(memory, reads).await?;
+        let found = judging::judge(&seat, memory, previous, reads).await?;
+        let Commitments { openings, closed, map } = commitments;
         let Found { edits, respellings, advances, violations, requests, ratified } = found;
         let mut commit = RoundCommit {
             round: self.start.round,
@@ -151,11 +167,35 @@ impl Own<'_> {
             openings,
             closed,
         };
-        self.attest(&mut commit, &before, &ratified).await?;
+        self.attest(&mut commit, &map, &ratified).await?;
+        memory.keep_attributes(self.start.round, map);
         Ok(commit)
     }
 
-    fn recommit(&self, reads: &[CompleteRead], before: &[StoredOpening]) -> Recommitted {
+    /// The commitments as they stand after the reads. Those of a station that says what it said under the same agreement
+    /// stand as they are.
+    async fn commitments(&self, memory: &mut Memory, reads: &[CompleteRead]) -> Result<Commitments> {
+        let last = self.store.last_round().await?.map_or(0, |row| row.start.round);
+        let Some(map) = memory.attributes_after(last) else {
+            let before = self.store.openings_at(last).await?;
+            let Recommitted { openings, closed } = self.recommit(reads.iter(), &before);
+            let standing = standing(&before, &openings, &closed);
+            let map = attestation::attributes(standing, &self.in_force.map_secret);
+            return Ok(Commitments { openings, closed, map });
+        };
+        let changed: Vec<&CompleteRead> = reads.iter().filter(|read| !memory.has_judged(read)).collect();
+        let elements: Vec<&Dn> = changed.iter().map(|read| &read.element).collect();
+        let before = self.store.openings_at_stations(last, &elements).await?;
+        let Recommitted { openings, closed } = self.recommit(changed.into_iter(), &before);
+        let map = attestation::renewed(map, &openings, &closed, &self.in_force.map_secret);
+        Ok(Commitments { openings, closed, map })
+    }
+
+    fn recommit<'r>(
+        &self,
+        reads: impl Iterator<Item = &'r CompleteRead>,
+        before: &[StoredOpening],
+    ) -> Recommitted {
         let mut standing: BTreeMap<&Dn, Vec<&StoredOpening>> = BTreeMap::new();
         for opening in before {
             standing.entry(&opening.element).or_default().push(opening);
@@ -176,7 +216,7 @@ impl Own<'_> {
     async fn attest(
         &self,
         commit: &mut RoundCommit,
-        before: &[StoredOpening],
+        attributes: &Map,
         ratified: &BTreeSet<judging::Place>,
     ) -> Result<()> {
         let Own { start, in_force, chain, .. } = self;
@@ -196,7 +236,6 @@ impl Own<'_> {
         for record in violations.iter().chain(&changes) {
             commit.leaves.push(records::leaf(record, chain)?);
         }
-        let standing = standing_openings(before, commit, start.round);
         let previous = self.store.last_round().await?.and_then(|row| row.attestation);
         let parts = Parts {
             chain,
@@ -205,7 +244,7 @@ impl Own<'_> {
             in_force,
             accounting: Accounting::count(start.expected, commit.stations.iter().map(|s| &s.outcome)),
             outcomes: &attestation::outcomes(&commit.stations, &in_force.map_secret),
-            attributes: &attestation::attributes(&standing, &in_force.map_secret),
+            attributes,
             violations: &attestation::records(&violations)?,
             changes: &attestation::records(&changes)?,
             previous: previous.map(|bytes| Hash::of(&bytes)),
@@ -216,23 +255,17 @@ impl Own<'_> {
     }
 }
 
-/// The openings that stand once this commit is stored.
-fn standing_openings(before: &[StoredOpening], commit: &RoundCommit, round: u64) -> Vec<StoredOpening> {
-    let mut standing: BTreeMap<(String, String), StoredOpening> =
-        before.iter().map(|o| ((o.opening.dn.clone(), o.opening.attribute.clone()), o.clone())).collect();
-    for (_, dn, attribute) in &commit.closed {
-        standing.remove(&(dn.to_string(), attribute.clone()));
-    }
-    for CommittedAttribute { element, version, opening } in &commit.openings {
-        let stored = StoredOpening {
-            element: element.clone(),
-            version: *version,
-            commitment: opening.commitment(),
-            opening: opening.clone(),
-            since: round,
-            until: None,
-        };
-        standing.insert((opening.dn.clone(), opening.attribute.clone()), stored);
-    }
-    standing.into_values().collect()
+/// Attributes and commitments that stand once these are made and those places are gone.
+fn standing<'a>(
+    before: &'a [StoredOpening],
+    openings: &'a [CommittedAttribute],
+    closed: &'a [(Dn, Dn, String)],
+) -> impl Iterator<Item = (&'a Opening, Hash)> {
+    let made = openings.iter().map(|made| (made.opening.dn.as_str(), made.opening.attribute.as_str()));
+    let gone = closed.iter().map(|(_, dn, attribute)| (dn.as_str(), attribute.as_str()));
+    let other: BTreeSet<(&str, &str)> = made.chain(gone).collect();
+    let stands =
+        move |o: &&StoredOpening| !other.contains(&(o.opening.dn.as_str(), o.opening.attribute.as_str()));
+    let stay = before.iter().filter(stands).map(|stored| (&stored.opening, stored.commitment));
+    stay.chain(openings.iter().map(|made| (&made.opening, made.opening.commitment())))
 }

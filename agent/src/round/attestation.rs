@@ -1,12 +1,12 @@
 //! A round's account: every agreed station's outcome, and commitments to what was read, changed and violated.
 
-use anchor::commitment::{MapSecret, outcome_hash};
+use anchor::commitment::{MapSecret, Opening, outcome_hash};
 use anchor::map::Map;
 use anchor::record::{Attestation, AttestationFormat, Counts, DocumentVersion, InventoryVersion, Record};
 use anchor::{Hash, json};
 use anyhow::{Context as _, Result};
-use model::{Accounting, Timestamp};
-use store::{RoundStart, StationResult, StoredOpening};
+use model::{Accounting, Dn, Timestamp};
+use store::{CommittedAttribute, RoundStart, StationResult};
 
 use crate::pins::InForce;
 
@@ -22,11 +22,28 @@ pub fn outcomes(stations: &[StationResult], secret: &MapSecret) -> Map {
 }
 
 /// The map of key attributes to commitments.
-pub fn attributes<'a>(openings: impl IntoIterator<Item = &'a StoredOpening>, secret: &MapSecret) -> Map {
-    Map::from_pairs(openings.into_iter().map(|stored| {
-        let key = secret.attribute_key(&stored.opening.dn, &stored.opening.attribute);
-        (*key.as_bytes(), *stored.commitment.as_bytes())
+pub fn attributes<'a>(openings: impl IntoIterator<Item = (&'a Opening, Hash)>, secret: &MapSecret) -> Map {
+    Map::from_pairs(openings.into_iter().map(|(opening, commitment)| {
+        let key = secret.attribute_key(&opening.dn, &opening.attribute);
+        (*key.as_bytes(), *commitment.as_bytes())
     }))
+}
+
+/// The map of key attributes once these commitments are made and those places are gone.
+pub fn renewed(
+    mut map: Map,
+    openings: &[CommittedAttribute],
+    closed: &[(Dn, Dn, String)],
+    secret: &MapSecret,
+) -> Map {
+    for (_, dn, attribute) in closed {
+        map.remove(secret.attribute_key(dn.as_str(), attribute).as_bytes());
+    }
+    for CommittedAttribute { opening, .. } in openings {
+        let key = secret.attribute_key(&opening.dn, &opening.attribute);
+        map.insert(key.as_bytes(), opening.commitment().as_bytes());
+    }
+    map
 }
 
 /// The map of records' ids to their commitments.

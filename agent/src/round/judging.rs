@@ -10,12 +10,13 @@ use std::sync::Arc;
 use anyhow::Result;
 use model::change::{ChangeKind, Progress, Standing};
 use model::violation::Sighting;
-use model::{ApprovedState, Dn, Edit, RequestView, Snapshot, Timestamp, Violation};
+use model::{ApprovedState, Difference, Dn, Edit, RequestView, Snapshot, Timestamp, Violation};
 use policies::{Case, Judgement, Known, NetworkIndex};
 use store::{
     Advance, RequestProgress, RequestRow, Respelling, RoundEdit, StationMemory, Store, StoredSnapshot,
 };
 
+use super::memory::{Memory, Remembered};
 use super::rereading::{Reread, reread};
 use super::violations;
 use crate::pins::InForce;
@@ -76,60 +77,76 @@ pub(crate) struct Found {
 struct Bench<'a> {
     seat: &'a Seat<'a>,
     views: Vec<RequestView>,
-    index: NetworkIndex,
+    index: &'a NetworkIndex,
 }
 
 /// Judges every complete read of a round. `previous` are the newest snapshots before it, those of stations that were not
-/// read now included: they are the neighbours, and stale.
+/// read now included: they are the neighbours, and stale. `memory` spares work and decides nothing: an empty one comes to
+/// the same.
 pub(crate) async fn judge(
     seat: &Seat<'_>,
+    memory: &mut Memory,
     previous: &BTreeMap<Dn, StoredSnapshot>,
     reads: &[CompleteRead],
 ) -> Result<Found> {
+    memory.turn_to(seat.in_force);
+    index(&mut memory.index, previous, reads);
     let views = seat.requests.iter().filter_map(|row| row.view_at(seat.height)).collect();
-    let bench = Bench { seat, views, index: index(previous, reads) };
+    let bench = Bench { seat, views, index: &memory.index };
     let mut found = Found::default();
     for together in reads.chunks(TOGETHER) {
-        let elements: Vec<&Dn> = together.iter().map(|read| &read.element).collect();
+        let held = |read: &CompleteRead| memory.stations.get(&read.element).map(|known| known.version);
+        let elements: Vec<_> = together.iter().map(|read| (&read.element, held(read))).collect();
         let since = together.iter().map(day_before).min().unwrap_or_default();
-        let mut memory = seat.store.memory_of(&elements, since).await?;
+        let mut stored = seat.store.memory_of(&elements, since).await?;
         for read in together {
             let last = previous.get(&read.element).map(|stored| &*stored.snapshot);
-            let memory = memory.remove(&read.element).unwrap_or_default();
-            station(&bench, read, last, memory, &mut found);
+            let (stored, known) = (stored.remove(&read.element), memory.stations.remove(&read.element));
+            let left = station(&bench, read, last, stored.unwrap_or_default(), known, &mut found);
+            memory.stations.insert(read.element.clone(), left);
         }
     }
     found.requests = progress(&bench, &found.advances);
     Ok(found)
 }
 
-fn index(previous: &BTreeMap<Dn, StoredSnapshot>, reads: &[CompleteRead]) -> NetworkIndex {
-    let mut index = NetworkIndex::default();
+/// Brings the index to what this round knows.
+fn index(index: &mut NetworkIndex, previous: &BTreeMap<Dn, StoredSnapshot>, reads: &[CompleteRead]) {
     let complete: BTreeSet<&Dn> = reads.iter().map(|r| &r.element).collect();
+    index.retain(|element| previous.contains_key(element) || complete.contains(element));
     for (element, stored) in previous.iter().filter(|(element, _)| !complete.contains(element)) {
         index.update(element, Arc::clone(&stored.snapshot), true);
     }
     for read in reads {
-        index.update(&read.element, read.current.clone(), false);
+        index.update(&read.element, Arc::clone(&read.current), false);
     }
-    index
 }
 
-/// Judges one station and adds what it found.
+/// Judges one station, adds what it found, and gives what is to be remembered of it.
 fn station(
     bench: &Bench<'_>,
     read: &CompleteRead,
     last: Option<&Snapshot>,
-    memory: StationMemory,
+    stored: StationMemory,
+    remembered: Option<Remembered>,
     found: &mut Found,
-) {
+) -> Remembered {
     let (seat, element) = (bench.seat, &read.element);
-    let mut known: BTreeMap<Place, Known> = memory.known_differences().into_iter().map(remember).collect();
-    let recent = memory.recent_changes(day_before(read));
-    let StationMemory { mut approved, open, carried_out, last_read, .. } = memory;
+    let mut known: BTreeMap<Place, Known> = stored.known_differences().into_iter().map(remember).collect();
+    let recent = stored.recent_changes(day_before(read));
+    let StationMemory { approved, approved_version: version, open, carried_out, last_read, .. } = stored;
+    // The store leaves out only what is remembered.
+    let held = remembered.as_ref().map(|known| Arc::clone(&known.approved));
+    let mut approved = approved.map(Arc::new).or(held).unwrap_or_default();
     let Reread { previous, edits, respellings } = reread(read, last, &mut approved, &mut known);
+    let respelt = !respellings.is_empty();
     found.respellings.extend(respellings);
-    let approved = in_sight(seat, approved);
+    let in_sight = in_sight(seat, &approved);
+    let approved_seen: &ApprovedState = in_sight.as_ref().unwrap_or(&approved);
+    let since = match (last, &remembered) {
+        (Some(last), Some(known)) if !respelt && in_sight.is_none() => known.since(last, version),
+        _ => None,
+    };
     let after = last_read.or(read.after);
     let sighting = Sighting { round: seat.round, opened: seat.opened, after, read: read.read };
     let case = Case {
@@ -139,7 +156,8 @@ fn station(
         previous: previous.as_deref(),
         current: &read.current,
         edits: &edits,
-        approved: Some(&approved),
+        approved: Some(approved_seen),
+        since,
         requests: &bench.views,
         sighting: sighting.clone(),
         known: &known,
@@ -151,22 +169,37 @@ fn station(
         origin: seat.origin,
         agreement: case.agreement,
         policies: &seat.in_force.policies,
-        index: &bench.index,
+        index: bench.index,
         element,
         current: &read.current,
         previous: case.previous,
-        approved: &approved,
+        approved: approved_seen,
         edits: &edits,
         sighting: &sighting,
     };
-    found.violations.extend(violations::update(&context, open, &judgement));
-    for advance in &judgement.advances {
-        let place = (advance.edit.object.clone(), advance.edit.attribute.clone());
-        if known.get(&place).is_some_and(|known| known.new == advance.edit.new) {
-            found.ratified.insert(place);
-        }
-    }
+    let rules = context.rules(remembered.as_ref().map(|known| &known.rules));
+    found.violations.extend(violations::update(&context, open, &judgement, &rules));
+    found.ratified.extend(ratified(&judgement, &known));
+    let differences = (!respelt && in_sight.is_none()).then(|| standing(&judgement)).flatten();
     take(found, element, judgement);
+    Remembered { snapshot: Arc::clone(&read.current), approved, version, differences, rules }
+}
+
+/// Where what is approved and what is there differ after this judgement, if nothing was advanced: what is approved then is
+/// what it was.
+fn standing(judgement: &Judgement) -> Option<Vec<Difference>> {
+    let open = judgement.differences.iter();
+    let open = open.map(|d| Difference { edit: d.edit.clone(), approved_by: d.approved_by.clone() });
+    (judgement.advances.is_empty() && !judgement.unbaselined).then(|| open.collect())
+}
+
+/// Differences that were known and are approved as they are.
+fn ratified(judgement: &Judgement, known: &BTreeMap<Place, Known>) -> Vec<Place> {
+    let places = judgement.advances.iter().filter_map(|advance| {
+        let place = (advance.edit.object.clone(), advance.edit.attribute.clone());
+        known.get(&place).is_some_and(|known| known.new == advance.edit.new).then_some(place)
+    });
+    places.collect()
 }
 
 fn day_before(read: &CompleteRead) -> Timestamp {
@@ -177,11 +210,10 @@ fn remember((place, known): (Place, store::Known)) -> (Place, Known) {
     (place, Known { new: known.new, verdict: known.verdict, first_seen: known.first_seen })
 }
 
-/// Approved state without what the judge is not told: a value that is withheld is not a value that is gone.
-fn in_sight(seat: &Seat<'_>, approved: ApprovedState) -> ApprovedState {
-    let Some(member) = seat.sight.filter(|_| !seat.in_force.agreement.visibility.is_empty()) else {
-        return approved;
-    };
+/// Approved state without what the judge is not told, if that is anything: a value that is withheld is not a value that is
+/// gone.
+fn in_sight(seat: &Seat<'_>, approved: &ApprovedState) -> Option<ApprovedState> {
+    let member = seat.sight.filter(|_| !seat.in_force.agreement.visibility.is_empty())?;
     let mut seen = ApprovedState::default();
     for (object, attributes) in approved.objects() {
         seen.insert_object(object.clone());
@@ -191,7 +223,7 @@ fn in_sight(seat: &Seat<'_>, approved: ApprovedState) -> ApprovedState {
             }
         }
     }
-    seen
+    Some(seen)
 }
 
 fn take(found: &mut Found, element: &Dn, judgement: Judgement) {

@@ -6,6 +6,7 @@ pub(crate) mod account;
 mod attestation;
 mod commitments;
 pub(crate) mod judging;
+pub(crate) mod memory;
 mod opening;
 pub(crate) mod records;
 pub(crate) mod rereading;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use collector::sweep::{Reading, StationRead, sweep};
 use model::{Accounting, Dn, Outcome};
-use store::{RoundCommit, StationResult, StoredSnapshot};
+use store::{Committed, RoundCommit, StationResult, StoredSnapshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::anchoring;
@@ -31,6 +32,7 @@ use crate::web::load;
 pub(crate) use attestation::{attributes as attribute_map, records as record_map};
 pub(crate) use commitments::committed_values;
 
+use memory::Memory;
 use opening::Opening;
 
 /// What a member without stations is told.
@@ -40,12 +42,19 @@ pub(crate) const NO_ROUNDS: &str =
 /// Runs one round, or finishes the one that a crash left open. `only` restricts it to some stations; the others are
 /// skipped, and attested as such.
 pub async fn run(app: &App, only: &[Dn]) -> Result<RoundSummary> {
-    let _turn = app.turn.lock().await;
-    let outcome = in_turn(app, only).await;
-    if outcome.is_err() {
-        app.metrics.round_broken();
+    let mut turn = app.turn.lock().await;
+    // Of a round that does not come to its commit nothing is kept.
+    let mut memory = std::mem::take(&mut *turn);
+    match in_turn(app, &mut memory, only).await {
+        Ok(summary) => {
+            *turn = memory;
+            Ok(summary)
+        }
+        Err(error) => {
+            app.metrics.round_broken();
+            Err(error)
+        }
     }
-    outcome
 }
 
 /// Finishes what a crash left between a round's commit and its bundles. A round that was not committed waits for the
@@ -56,22 +65,27 @@ pub async fn recover(app: &App) -> Result<()> {
     evidence::publish(app).await.map(drop)
 }
 
-async fn in_turn(app: &App, only: &[Dn]) -> Result<RoundSummary> {
+async fn in_turn(app: &App, memory: &mut Memory, only: &[Dn]) -> Result<RoundSummary> {
     let clock = std::time::Instant::now();
     known(app, only).await?;
     // What an earlier round left in the outbox goes first: the contract opens no round before the last is attested.
     anchoring::advance_or_say(app).await;
     // A crash after this leaves a round that is open on the chain, and perhaps begun here: it is continued.
     let opening = opening::open(app).await?;
-    let previous = previous_snapshots(app).await?;
+    let previous = app.store.newest_snapshots_beside(memory.take_newest()).await?;
     // A crash during the sweep leaves nothing of it: the round is swept again.
-    let (results, reads) = collect(app, &opening, only, &previous).await;
+    let (results, reads) = collect(app, memory, &opening, only, &previous).await;
     // Baselines that become final from here on count from the next round on: see `App::hold_baselines`.
     let held = app.hold_baselines().await?;
-    let commit = account::judge(app, &opening, held.height, &previous, results, reads).await?;
+    let mut commit = account::judge(app, memory, &opening, held.height, &previous, results, reads).await?;
     // One transaction: a crash before it leaves the round open, after it everything, with the outbox to be anchored.
-    app.store.commit_round(&commit).await.context("the round cannot be stored")?;
+    let committed = app.store.commit_round(&commit).await.context("the round cannot be stored")?;
     drop(held);
+    match committed {
+        Committed::Now => memory.keep(previous, &mut commit),
+        // What stands is another sweep's.
+        Committed::AlreadyCommitted => *memory = Memory::default(),
+    }
     // A crash from here on leaves staged or anchored leaves: the same call continues.
     anchoring::advance_or_say(app).await;
     // A crash from here on leaves bundles unwritten: the next round, or the next start, writes them.
@@ -117,14 +131,10 @@ fn accounting(summary: &RoundSummary) -> Accounting {
     Accounting { expected, collected, unchanged, failed, skipped }
 }
 
-async fn previous_snapshots(app: &App) -> Result<BTreeMap<Dn, StoredSnapshot>> {
-    let newest = app.store.newest_snapshots().await?;
-    Ok(newest.into_iter().map(|stored| (stored.element.clone(), stored)).collect())
-}
-
 /// Reads all stations of the round; those that cannot be tried have their results at once.
 async fn collect(
     app: &App,
+    memory: &Memory,
     opening: &Opening,
     only: &[Dn],
     previous: &BTreeMap<Dn, StoredSnapshot>,
@@ -133,7 +143,7 @@ async fn collect(
     if opening.lapsed {
         return (inventory.iter().map(|s| stations::skipped(&s.element, "restart")).collect(), vec![]);
     }
-    let plans = stations::plan(app, inventory, only, previous);
+    let plans = stations::plan(app, memory, inventory, only, previous);
     let cancel = CancellationToken::new();
     let mut stopping = app.stopping.subscribe();
     let watcher = tokio::spawn({

@@ -6,8 +6,9 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use model::{ApprovedState, Dn, Edit, OBJECT, Snapshot, Value, diff, respell, respellings, spelt_alike};
+use model::{ApprovedState, Dn, Edit, OBJECT, Snapshot, diff, respell, respellings, spelt_alike};
 use policies::Known;
 use store::Respelling;
 
@@ -25,49 +26,43 @@ pub(super) struct Reread<'a> {
 pub(super) fn reread<'a>(
     read: &CompleteRead,
     last: Option<&'a Snapshot>,
-    approved: &mut ApprovedState,
+    approved: &mut Arc<ApprovedState>,
     known: &mut BTreeMap<Place, Known>,
 ) -> Reread<'a> {
     let Some(last) = last else { return Reread { previous: None, edits: vec![], respellings: vec![] } };
     let now = read.current.interpretation();
     if last.interpretation() == now {
-        let edits = compared(read, last);
+        let edits = compared(last, &read.current);
         return Reread { previous: Some(Cow::Borrowed(last)), edits, respellings: vec![] };
     }
     let previous = respell(last, &read.respellings, now);
-    let mut edits = compared(read, &previous);
+    let mut edits = compared(&previous, &read.current);
     for edit in &mut edits {
-        let old = value(last, &edit.object, &edit.attribute);
+        let old = last.value(&edit.object, &edit.attribute);
         if let Some(as_it_was) = Edit::between(&edit.object, &edit.attribute, old.as_ref(), edit.new.as_ref())
         {
             *edit = as_it_was;
         }
     }
-    let respellings = kept(read, approved.clone());
+    let respellings = kept(read, ApprovedState::clone(approved));
     let changed: BTreeSet<(&Dn, &str)> = edits.iter().map(|e| (&e.object, e.attribute.as_str())).collect();
     // Of an object that is gone every attribute is.
     let has_changed =
         |e: &&Edit| [e.attribute.as_str(), OBJECT].iter().any(|name| changed.contains(&(&e.object, *name)));
     let unchanged = read.respellings.iter().filter(|e| !has_changed(e));
-    approved.respell(&unchanged.cloned().collect::<Vec<_>>());
+    Arc::make_mut(approved).respell(&unchanged.cloned().collect::<Vec<_>>());
     for ((object, attribute), known) in known {
         // A difference stays known if what it was judged for has only another spelling now.
-        if known.new == value(last, object, attribute) {
-            known.new = value(&previous, object, attribute);
+        if known.new == last.value(object, attribute) {
+            known.new = previous.value(object, attribute);
         }
     }
     Reread { previous: Some(Cow::Owned(previous)), edits, respellings }
 }
 
-fn compared(read: &CompleteRead, previous: &Snapshot) -> Vec<Edit> {
-    match diff(previous, &read.current) {
-        Ok(edits) => edits,
-        Err(error) => {
-            let element = &read.element;
-            tracing::warn!(target.id = %element, "No history for `{element}` in this round: {error}");
-            vec![]
-        }
-    }
+/// Both are under the interpretation of now, so that there is nothing to refuse.
+fn compared(previous: &Snapshot, current: &Snapshot) -> Vec<Edit> {
+    diff(previous, current).unwrap_or_default()
 }
 
 /// The respellings with what they move of the approved state once the round is over.
@@ -81,11 +76,6 @@ fn kept(read: &CompleteRead, mut approved: ApprovedState) -> Vec<Respelling> {
         approved: moved.remove(&(edit.object.clone(), edit.attribute.clone())),
     };
     read.respellings.iter().map(respelling).collect()
-}
-
-fn value(snapshot: &Snapshot, object: &Dn, attribute: &str) -> Option<Value> {
-    let object = snapshot.object(object)?;
-    if attribute == OBJECT { Some(object.as_value()) } else { object.attribute(attribute).cloned() }
 }
 
 /// Where the last reply reads otherwise under the interpretation of `current`. Without that reply the pairs of values that

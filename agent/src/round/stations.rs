@@ -13,6 +13,7 @@ use collector::validation;
 use model::{Dn, Outcome, Station};
 use store::{StationResult, Store, StoredSnapshot};
 
+use super::memory::Memory;
 use crate::app::App;
 use crate::clock;
 use crate::config;
@@ -25,7 +26,13 @@ pub struct Plans {
 }
 
 /// Sorts an inventory into stations to read and stations that this round leaves out. `only` restricts the round.
-pub fn plan(app: &App, stations: &[Station], only: &[Dn], previous: &BTreeMap<Dn, StoredSnapshot>) -> Plans {
+pub(super) fn plan(
+    app: &App,
+    memory: &Memory,
+    stations: &[Station],
+    only: &[Dn],
+    previous: &BTreeMap<Dn, StoredSnapshot>,
+) -> Plans {
     let targets: BTreeMap<&Dn, &config::TargetEntry> =
         app.targets.stations.iter().map(|t| (&t.element, t)).collect();
     let mut plans = Plans::default();
@@ -50,7 +57,7 @@ pub fn plan(app: &App, stations: &[Station], only: &[Dn], previous: &BTreeMap<Dn
                 element: station.element.clone(),
                 target,
                 profile,
-                previous: previous.get(&station.element).map(remembered),
+                previous: previous.get(&station.element).map(|stored| remembered(stored, memory)),
             }),
             Err(error) => plans.not_tried.push(failed(&station.element, "no-target", format!("{error:#}"))),
         }
@@ -82,13 +89,12 @@ fn target(app: &App, entry: &config::TargetEntry, station: &Station) -> Result<T
     })
 }
 
-fn remembered(stored: &StoredSnapshot) -> Previous {
+fn remembered(stored: &StoredSnapshot, memory: &Memory) -> Previous {
     Previous {
-        interpretation: stored.snapshot.interpretation(),
+        snapshot: Arc::clone(&stored.snapshot),
         schemaless: stored.snapshot.findings().iter().any(validation::is_schemaless),
         raw_digest: stored.raw,
-        root: *stored.snapshot.root(),
-        objects: stored.snapshot.objects().iter().map(|o| o.dn().clone()).collect(),
+        reply: memory.reply(&stored.element),
     }
 }
 

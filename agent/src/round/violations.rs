@@ -1,6 +1,7 @@
 //! From a judgement and the rules to violations: opened at first sight, seen again, resolved when the cause is gone.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use model::violation::{
     AUTHORISATION_RULE, ActorClass, Responsibility, RuleOutcome, SECOND_JUDGEMENT_RULE, Sighting,
@@ -9,7 +10,9 @@ use model::{
     Agreement, ApprovedState, Authorisation, AuthorisationVerdict, Dn, Edit, OBJECT, Severity, Snapshot,
     Text, Value, Violation, ViolationState,
 };
-use policies::{GoneReason, JudgedDifference, Judgement, NetworkIndex, PolicySet, RuleResult};
+use policies::{
+    Evaluated, GoneReason, JudgedDifference, Judgement, NetworkIndex, PolicySet, RuleResult, StationCase,
+};
 
 /// One station in one round, for its violations.
 pub struct Context<'a> {
@@ -18,7 +21,7 @@ pub struct Context<'a> {
     pub policies: &'a PolicySet,
     pub index: &'a NetworkIndex,
     pub element: &'a Dn,
-    pub current: &'a Snapshot,
+    pub current: &'a Arc<Snapshot>,
     pub previous: Option<&'a Snapshot>,
     pub approved: &'a ApprovedState,
     pub edits: &'a [Edit],
@@ -29,7 +32,12 @@ pub struct Context<'a> {
 type Key = (Dn, String, String);
 
 /// Violations that this round opens, sees again or resolves; `open` are those of the station that stood before.
-pub fn update(context: &Context<'_>, open: Vec<Violation>, judgement: &Judgement) -> Vec<Violation> {
+pub fn update(
+    context: &Context<'_>,
+    open: Vec<Violation>,
+    judgement: &Judgement,
+    rules: &Evaluated,
+) -> Vec<Violation> {
     let mut open: BTreeMap<Key, Violation> =
         open.into_iter().map(|v| ((v.object.clone(), v.attribute.clone(), v.rule.clone()), v)).collect();
     let mut out = Vec::new();
@@ -53,7 +61,7 @@ pub fn update(context: &Context<'_>, open: Vec<Violation>, judgement: &Judgement
             out.push(resolve(before, context.sighting));
         }
     }
-    for result in context.broken_rules() {
+    for result in rules.results() {
         let before = take(&mut open, &result.object, &result.attribute, &result.rule);
         out.push(context.broken_rule(result, before));
     }
@@ -78,9 +86,12 @@ fn resolve(mut violation: Violation, sighting: &Sighting) -> Violation {
 }
 
 impl Context<'_> {
-    fn broken_rules(&self) -> Vec<RuleResult> {
+    /// What the rules say of the station; `last` is what they said of it under the same agreement.
+    pub fn rules(&self, last: Option<&Evaluated>) -> Evaluated {
         let Context { policies, agreement, current, previous, approved, index, .. } = *self;
-        policies.evaluate_station(agreement, current, previous, Some(approved), index)
+        let approved = Some(approved);
+        let case = StationCase { agreement, current, previous, approved, neighbours: index };
+        policies.evaluate_station(&case, last)
     }
 
     fn unauthorised(&self, difference: &JudgedDifference, before: Option<Violation>) -> Violation {
@@ -98,24 +109,19 @@ impl Context<'_> {
         violation
     }
 
-    fn broken_rule(&self, result: RuleResult, before: Option<Violation>) -> Violation {
+    fn broken_rule(&self, result: &RuleResult, before: Option<Violation>) -> Violation {
         let mut violation = before
             .unwrap_or_else(|| self.blank(&result.object, &result.attribute, &result.rule, self.sighting));
         violation.severity = result.severity;
         violation.outcome = result.outcome;
-        violation.message = result.message;
+        violation.message = result.message.clone();
         violation.last_seen = self.sighting.clone();
-        violation.new = self.value(&result.object, &result.attribute);
+        violation.new = self.current.value(&result.object, &result.attribute);
         let edit = self.edits.iter().find(|e| e.object == result.object && e.attribute == result.attribute);
         if let Some(edit) = edit {
             violation.old = edit.old.clone();
         }
         violation
-    }
-
-    fn value(&self, object: &Dn, attribute: &str) -> Option<Value> {
-        let object = self.current.object(object)?;
-        if attribute == OBJECT { Some(object.as_value()) } else { object.attribute(attribute).cloned() }
     }
 
     fn blank(&self, object: &Dn, attribute: &str, rule: &str, first_seen: &Sighting) -> Violation {

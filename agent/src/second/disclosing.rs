@@ -138,11 +138,11 @@ async fn stations(store: &Store, round: u64, sight: Sight<'_>, whole: bool) -> R
             let stored = store.snapshot_at(&station.element, round).await?;
             let stored = stored.with_context(|| format!("{} has no snapshot", station.element))?;
             station.interpretation = Some(hex::encode(stored.snapshot.interpretation().0.0));
-            station.objects = objects(stored.snapshot.objects(), sight);
+            station.objects = objects(stored.snapshot.objects().iter().map(|object| &**object), sight);
             station.whole = true;
         } else if let Some(changed) = changed.remove(&station.element) {
             station.interpretation = Some(hex::encode(changed.interpretation.0.0));
-            station.objects = objects(&changed.objects, sight);
+            station.objects = objects(changed.objects.iter(), sight);
             station.whole = changed.first;
             station.gone = changed.gone;
         }
@@ -158,12 +158,12 @@ fn respelt(edits: Vec<Edit>, sight: Sight<'_>) -> Vec<DisclosedRespelling> {
     seen.map(told).collect()
 }
 
-fn objects(objects: &[Object], sight: Sight<'_>) -> Vec<DisclosedObject> {
+fn objects<'a>(objects: impl Iterator<Item = &'a Object>, sight: Sight<'_>) -> Vec<DisclosedObject> {
     let told = |object: &Object| {
         let attributes = object.attributes().iter().filter(|(name, _)| sight.sees(object.dn(), name));
         DisclosedObject { dn: object.dn().clone(), attributes: attributes.cloned().collect() }
     };
-    objects.iter().map(told).collect()
+    objects.map(told).collect()
 }
 
 async fn attributes(

@@ -27,6 +27,7 @@ use super::finding::{About, Finding};
 use super::gathering::MAX_WHY;
 use crate::pins::InForce;
 use crate::round::judging::{self, Seat};
+use crate::round::memory::Memory;
 use crate::round::records;
 
 /// Most places of one round that become violations of their own; the summary counts all.
@@ -106,7 +107,7 @@ pub async fn judge(case: &Case<'_>, checked: Checked) -> Result<Judged> {
         sight: Some(case.judge.member),
         finished,
     };
-    let found = judging::judge(&seat, case.previous, &checked.reads).await?;
+    let found = judging::judge(&seat, &mut Memory::default(), case.previous, &checked.reads).await?;
     let comparison = Comparison {
         round: attestation.round,
         recorded: &checked.violations,

@@ -6,15 +6,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use model::Value;
 use model::profile::ObjectRule;
+use model::{Dn, Value};
 
 use super::ReadContext;
+use super::again::Piece;
 use super::error::{Fault, Problem};
 use super::findings::Findings;
-use super::objects::{Draft, Identity};
+use super::objects::{Draft, Identity, reduced};
 use super::scope::Scope;
-use super::spaces::{Name, Space, Spaces};
+use super::spaces::{NO_SPACE, Name, Space, Spaces};
 use super::text::{is_blank, leaf_text};
 use super::typed::{self, Filler};
 use crate::schema::{NodeId, UNKNOWN};
@@ -126,6 +127,14 @@ pub(super) struct Builder<'a, 'p> {
     fills: bool,
 }
 
+/// How far a builder was.
+pub(super) struct Mark {
+    pub(super) drafts: usize,
+    pub(super) nodes: usize,
+    pub(super) memory: usize,
+    said: usize,
+}
+
 /// What the stacks hold when everything has ended.
 pub(super) struct Built<'a, 'p> {
     pub(super) spaces: Spaces<'p>,
@@ -150,6 +159,54 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             budget: Budget { used: 0, max: context.limits.memory },
             fills: context.fills,
         }
+    }
+
+    /// Whether an element that begins now may be an object inside another.
+    pub(super) fn takes_objects(&self) -> bool {
+        self.frames.last().is_some_and(|frame| frame.kind == Kind::Node)
+    }
+
+    /// How far it is.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            drafts: self.drafts.len(),
+            nodes: self.nodes,
+            memory: self.budget.used,
+            said: self.findings.said(),
+        }
+    }
+
+    /// The draft that is all the elements since `mark` made, if it may be taken over into a later reading: an object with an
+    /// id of its own, of which there was nothing to be said, and not of the station's class or one around it.
+    pub(super) fn single_since(&self, mark: &Mark, prefix: &Dn) -> Option<usize> {
+        let draft = self.drafts.get(mark.drafts).filter(|_| self.drafts.len() == mark.drafts + 1)?;
+        let named = matches!(&draft.identity, Identity::Id(id) if draft.pattern && !reduced(&draft.class, id).is_empty());
+        let quiet = self.findings.said() == mark.said;
+        let above = prefix.rdns().any(|(class, _)| class == draft.class);
+        (named && quiet && !above).then_some(mark.drafts)
+    }
+
+    /// An object of the last reply stands here again.
+    pub(super) fn take(&mut self, piece: &'a Piece, offset: usize) -> Result<(), Fault> {
+        self.nodes += piece.nodes;
+        if self.nodes > self.max_nodes {
+            return Err(Fault::new(Problem::OverLimit { what: "elements", limit: self.max_nodes }, offset));
+        }
+        self.charge_memory(piece.memory, offset)?;
+        if let Some(parent) = self.frames.last_mut() {
+            parent.begins_child();
+        }
+        self.orphans.push(self.drafts.len());
+        self.drafts.push(Draft {
+            class: Cow::Borrowed(piece.object.class()),
+            space: NO_SPACE,
+            identity: Identity::Known(piece),
+            pattern: true,
+            attributes: vec![],
+            parent: None,
+            offset,
+        });
+        Ok(())
     }
 
     /// Whether no element is open.

@@ -12,6 +12,8 @@ const MAX_XML_ATTRIBUTES: usize = 50;
 pub(super) struct Findings {
     list: Vec<Finding>,
     omitted: usize,
+    /// Everything there was to be said, named or not.
+    said: usize,
     /// Name, first place, occurrences.
     xml_attributes: Vec<(String, usize, usize)>,
     metadata: Option<(usize, usize)>,
@@ -19,6 +21,7 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn add(&mut self, code: &str, place: impl ToString, message: impl Into<String>) {
+        self.said += 1;
         if self.list.len() >= MAX_FINDINGS {
             self.omitted += 1;
             return;
@@ -32,6 +35,7 @@ impl Findings {
 
     /// An XML attribute on an element of the configuration, which is no configuration itself.
     pub(super) fn xml_attribute(&mut self, name: &str, offset: usize) {
+        self.said += 1;
         if let Some(known) = self.xml_attributes.iter_mut().find(|(known, ..)| known == name) {
             known.2 += 1;
         } else if self.xml_attributes.len() < MAX_XML_ATTRIBUTES {
@@ -43,7 +47,13 @@ impl Findings {
 
     /// A member such as `@mtu` (RFC 7952 §5.2).
     pub(super) fn metadata(&mut self, offset: usize) {
+        self.said += 1;
         self.metadata.get_or_insert((offset, 0)).1 += 1;
+    }
+
+    /// How often there was something to be said.
+    pub(super) fn said(&self) -> usize {
+        self.said
     }
 
     pub(super) fn finish(mut self) -> Vec<Finding> {

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use model::{Dn, Object, Profile, Snapshot, Value};
 
 use super::ReadContext;
+use super::again::Piece;
 use super::build::{Built, append};
 use super::error::{Fault, Problem, shown};
 use super::findings::Findings;
@@ -30,29 +32,56 @@ pub(super) struct Draft<'a> {
 /// Where an object's id comes from.
 pub(super) enum Identity<'a> {
     Id(Cow<'a, str>),
+    /// It is an object of the last document.
+    Known(&'a Piece),
     /// There is only one: id `1`.
     Singleton,
     /// There should be a key and is none.
     Missing,
 }
 
-/// Names all objects and makes the snapshot.
-pub(super) fn finish(built: Built<'_, '_>, context: &ReadContext<'_>) -> Result<Snapshot, Fault> {
+/// An object with its place in the last snapshot, where it has one.
+pub(super) type Ranked = (Arc<Object>, Option<u32>);
+
+/// Names all objects, in the order of their drafts; with what there was to be said. `None` if an object of the last document
+/// has another name now.
+pub(super) fn finish(
+    built: Built<'_, '_>,
+    context: &ReadContext<'_>,
+    last: Option<&Snapshot>,
+) -> Result<Option<(Vec<Ranked>, Findings)>, Fault> {
     let Built { spaces, mut findings, drafts, memory_left, max_memory } = built;
     let ids = ids(&drafts, |space| spaces.uri(space), &mut findings)?;
     let anchors = anchors(&drafts, &ids, context.prefix, &mut findings);
     let mut budget = Budget { left: memory_left, max: max_memory };
-    let names = names(&drafts, &ids, &anchors, context.prefix, &mut budget)?;
+    let Some(names) = names(&drafts, &ids, &anchors, context.prefix, &mut budget)? else { return Ok(None) };
     let mut classes = Classes { profile: context.profile, known: BTreeMap::new() };
     let mut objects = Vec::with_capacity(drafts.len());
     for (draft, dn) in drafts.into_iter().zip(names) {
+        if let Identity::Known(piece) = draft.identity {
+            objects.push((Arc::clone(&piece.object), Some(piece.rank)));
+            continue;
+        }
         let place = draft.offset;
+        let rank = last.and_then(|last| last.objects().binary_search_by(|o| o.dn().cmp(&dn)).ok());
         let attributes = merged(draft.attributes);
-        objects
-            .push(classes.object(&draft.class, dn, attributes, context).map_err(|p| Fault::new(p, place))?);
+        let object =
+            classes.object(&draft.class, dn, attributes, context).map_err(|p| Fault::new(p, place))?;
+        objects.push((Arc::new(object), rank.and_then(|rank| u32::try_from(rank).ok())));
     }
-    let interpretation = context.interpretation();
-    Ok(Snapshot::new(interpretation, objects, findings.finish()))
+    Ok(Some((objects, findings)))
+}
+
+/// The places that objects have in the order of their names, by draft. Where all stood in the last snapshot, that has
+/// compared their names already.
+pub(super) fn places(objects: &[Ranked]) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..objects.len()).collect();
+    let known: Option<Vec<u32>> = objects.iter().map(|(_, rank)| *rank).collect();
+    match known {
+        Some(ranks) => places.sort_by_key(|draft| ranks.get(*draft).copied()),
+        None => places.sort_by(|a, b| objects[*a].0.dn().cmp(objects[*b].0.dn())),
+    }
+    places
 }
 
 /// Sorts attributes by name and joins repeated ones into a sequence in document order.
@@ -80,7 +109,7 @@ fn ids<'s>(
 ) -> Result<Vec<String>, Fault> {
     let mut groups: BTreeMap<(Option<usize>, &str), BTreeMap<Space, u32>> = BTreeMap::new();
     for draft in drafts {
-        if !matches!(draft.identity, Identity::Id(_)) {
+        if !matches!(draft.identity, Identity::Id(_) | Identity::Known(_)) {
             let spaces = groups.entry((draft.parent, &draft.class)).or_default();
             spaces.insert(draft.space, 0);
         }
@@ -88,7 +117,12 @@ fn ids<'s>(
     let mut ids = Vec::with_capacity(drafts.len());
     for draft in drafts {
         let id = match &draft.identity {
-            Identity::Id(text) => reduced(&draft.class, text.trim_matches([' ', '\t', '\r', '\n'])),
+            // It has its name.
+            Identity::Known(_) => {
+                ids.push(String::new());
+                continue;
+            }
+            Identity::Id(text) => reduced(&draft.class, text),
             _ => String::new(),
         };
         if id.len() > MAX_ID {
@@ -122,7 +156,8 @@ fn ids<'s>(
 
 /// An id that is itself a name ending in this class, such as `ManagedElement=1,GNBDUFunction=1`, means its
 /// last RDN's id.
-fn reduced(class: &str, id: &str) -> String {
+pub(super) fn reduced(class: &str, id: &str) -> String {
+    let id = id.trim_matches([' ', '\t', '\r', '\n']);
     if id.contains('=')
         && let Ok(name) = id.parse::<Dn>()
         && name.class() == class
@@ -180,14 +215,20 @@ fn names(
     anchors: &BTreeSet<usize>,
     prefix: &Dn,
     budget: &mut Budget,
-) -> Result<Vec<Dn>, Fault> {
+) -> Result<Option<Vec<Dn>>, Fault> {
     let mut names = vec![prefix.clone(); drafts.len()];
     for (index, draft) in drafts.iter().enumerate().rev() {
         if anchors.contains(&index) {
             continue;
         }
         let above = draft.parent.and_then(|parent| names.get(parent)).unwrap_or(prefix);
-        let name = above.child(&draft.class, ids.get(index).map_or("1", String::as_str));
+        let name = match &draft.identity {
+            Identity::Known(piece) if piece.object.dn().parent_str() == Some(above.as_str()) => {
+                piece.object.dn().clone()
+            }
+            Identity::Known(_) => return Ok(None),
+            _ => above.child(&draft.class, ids.get(index).map_or("1", String::as_str)),
+        };
         budget.left = budget.left.checked_sub(name.as_str().len()).ok_or_else(|| {
             Fault::new(Problem::OverLimit { what: "bytes of memory", limit: budget.max }, draft.offset)
         })?;
@@ -195,7 +236,7 @@ fn names(
             *slot = name;
         }
     }
-    Ok(names)
+    Ok(Some(names))
 }
 
 /// The profile's patterns, sorted out once per class.

@@ -89,6 +89,32 @@ impl<'a> Tokenizer<'a> {
         self.position
     }
 
+    /// The document.
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
+    /// The start tag of the last [`Token::Open`], as written.
+    pub(super) fn start_tag_from(&self, offset: usize) -> &'a [u8] {
+        self.bytes().get(offset..self.position).unwrap_or_default()
+    }
+
+    /// Where a start tag stands next, if it follows a start or end tag of an element with nothing but layout between.
+    pub(super) fn at_start_tag(&mut self) -> Option<usize> {
+        if !self.after_child {
+            return None;
+        }
+        self.skip_blank();
+        let next = (self.byte(self.position)?, self.byte(self.position + 1)?);
+        matches!(next, (b'<', second) if !matches!(second, b'/' | b'!' | b'?')).then_some(self.position)
+    }
+
+    /// Goes over a whole element of this length, which was read before.
+    pub(super) fn skip_element(&mut self, length: usize) {
+        self.position += length;
+        self.after_child = true;
+    }
+
     pub(super) fn token(&mut self) -> Result<Token<'a>, Fault> {
         loop {
             if self.after_child {

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
+use model::Dn;
+
 use super::ReadContext;
-use super::build::{Builder, Built};
+use super::again::{Again, Context, TOP};
+use super::build::{self, Builder, Built};
 use super::error::{Fault, Problem, shown};
 use super::scope::{Mark, Scope};
 use super::spaces::Name;
@@ -22,20 +25,34 @@ const DATA_NAMESPACES: [&str; 4] = [
 /// Of the attribute that marks a default (RFC 6243 §6).
 const DEFAULT_NAMESPACE: &str = "urn:ietf:params:xml:ns:netconf:default:1.0";
 
-pub(super) fn read<'a, 'p>(bytes: &'a [u8], context: &ReadContext<'p>) -> Result<Built<'a, 'p>, Fault>
+/// With `again` pieces of the last document are taken over, and those of this one noted.
+pub(super) fn read<'a, 'p>(
+    bytes: &'a [u8],
+    context: &ReadContext<'p>,
+    again: Option<Again<'a>>,
+) -> Result<(Built<'a, 'p>, Option<Again<'a>>), Fault>
 where
     'p: 'a,
 {
     let tokens = Tokenizer::new(bytes, context.limits.depth)?;
     let mut builder = Builder::new(context);
     let scope = Scope::new(context.namespaces, &mut builder.spaces)?;
-    let mut walk =
-        Walk { tokens, builder, scope, marks: Vec::new(), envelope: Vec::new(), data: false, reply: false };
+    let noting = again.map(|again| Noting { again, prefix: context.prefix, open: vec![] });
+    let mut walk = Walk {
+        tokens,
+        builder,
+        scope,
+        marks: Vec::new(),
+        envelope: Vec::new(),
+        data: false,
+        reply: false,
+        noting,
+    };
     while walk.step()? {}
     if walk.reply && !walk.data {
         return Err(Fault::new(Problem::NotConfiguration("rpc-reply".to_owned()), walk.tokens.position()));
     }
-    Ok(walk.builder.finish())
+    Ok((walk.builder.finish(), walk.noting.map(|noting| noting.again)))
 }
 
 /// An element around a configuration.
@@ -43,6 +60,26 @@ where
 enum Envelope {
     Reply,
     Data,
+}
+
+/// Pieces of documents, and the elements that are open.
+struct Noting<'a, 'p> {
+    again: Again<'a>,
+    prefix: &'p Dn,
+    open: Vec<Open>,
+}
+
+/// An element that is open: where it began, and what was there then.
+struct Open {
+    start: usize,
+    context: Context,
+    mark: build::Mark,
+}
+
+impl Noting<'_, '_> {
+    fn context(&self) -> Context {
+        self.open.last().map_or(TOP, |open| open.context)
+    }
 }
 
 struct Walk<'a, 'p> {
@@ -55,11 +92,15 @@ struct Walk<'a, 'p> {
     /// A `<data>` was seen; an `<rpc-reply>` was seen.
     data: bool,
     reply: bool,
+    noting: Option<Noting<'a, 'p>>,
 }
 
 impl<'a, 'p: 'a> Walk<'a, 'p> {
-    /// Takes one token; false when the input is over.
+    /// Takes one token, or a piece of the last document; false when the input is over.
     fn step(&mut self) -> Result<bool, Fault> {
+        if self.take_piece()? {
+            return Ok(true);
+        }
         match self.tokens.token()? {
             Token::Leaf(tag, text) => self.leaf(tag, text)?,
             Token::Open(tag) => self.open(tag)?,
@@ -67,6 +108,21 @@ impl<'a, 'p: 'a> Walk<'a, 'p> {
             Token::Text { text, literal, offset } => self.text(text, literal, offset)?,
             Token::Done => return Ok(false),
         }
+        Ok(true)
+    }
+
+    fn take_piece(&mut self) -> Result<bool, Fault> {
+        let Some(noting) = &mut self.noting else { return Ok(false) };
+        if !self.builder.takes_objects() {
+            return Ok(false);
+        }
+        let Some(at) = self.tokens.at_start_tag() else { return Ok(false) };
+        let (context, draft) = (noting.context(), self.builder.mark().drafts);
+        let Some((piece, length)) = noting.again.take(context, self.tokens.bytes(), at, draft) else {
+            return Ok(false);
+        };
+        self.tokens.skip_element(length);
+        self.builder.take(piece, at)?;
         Ok(true)
     }
 
@@ -95,6 +151,14 @@ impl<'a, 'p: 'a> Walk<'a, 'p> {
 
     fn open(&mut self, tag: Tag<'a>) -> Result<(), Fault> {
         self.marks.push(self.scope.mark());
+        if let Some(noting) = &mut self.noting {
+            // Inside attributes nothing is an object.
+            let among_objects = self.builder.at_top() || self.builder.takes_objects();
+            let tag_bytes = self.tokens.start_tag_from(tag.offset);
+            let around = noting.context();
+            let context = if among_objects { noting.again.inside(around, tag_bytes) } else { None };
+            noting.open.push(Open { start: tag.offset, context, mark: self.builder.mark() });
+        }
         let name = self.declare(&tag)?;
         match self.envelope_role(name, &tag)? {
             Some(role) => self.enter(role),
@@ -115,7 +179,21 @@ impl<'a, 'p: 'a> Walk<'a, 'p> {
         if let Some(mark) = self.marks.pop() {
             self.scope.restore(mark);
         }
+        self.note_piece();
         Ok(())
+    }
+
+    /// The element that has just ended may be found again in the next document.
+    fn note_piece(&mut self) {
+        let Some(noting) = &mut self.noting else { return };
+        let Some(Open { start, mark, .. }) = noting.open.pop() else { return };
+        if !self.builder.takes_objects() {
+            return;
+        }
+        let Some(draft) = self.builder.single_since(&mark, noting.prefix) else { return };
+        let now = self.builder.mark();
+        let cost = (now.nodes - mark.nodes, now.memory - mark.memory);
+        noting.again.note((start, self.tokens.position()), noting.context(), cost, draft);
     }
 
     fn text(&mut self, text: Cow<'a, str>, literal: bool, offset: usize) -> Result<(), Fault> {

@@ -1,14 +1,13 @@
 //! The read of one station, from the first packet to a snapshot.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use model::profile::WithDefaults as Mode;
 use model::{Digest, Dn, Finding, Profile, Snapshot};
 
-use super::{Collected, Reading, StationPlan, SweepOptions};
-use crate::reader::{ReadContext, ReadError, read_xml};
+use super::{Collected, LastReply, Reading, StationPlan, SweepOptions};
+use crate::reader::{ReadContext, ReadError, read_xml_again};
 use crate::schema::SchemaTable;
 use crate::session::{Poll, PollError, Selection, poll};
 use crate::validation::{Found, Schemas};
@@ -83,11 +82,12 @@ async fn attempt(plan: &StationPlan, options: &SweepOptions) -> Result<Reading, 
         && plan
             .previous
             .as_ref()
-            .is_some_and(|last| !last.schemaless && last.interpretation != interpretation)
+            .is_some_and(|last| !last.schemaless && last.snapshot.interpretation() != interpretation)
     {
         return Err(StationError::Schema(why.message.clone()));
     }
-    let comparable = plan.previous.as_ref().filter(|previous| previous.interpretation == interpretation);
+    let comparable =
+        plan.previous.as_ref().filter(|previous| previous.snapshot.interpretation() == interpretation);
     if comparable.is_some_and(|previous| previous.raw_digest == raw.digest)
         && !schema.says_something_new(&plan.element, &raw.digest)
     {
@@ -95,12 +95,13 @@ async fn attempt(plan: &StationPlan, options: &SweepOptions) -> Result<Reading, 
     }
     let mut collected = raw.read(plan, options, &schema, context.fills).await?;
     if let Some(previous) = &plan.previous {
-        let missing = missing(&previous.objects, &collected.snapshot);
-        if options.mass_deletion.is_some_and(|rule| rule.applies(missing, previous.objects.len())) {
+        let before = previous.snapshot.objects().len();
+        let missing = missing(&previous.snapshot, &collected.snapshot);
+        if options.mass_deletion.is_some_and(|rule| rule.applies(missing, before)) {
             let again = poll(&plan.target, &options.limits, &selection).await?;
             let again = Raw::of(&again.reply).read(plan, options, &schema, context.fills).await?;
             if !same_objects(&collected.snapshot, &again.snapshot) {
-                return Err(StationError::Unstable { missing, previous: previous.objects.len() });
+                return Err(StationError::Unstable { missing, previous: before });
             }
             collected = Collected { confirmed_deletion: true, ..again };
         }
@@ -110,7 +111,7 @@ async fn attempt(plan: &StationPlan, options: &SweepOptions) -> Result<Reading, 
     }
     schema.check(&plan.element, &mut collected).await;
     let collected = Box::new(collected);
-    if comparable.is_some_and(|previous| previous.root == *collected.snapshot.root()) {
+    if comparable.is_some_and(|previous| previous.snapshot.root() == collected.snapshot.root()) {
         return Ok(Reading::Unchanged { raw_digest: collected.raw_digest, fresh: Some(collected) });
     }
     Ok(Reading::Collected(collected))
@@ -193,9 +194,8 @@ impl<'a> Schema<'a> {
     }
 }
 
-fn missing(previous: &[Dn], now: &Snapshot) -> usize {
-    let names: BTreeSet<&Dn> = previous.iter().collect();
-    names.into_iter().filter(|dn| now.object(dn).is_none()).count()
+fn missing(previous: &Snapshot, now: &Snapshot) -> usize {
+    previous.objects().iter().filter(|object| now.object(object.dn()).is_none()).count()
 }
 
 fn same_objects(a: &Snapshot, b: &Snapshot) -> bool {
@@ -270,18 +270,21 @@ impl Raw {
         let large = bytes.len() > PARSE_INLINE;
         let (profile, prefix) = (Arc::clone(&plan.profile), plan.element.clone());
         let (secret_key, limits, table) = (options.secret_key, options.read, schema.table.clone());
+        let reply = plan.previous.as_ref().and_then(|previous| previous.reply.clone());
         let parse = move || {
             let schema = table.as_deref();
             let plain = ReadContext::new(&profile, &prefix);
             let context = ReadContext { schema, fills, secret_key, limits, ..plain };
-            let snapshot = read_xml(&bytes, &context)?;
-            Ok::<_, ReadError>((snapshot, bytes))
+            let earlier = reply.as_deref().map(LastReply::earlier);
+            let (snapshot, pieces) = read_xml_again(&bytes, &context, earlier)?;
+            Ok::<_, ReadError>((snapshot, pieces, bytes))
         };
-        let (snapshot, raw) = if large {
+        let (snapshot, pieces, raw) = if large {
             tokio::task::spawn_blocking(parse).await.map_err(|_| StationError::Internal)??
         } else {
             parse()?
         };
-        Ok(Collected { snapshot, raw, raw_digest: digest, warnings, confirmed_deletion: false, before: None })
+        let (raw_digest, confirmed_deletion, before) = (digest, false, None);
+        Ok(Collected { snapshot, raw, raw_digest, pieces, warnings, confirmed_deletion, before })
     }
 }

@@ -249,6 +249,8 @@ async fn a_station_whose_schema_cannot_be_had_for_once_is_not_read_without_it() 
     // One that never had a schema goes on without, also when something else makes another interpretation of it.
     let without = collected(read(1, &mute, &schemas(cache.path()), None).await);
     let other = model::Interpretation::new("none", &model::Digest::of(b"another profile"));
-    let previous = Previous { interpretation: other, ..previous_of(&without) };
+    let objects = without.snapshot.objects().to_vec();
+    let snapshot = model::Snapshot::shared(other, objects, without.snapshot.findings().to_vec());
+    let previous = Previous { snapshot: snapshot.into(), ..previous_of(&without) };
     collected(read(1, &mute, &schemas(cache.path()), Some(previous)).await);
 }

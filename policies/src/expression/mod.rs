@@ -30,7 +30,7 @@ mod witness;
 
 pub(crate) use check::{Environment, Fault, compile, compile_condition};
 pub(crate) use evaluate::{Evaluation, Inputs, evaluate};
-pub(crate) use node::{Node, Part as AgreedPart};
+pub(crate) use node::{Node, Part as AgreedPart, Variable};
 pub(crate) use trouble::Trouble;
 pub(crate) use value::{Rec, Val};
 pub use witness::Observation;

@@ -264,6 +264,12 @@ pub(crate) struct Comprehension {
 }
 
 impl Node {
+    /// Whether a variable for which `wanted` holds is read anywhere in it.
+    pub fn reads(&self, wanted: fn(Variable) -> bool) -> bool {
+        matches!(self, Node::Variable(variable) if wanted(*variable))
+            || self.children().into_iter().any(|child| child.reads(wanted))
+    }
+
     /// The expressions directly inside.
     pub fn children(&self) -> Vec<&Node> {
         match self {

@@ -10,7 +10,7 @@ use super::node::Part;
 use super::trouble::Trouble;
 use super::value::{List, Neighbour, Rec, Val};
 use crate::agreed;
-use crate::network::Neighbourhood;
+use crate::network::{NeighbourRef, Neighbourhood};
 
 #[derive(Default)]
 pub(super) struct Seen<'a> {
@@ -50,6 +50,11 @@ impl<'a> Seen<'a> {
 }
 
 impl<'a> Evaluation<'a> {
+    /// The cells that the object has relations to, where whoever evaluates has looked them up.
+    pub fn give_neighbours(&mut self, relations: Option<Vec<NeighbourRef<'a>>>) {
+        self.seen.neighbours = Some(relations.map(list));
+    }
+
     pub fn part(&mut self, part: Part) -> Outcome<'a> {
         let inputs = &self.inputs;
         let known = &mut self.seen.parts[part as usize];
@@ -68,12 +73,10 @@ impl<'a> Evaluation<'a> {
     /// The first time in an evaluation they cost as many steps as there are.
     pub fn neighbours(&mut self) -> Outcome<'a> {
         let inputs = self.inputs;
-        let known = self.seen.neighbours.get_or_insert_with(|| {
-            let relations = inputs.neighbours.relations_of(inputs.object)?;
-            let all =
-                relations.into_iter().map(|one| Val::Record(Rec::Neighbour(Rc::new(Neighbour::new(one)))));
-            Some(List::Made(Rc::new(all.collect())))
-        });
+        let known = self
+            .seen
+            .neighbours
+            .get_or_insert_with(|| inputs.neighbours.relations_of(inputs.object).map(list));
         let all = known.clone().ok_or_else(|| Box::new(Trouble::NoRelations))?;
         if !self.seen.paid {
             self.spend(all.len())?;
@@ -81,4 +84,9 @@ impl<'a> Evaluation<'a> {
         }
         Ok(Val::List(all))
     }
+}
+
+fn list(relations: Vec<NeighbourRef<'_>>) -> List<'_> {
+    let all = relations.into_iter().map(|one| Val::Record(Rec::Neighbour(Rc::new(Neighbour::new(one)))));
+    List::Made(Rc::new(all.collect()))
 }

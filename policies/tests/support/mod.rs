@@ -8,7 +8,7 @@ use model::{
     Agreement, ApprovedState, ApprovedValue, ChangeRequest, Digest, Dn, Edit, Interpretation, Object,
     RequestView, Snapshot, Timestamp, Value,
 };
-use ranproof_policies::{Case, Judgement, Known, judge};
+use ranproof_policies::{Case, Judgement, Known, Since, judge};
 
 pub const STATION: &str = "SubNetwork=bj,ManagedElement=g1";
 pub const CARRIER: &str = "SubNetwork=bj,ManagedElement=g1,NRSectorCarrier=1";
@@ -173,6 +173,10 @@ impl World {
     }
 
     pub fn judge(&self) -> Judgement {
+        self.judge_since(None)
+    }
+
+    pub fn judge_since(&self, since: Option<Since<'_>>) -> Judgement {
         let (previous, current) = (snapshot(&self.previous), snapshot(&self.current));
         let (edits, approved) = (self.edits(), self.approved_state());
         judge(&Case {
@@ -183,6 +187,7 @@ impl World {
             current: &current,
             edits: &edits,
             approved: Some(&approved),
+            since,
             requests: &self.requests,
             sighting: self.sighting.clone(),
             known: &self.known,

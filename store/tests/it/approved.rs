@@ -10,7 +10,7 @@ use store::{Advance, Applied, BaselineStation, Respelling};
 use crate::world::*;
 
 fn baseline(snapshot: &Snapshot) -> Vec<BaselineObject> {
-    let whole = |object: &model::Object| BaselineObject {
+    let whole = |object: &std::sync::Arc<model::Object>| BaselineObject {
         object: object.dn().clone(),
         attributes: object.attributes().iter().cloned().collect(),
     };

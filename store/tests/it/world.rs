@@ -110,7 +110,14 @@ pub fn collect(commit: &mut RoundCommit, station: u32, snapshot: Snapshot) {
     let read = Timestamp(1_000 * round as i64 + 500);
     let raw = format!("<reply station='{station}'>{:?}</reply>", snapshot.root()).into_bytes();
     let snapshot = snapshot.into();
-    commit.snapshots.push(StationSnapshot { element: element(station), read, snapshot, base: None, raw });
+    commit.snapshots.push(StationSnapshot {
+        element: element(station),
+        read,
+        snapshot,
+        base: None,
+        raw_digest: model::Digest::of(&raw),
+        raw,
+    });
 }
 
 pub fn edit(object: Dn, attribute: &str, old: Option<&str>, new: Option<&str>) -> Edit {
@@ -192,6 +199,7 @@ pub fn full_commit(round: u64, stations: u32) -> RoundCommit {
 
 /// What the store remembers of a station; nothing of one that it never saw.
 pub async fn memory_of(store: &Store, station: u32, since: Timestamp) -> StationMemory {
-    let memory = store.memory_of(&[&element(station)], since).await.unwrap().remove(&element(station));
+    let memory =
+        store.memory_of(&[(&element(station), None)], since).await.unwrap().remove(&element(station));
     memory.unwrap_or_default()
 }

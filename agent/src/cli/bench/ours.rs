@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use anchor::Hash;
 use anyhow::{Result, bail};
-use collector::reader::{ReadContext, read_xml};
-use collector::sweep::raw_document;
+use collector::reader::{Pieces, ReadContext, read_xml_again};
+use collector::sweep::{LastReply, raw_document};
 use collector::wire::{Reply, parse_envelope};
 use model::violation::Sighting;
-use model::{Agreement, ApprovedState, ApprovedValue, Dn, Edit, Outcome, Profile, Snapshot, Violation, diff};
-use policies::{Case, Judgement, NetworkIndex, PolicySet, judge};
+use model::{
+    Agreement, ApprovedState, ApprovedValue, Difference, Digest, Dn, Edit, Outcome, Profile, Snapshot,
+    Violation, diff,
+};
+use policies::{Case, Evaluated, JudgedDifference, Judgement, NetworkIndex, PolicySet, Since, judge};
 use store::{
     RoundCommit, RoundEdit, RoundPins, RoundStart, StationResult, StationSnapshot, Store, StoreConfig,
 };
@@ -28,16 +31,24 @@ use crate::round::violations;
 struct Station {
     element: Dn,
     last: Arc<Snapshot>,
+    /// The reply that gave it.
+    reply: LastReply,
     approved: ApprovedState,
+    /// Where the two differ.
+    differences: Vec<Difference>,
+    /// What the rules said of it; `None` before the first judgement.
+    rules: Option<Evaluated>,
 }
 
 /// A station's reply on its way through a round.
 struct Work {
     raw: Vec<u8>,
     current: Arc<Snapshot>,
+    pieces: Pieces,
     edits: Vec<Edit>,
     judgement: Judgement,
     violations: Vec<Violation>,
+    rules: Option<Evaluated>,
 }
 
 /// A network whose first round is stored and approved.
@@ -72,10 +83,12 @@ impl<'a> Ours<'a> {
         let mut commit = side.begin().await?;
         for number in 0..documents.stations() {
             let element: Dn = format!("SubNetwork=bj-east,ManagedElement=gnb-{:04}", number + 1).parse()?;
-            let (raw, last) = side.read(documents.previous(number), &element)?;
+            let (raw, last, pieces) = side.read(documents.previous(number), &element, None)?;
+            let reply = LastReply { bytes: raw.clone(), snapshot: Arc::clone(&last), pieces };
             side.index.update(&element, Arc::clone(&last), false);
             take(&mut commit, &element, raw, &last, None);
-            side.stations.push(Station { element, approved: approve(&last), last });
+            let (approved, differences, rules) = (approve(&last), vec![], None);
+            side.stations.push(Station { element, last, reply, approved, differences, rules });
         }
         side.store.commit_round(&commit).await?;
         Ok(side)
@@ -96,9 +109,9 @@ impl<'a> Ours<'a> {
         let sighting = sighting(commit.round);
         let mut work = Vec::with_capacity(count);
         for (reply, station) in replies.into_iter().zip(&self.stations) {
-            let (raw, current) = self.read(reply, &station.element)?;
-            let (edits, judgement, violations) = Default::default();
-            work.push(Work { raw, current, edits, judgement, violations });
+            let (raw, current, pieces) = self.read(reply, &station.element, Some(&station.reply))?;
+            let (edits, judgement, violations, rules) = Default::default();
+            work.push(Work { raw, current, pieces, edits, judgement, violations, rules });
         }
         meter.step("read")?;
         for (work, station) in work.iter_mut().zip(&self.stations) {
@@ -113,21 +126,27 @@ impl<'a> Ours<'a> {
             self.index.update(&station.element, Arc::clone(&work.current), false);
         }
         for (work, station) in work.iter_mut().zip(&self.stations) {
-            work.violations = self.rules(station, work, &sighting);
+            self.rules(station, work, &sighting);
         }
         meter.step("rules")?;
         for (work, station) in work.into_iter().zip(&mut self.stations) {
             take(&mut commit, &station.element, work.raw, &work.current, Some(&station.last));
             commit.violations.extend(work.violations);
+            station.differences = work.judgement.differences.iter().map(difference).collect();
             commit.edits.extend(rows(&station.element, work.judgement));
-            station.last = work.current;
+            station.reply.pieces = work.pieces;
+            (station.last, station.rules) = (work.current, work.rules);
         }
         self.store.commit_round(&commit).await?;
+        for (read, station) in commit.snapshots.into_iter().zip(&mut self.stations) {
+            (station.reply.bytes, station.reply.snapshot) = (read.raw, read.snapshot);
+        }
         meter.step("store")?;
         Ok(meter.finish(count, commit.edits.len(), commit.violations.len()))
     }
 
     fn judge(&self, station: &Station, work: &Work, sighting: &Sighting) -> Judgement {
+        let since = Since { differences: &station.differences, moved: &BTreeSet::new() };
         judge(&Case {
             agreement: &self.agreement,
             element: &station.element,
@@ -136,6 +155,7 @@ impl<'a> Ours<'a> {
             current: &work.current,
             edits: &work.edits,
             approved: Some(&station.approved),
+            since: Some(since),
             requests: &[],
             sighting: sighting.clone(),
             known: &BTreeMap::new(),
@@ -144,7 +164,7 @@ impl<'a> Ours<'a> {
         })
     }
 
-    fn rules(&self, station: &Station, work: &Work, sighting: &Sighting) -> Vec<Violation> {
+    fn rules(&self, station: &Station, work: &mut Work, sighting: &Sighting) {
         let context = violations::Context {
             origin: ORIGIN,
             agreement: &self.agreement,
@@ -157,15 +177,23 @@ impl<'a> Ours<'a> {
             edits: &work.edits,
             sighting,
         };
-        violations::update(&context, vec![], &work.judgement)
+        let rules = context.rules(station.rules.as_ref());
+        work.violations = violations::update(&context, vec![], &work.judgement, &rules);
+        work.rules = Some(rules);
     }
 
-    /// The reply as it is stored, and its objects.
-    fn read(&self, reply: Vec<u8>, element: &Dn) -> Result<(Vec<u8>, Arc<Snapshot>)> {
+    /// The reply as it is stored, its objects, and what to read the next one by.
+    fn read(
+        &self,
+        reply: Vec<u8>,
+        element: &Dn,
+        last: Option<&LastReply>,
+    ) -> Result<(Vec<u8>, Arc<Snapshot>, Pieces)> {
         let Reply::Data(data) = parse_envelope(reply, MESSAGE_ID)? else { bail!("a reply without data") };
         let raw = raw_document(&data);
-        let snapshot = read_xml(&raw, &ReadContext::new(&self.profile, element))?;
-        Ok((raw, Arc::new(snapshot)))
+        let context = ReadContext::new(&self.profile, element);
+        let (snapshot, pieces) = read_xml_again(&raw, &context, last.map(LastReply::earlier))?;
+        Ok((raw, Arc::new(snapshot), pieces))
     }
 
     async fn begin(&mut self) -> Result<RoundCommit> {
@@ -205,6 +233,10 @@ fn sighting(round: u64) -> Sighting {
     Sighting { round, opened: None, after: Some(minute(round - 1)), read: minute(round) }
 }
 
+fn difference(open: &JudgedDifference) -> Difference {
+    Difference { edit: open.edit.clone(), approved_by: open.approved_by.clone() }
+}
+
 fn rows(element: &Dn, judgement: Judgement) -> impl Iterator<Item = RoundEdit> {
     judgement.edits.into_iter().map(|(edit, verdict)| RoundEdit {
         element: element.clone(),
@@ -229,6 +261,7 @@ fn take(
         read,
         snapshot: Arc::clone(snapshot),
         base: base.cloned(),
+        raw_digest: Digest::of(&raw),
         raw,
     });
 }

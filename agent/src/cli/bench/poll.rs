@@ -99,7 +99,7 @@ pub fn run(args: &PollArgs, json: bool) -> Result<Exit> {
     let report = Report {
         stations: args.stations,
         bytes: mean(collected.iter().map(|(_, bytes)| bytes).sum()),
-        objects: mean(collected.iter().map(|(previous, _)| previous.objects.len()).sum()),
+        objects: mean(collected.iter().map(|(previous, _)| previous.snapshot.objects().len()).sum()),
         ratio: peer.as_ref().map(|peer| peer.cpu_ms_per_station / first.cpu_ms_per_station),
         first,
         again,
@@ -170,14 +170,8 @@ async fn round(args: &PollArgs, plans: Vec<StationPlan>) -> Result<(Round, Vec<S
 /// What is remembered of a first read, and the size of its reply.
 fn collected(read: &StationRead) -> Option<(Previous, usize)> {
     let Reading::Collected(collected) = &read.reading else { return None };
-    let snapshot = &collected.snapshot;
-    let previous = Previous {
-        interpretation: snapshot.interpretation(),
-        schemaless: false,
-        raw_digest: collected.raw_digest,
-        root: *snapshot.root(),
-        objects: snapshot.objects().iter().map(|object| object.dn().clone()).collect(),
-    };
+    let snapshot = Arc::new(collected.snapshot.clone());
+    let previous = Previous { snapshot, schemaless: false, raw_digest: collected.raw_digest, reply: None };
     Some((previous, collected.raw.len()))
 }
 

@@ -3,7 +3,6 @@
 //!
 //! Not in it: the sessions (`ranproof bench poll`) and the chain (`ranproof bench chain`).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,8 +10,8 @@ use anchor::Hash;
 use anchor::commitment::EpochSecret;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use collector::reader::{ReadContext, read_xml};
-use collector::sweep::raw_document;
+use collector::reader::{ReadContext, read_xml_again};
+use collector::sweep::{LastReply, raw_document};
 use collector::wire::{Reply, parse_envelope};
 use model::change::BaselineObject;
 use model::{Agreement, Digest, Dn, Inventory, Outcome, Profile, Station};
@@ -31,6 +30,7 @@ use crate::config::parse_yaml;
 use crate::pins::InForce;
 use crate::round::account::Own;
 use crate::round::judging::CompleteRead;
+use crate::round::memory::Memory;
 use crate::statements;
 
 /// One station in so many differs in the round in which few do.
@@ -110,6 +110,7 @@ struct Network {
     in_force: InForce,
     epoch: EpochSecret,
     profile: Profile,
+    memory: Memory,
     round: u64,
 }
 
@@ -119,7 +120,7 @@ impl Network {
         let store = Store::open(StoreConfig::new(folder.path().join("bench.db"))).await?;
         let epoch = EpochSecret(crate::keys::random_bytes()?);
         let (in_force, profile) = (in_force(documents.stations())?, Profile::plain("plain"));
-        Ok(Network { folder, store, in_force, epoch, profile, round: 0 })
+        Ok(Network { folder, store, in_force, epoch, profile, memory: Memory::default(), round: 0 })
     }
 
     /// One round over all stations, whose replies `reply` gives.
@@ -130,8 +131,7 @@ impl Network {
         let replies: Vec<Vec<u8>> = (0..stations.len()).map(reply).collect();
         let (mut meter, clock) = (Meter::start()?, Instant::now());
         self.store.begin_round(&start).await?;
-        let newest = self.store.newest_snapshots().await?.into_iter();
-        let previous: BTreeMap<Dn, StoredSnapshot> = newest.map(|s| (s.element.clone(), s)).collect();
+        let previous = self.store.newest_snapshots_beside(self.memory.take_newest()).await?;
         meter.step("load")?;
         let mut taken = Taken::default();
         for (element, reply) in stations.iter().zip(replies) {
@@ -149,9 +149,10 @@ impl Network {
             finished: minute(self.round + 1),
         };
         let Taken { results, reads, snapshots } = taken;
-        let commit = own.account(&previous, results, &reads, snapshots).await?;
+        let mut commit = own.account(&mut self.memory, &previous, results, &reads, snapshots).await?;
         meter.step("judge")?;
         self.store.commit_round(&commit).await?;
+        self.memory.keep(previous, &mut commit);
         meter.step("store")?;
         let measured = meter.finish(stations.len(), commit.edits.len(), commit.violations.len());
         Ok(Timed { measured, seconds: clock.elapsed().as_secs_f64() })
@@ -170,7 +171,7 @@ impl Network {
 
     /// As the sweep reads: an equal reply is not parsed.
     fn read(
-        &self,
+        &mut self,
         element: &Dn,
         reply: Vec<u8>,
         previous: Option<&StoredSnapshot>,
@@ -179,11 +180,16 @@ impl Network {
         let Reply::Data(data) = parse_envelope(reply, MESSAGE_ID)? else { bail!("a reply without data") };
         let raw = raw_document(&data);
         let read = minute(self.round);
-        let same = previous.filter(|stored| stored.raw == Digest::of(&raw));
+        let raw_digest = Digest::of(&raw);
+        let same = previous.filter(|stored| stored.raw == raw_digest);
         let (outcome, current) = match same {
             Some(stored) => (Outcome::Unchanged, Arc::clone(&stored.snapshot)),
             None => {
-                (Outcome::Collected, Arc::new(read_xml(&raw, &ReadContext::new(&self.profile, element))?))
+                let (context, reply) = (ReadContext::new(&self.profile, element), self.memory.reply(element));
+                let (snapshot, pieces) =
+                    read_xml_again(&raw, &context, reply.as_deref().map(LastReply::earlier))?;
+                self.memory.keep_pieces(element, pieces);
+                (Outcome::Collected, Arc::new(snapshot))
             }
         };
         if outcome == Outcome::Collected {
@@ -193,6 +199,7 @@ impl Network {
                 snapshot: Arc::clone(&current),
                 base: previous.map(|stored| Arc::clone(&stored.snapshot)),
                 raw,
+                raw_digest,
             });
         }
         taken.results.push(StationResult { element: element.clone(), outcome, read, duration_ms: 0 });
@@ -203,7 +210,7 @@ impl Network {
 
     /// Everything that was read becomes the approved state.
     async fn approve(&self) -> Result<()> {
-        let object = |object: &model::Object| BaselineObject {
+        let object = |object: &Arc<model::Object>| BaselineObject {
             object: object.dn().clone(),
             attributes: object.attributes().iter().cloned().collect(),
         };

@@ -53,7 +53,8 @@ pub(super) fn read(
             let (element, read, raw) = (element.clone(), station.read, vec![]);
             let base = look.before.snapshots.get(&element).map(|known| Arc::clone(&known.snapshot));
             let snapshot = Arc::clone(&snapshot);
-            objects.snapshots.push(StationSnapshot { element, read, snapshot, base, raw });
+            let raw_digest = Digest::of(&raw);
+            objects.snapshots.push(StationSnapshot { element, read, snapshot, base, raw, raw_digest });
         }
         let respellings = match look.before.snapshots.get(element) {
             Some(known) => believed(station, &known.snapshot, &snapshot, &mut objects.defaults),
@@ -120,10 +121,10 @@ fn snapshot(
     findings: &mut Vec<Finding>,
 ) -> Result<Snapshot, NeedsWhole> {
     let known = look.before.snapshots.get(element);
-    let mut objects: BTreeMap<&Dn, Object> = BTreeMap::new();
+    let mut objects: BTreeMap<&Dn, Arc<Object>> = BTreeMap::new();
     if !station.whole {
         let known = known.ok_or(NeedsWhole)?;
-        objects.extend(known.snapshot.objects().iter().map(|object| (object.dn(), object.clone())));
+        objects.extend(known.snapshot.objects().iter().map(|object| (object.dn(), Arc::clone(object))));
     }
     for dn in &station.gone {
         objects.remove(dn);
@@ -141,7 +142,8 @@ fn snapshot(
         }
         let attributes =
             disclosed.attributes.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        objects.insert(&disclosed.dn, Object::new(disclosed.dn.clone(), attributes, vec![]));
+        let object = Object::new(disclosed.dn.clone(), attributes, vec![]);
+        objects.insert(&disclosed.dn, Arc::new(object));
     }
     let told = station.interpretation.as_deref().and_then(interpretation);
     let interpretation = told.or(known.map(|known| known.snapshot.interpretation()));
@@ -154,7 +156,7 @@ fn snapshot(
         ));
         Interpretation(Digest([0; 32]))
     });
-    Ok(Snapshot::new(interpretation, objects.into_values().collect(), vec![]))
+    Ok(Snapshot::shared(interpretation, objects.into_values().collect(), vec![]))
 }
 
 fn interpretation(text: &str) -> Option<Interpretation> {

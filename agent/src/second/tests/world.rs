@@ -22,6 +22,7 @@ use tempfile::TempDir;
 use crate::pins::InForce;
 use crate::round::account::Own;
 use crate::round::judging::CompleteRead;
+use crate::round::memory::Memory;
 use crate::round::rereading::respellings_of;
 use crate::second::checking::{self, Before, Checked, Heights, NeedsWhole};
 use crate::second::disclosing::{self, Sight};
@@ -52,6 +53,8 @@ pub struct World {
     pub round: u64,
     pub last: Option<SecondRound>,
     pub map: Option<Map>,
+    /// What the origin's rounds keep in memory: the judge, who keeps nothing, must come to the same.
+    pub memory: Memory,
     pub folder: TempDir,
 }
 
@@ -223,6 +226,7 @@ impl World {
             round: 0,
             last: None,
             map: None,
+            memory: Memory::default(),
             folder,
         };
         for store in [&world.origin, &world.judge] {
@@ -273,7 +277,8 @@ impl World {
     pub async fn origin_round(&mut self, failing: &[u32]) -> RoundCommit {
         self.round += 1;
         let round = self.round;
-        let previous = newest(&self.origin).await;
+        let held = self.memory.take_newest();
+        let previous = self.origin.newest_snapshots_beside(held).await.unwrap();
         let (mut results, mut reads, mut snapshots) = (vec![], vec![], vec![]);
         for (element, objects) in &self.stations {
             let current = snapshot(self.schema, objects);
@@ -302,6 +307,7 @@ impl World {
                     base: previous.get(&element).map(|p| Arc::clone(&p.snapshot)),
                     snapshot: Arc::new(current),
                     raw: b"<x/>".to_vec(),
+                    raw_digest: Digest::of(b"<x/>"),
                     element,
                     read,
                 });
@@ -324,9 +330,10 @@ impl World {
             epoch: &EpochSecret([7; 32]),
             finished: read_at(round).plus_millis(1_000),
         };
-        let commit = own.account(&previous, results, &reads, snapshots).await.unwrap();
+        let mut commit = own.account(&mut self.memory, &previous, results, &reads, snapshots).await.unwrap();
         self.origin.begin_round(&start).await.unwrap();
         self.origin.commit_round(&commit).await.unwrap();
+        self.memory.keep(previous, &mut commit);
         anchor(&self.origin).await;
         commit
     }

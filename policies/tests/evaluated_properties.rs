@@ -1,0 +1,132 @@
+//! A station judged again by its rules gets the word that it gets judged afresh.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[expect(dead_code, reason = "other tests use the rest")]
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{ApprovedState, ApprovedValue, Digest, Dn, Interpretation, Object, Snapshot, Value};
+use proptest::prelude::*;
+use ranproof_policies::{Evaluated, NetworkIndex, PolicySet, RuleResult, StationCase};
+use support::{agreement, dn};
+
+/// Rules that look at everything a rule can look at, some of it in messages alone.
+const RULES: [(&str, &str, &str, &str); 6] = [
+    ("object-alone", "NRCellDU", "object.nRPCI < 4", "PCI {{ object.nRPCI }}"),
+    (
+        "all-neighbours",
+        "NRCellDU",
+        "neighbours.all(n, n.dn == dn || n.nRPCI != object.nRPCI)",
+        "PCI {{ dn }}",
+    ),
+    ("its-cell", "NROperatorCellDU", "object.cellLocalId == cell.cellLocalId", "{{ cell.nRPCI }}"),
+    ("cell-in-message", "NROperatorCellDU", "object.cellLocalId < 2", "{{ cell.nRPCI }}"),
+    ("the-read-before", "NRCellDU", "previous == null || previous.nRPCI == object.nRPCI", "moved"),
+    ("what-is-approved", "NRCellDU", "approved == null || approved.nRPCI == object.nRPCI", "not so"),
+];
+
+fn rules() -> PolicySet {
+    let files = RULES.map(|(name, class, expression, message)| {
+        let attribute = if class == "NRCellDU" { "nRPCI" } else { "cellLocalId" };
+        let needs = if expression.contains("neighbours") { "needs: [neighbours]\n" } else { "" };
+        let text = format!(
+            "format: ranproof/policy/1\nname: {name}\ndescription: {{en: a, zh: b}}\nseverity: minor\nscope: {class}\n\
+             attribute: {attribute}\n{needs}expression: >-\n  {expression}\nmessage:\n  en: >-\n    {message}\n  zh: >-\n    {message}\n"
+        );
+        (format!("{name}.yaml"), text)
+    });
+    PolicySet::load(&files).unwrap()
+}
+
+fn station(n: usize) -> Dn {
+    dn(&format!("SubNetwork=bj,ManagedElement=g{n}"))
+}
+
+/// A cell with its PCI, the station and cell its relation points to, and the local id of the operator's part.
+type Cell = (u8, usize, usize, u8);
+
+/// Cells by number.
+type Plan = BTreeMap<usize, Cell>;
+
+fn object(name: String, attributes: &[(&str, String)]) -> Object {
+    let attributes = attributes.iter().map(|(n, v)| ((*n).to_owned(), Value::text(v.as_str()))).collect();
+    Object::new(dn(&name), attributes, vec![])
+}
+
+fn snapshot(n: usize, plan: &Plan) -> Arc<Snapshot> {
+    let me = station(n);
+    let mut objects = Vec::new();
+    for (cell, (pci, to, to_cell, own)) in plan {
+        let id = [("cellLocalId", cell.to_string())];
+        let unit = format!("{me},GNBCUCPFunction=1,NRCellCU={cell}");
+        let adjacent = format!("{},GNBCUCPFunction=1,NRCellCU={to_cell}", station(*to));
+        let pci = [("cellLocalId", cell.to_string()), ("nRPCI", pci.to_string())];
+        objects.push(object(format!("{me},GNBDUFunction=1,NRCellDU={cell}"), &pci));
+        objects.push(object(
+            format!("{me},OperatorDU=u,NROperatorCellDU={cell}"),
+            &[("cellLocalId", own.to_string())],
+        ));
+        objects.push(object(format!("{unit},NRCellRelation=1"), &[("adjacentNRCellRef", adjacent)]));
+        objects.push(object(unit, &id));
+    }
+    Arc::new(Snapshot::new(Interpretation::new("none", &Digest::of(b"p")), objects, vec![]))
+}
+
+fn any_plan() -> impl Strategy<Value = Plan> {
+    prop::collection::btree_map(0usize..3, (0u8..6, 0usize..3, 0usize..3, 0u8..3), 0..4)
+}
+
+/// One round: of which stations there is a new read, and what is approved of the first cell of the judged one.
+type Round = (BTreeMap<usize, Plan>, Option<u8>);
+
+fn any_round() -> impl Strategy<Value = Round> {
+    (prop::collection::btree_map(0usize..3, any_plan(), 0..3), prop::option::of(0u8..4))
+}
+
+fn approved(pci: Option<u8>) -> ApprovedState {
+    let mut state = ApprovedState::default();
+    if let Some(pci) = pci {
+        let value =
+            ApprovedValue { value: pci.to_string().as_str().into(), request: "BL-1".into(), height: 1 };
+        state.insert(dn(&format!("{},GNBDUFunction=1,NRCellDU=0", station(0))), "nRPCI".into(), value);
+    }
+    state
+}
+
+proptest! {
+    #[test]
+    fn judging_again_is_judging_afresh(rounds in prop::collection::vec(any_round(), 1..6)) {
+        let (set, agreement) = (rules(), agreement());
+        let mut index = NetworkIndex::default();
+        let mut plans: BTreeMap<usize, Plan> = BTreeMap::new();
+        let (mut last, mut previous): (Option<Evaluated>, Option<Arc<Snapshot>>) = (None, None);
+        for (reads, pci) in rounds {
+            index.mark_all_stale();
+            plans.extend(reads);
+            plans.entry(0).or_default();
+            for (n, plan) in &plans {
+                index.update(&station(*n), snapshot(*n, plan), *n == 2);
+            }
+            // An index that has seen no round before says the same.
+            let mut fresh = NetworkIndex::default();
+            plans.iter().for_each(|(n, plan)| fresh.update(&station(*n), snapshot(*n, plan), *n == 2));
+            let (current, approved) = (snapshot(0, &plans[&0]), approved(pci));
+            let case = |neighbours| StationCase {
+                agreement: &agreement,
+                current: &current,
+                previous: previous.as_deref(),
+                approved: Some(&approved),
+                neighbours,
+            };
+            let again = set.evaluate_station(&case(&index), last.as_ref());
+            let afresh = set.evaluate_station(&case(&fresh), None);
+            let results = |of: &Evaluated| of.results().cloned().collect::<Vec<RuleResult>>();
+            prop_assert_eq!(results(&again), results(&afresh));
+            previous = Some(Arc::clone(&current));
+            last = Some(again);
+        }
+    }
+}
