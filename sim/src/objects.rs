@@ -37,33 +37,38 @@ pub fn objects(root: &Element) -> BTreeMap<String, Attributes> {
 
 fn collect(element: &Element, parent: &str, found: &mut BTreeMap<String, Attributes>) {
     let dn = format!("{parent},{}={}", element.name, element.child_text("id").unwrap_or_default());
-    let mut attributes = Attributes::new();
-    for attribute in element.child("attributes").into_iter().flat_map(|container| &container.children) {
-        let value = value_of(attribute);
-        match identity(&attribute.name) {
+    let attributes = element.child("attributes").map(|container| values(&container.children));
+    for child in element.children.iter().filter(|child| class(&child.name).is_some()) {
+        collect(child, &dn, found);
+    }
+    found.insert(dn, attributes.unwrap_or_default());
+}
+
+/// What elements side by side hold, by name.
+fn values(elements: &[Element]) -> Attributes {
+    let mut values = Attributes::new();
+    for element in elements {
+        let value = value_of(element);
+        match identity(&element.name) {
             Identity::Single => {
-                attributes.insert(attribute.name.clone(), value);
+                values.insert(element.name.clone(), value);
             }
             Identity::Keys(_) | Identity::Value => {
-                let entries = attributes.entry(attribute.name.clone()).or_insert_with(|| json!([]));
+                let entries = values.entry(element.name.clone()).or_insert_with(|| json!([]));
                 if let Value::Array(entries) = entries {
                     entries.push(value);
                 }
             }
         }
     }
-    for child in element.children.iter().filter(|child| class(&child.name).is_some()) {
-        collect(child, &dn, found);
-    }
-    found.insert(dn, attributes);
+    values
 }
 
 fn value_of(element: &Element) -> Value {
     if element.children.is_empty() {
         return Value::String(element.text.clone());
     }
-    let fields: Map<String, Value> =
-        element.children.iter().map(|child| (child.name.clone(), value_of(child))).collect();
+    let fields: Map<String, Value> = values(&element.children).into_iter().collect();
     Value::Object(fields)
 }
 
