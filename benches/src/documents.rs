@@ -22,9 +22,9 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// 147 KB, the middle class of shared stations.
+    /// 150 KB, the middle class of shared stations.
     pub fn middle() -> Result<Documents> {
-        Documents::generate(17, 130_000..160_000)
+        Documents::generate(16, 130_000..160_000)
     }
 
     /// 1 MB.

@@ -1,12 +1,17 @@
-//! The configuration a shared gNB starts with.
+//! The configuration a shared station starts with: a gNB, and an eNB on the same mast.
 //!
 //! Generated from (seed, station, cells): the same three give the same bytes anywhere. What the operators
 //! share is consistent at first: no two cells of the network have one PCI, relations are mutual, carriers lie
 //! in 3400–3500 MHz, both PLMNs stand in the agreed order: that of the district, whose master operator comes first.
+//! What a station knows of its neighbours' cells is what they are.
 
+mod eutra;
+mod external;
+mod site;
 #[cfg(test)]
 mod tests;
 
+use self::site::Antenna;
 use crate::schema::{self, MANAGED_ELEMENT, NR, OVERLAY};
 use crate::seed;
 use crate::tree::Element;
@@ -112,6 +117,7 @@ impl StationPlan {
         let vendor = seed::number(self.seed, "vendor", station as u64, 2);
         let attributes = Element::new(MANAGED_ELEMENT, "attributes")
             .with(Element::leaf(MANAGED_ELEMENT, "dnPrefix", self.district().subnetwork()))
+            .with(Element::leaf(MANAGED_ELEMENT, "managedElementTypeList", "ENB"))
             .with(Element::leaf(MANAGED_ELEMENT, "managedElementTypeList", "GNB"))
             .with(Element::leaf(MANAGED_ELEMENT, "userLabel", element_name(station)))
             .with(Element::leaf(
@@ -134,6 +140,7 @@ impl StationPlan {
             .with(attributes)
             .with(self.distributed_unit())
             .with(self.central_unit())
+            .with(self.enb())
     }
 
     fn distributed_unit(&self) -> Element {
@@ -145,6 +152,7 @@ impl StationPlan {
                 leaf("gNBIdLength", GNB_ID_LENGTH),
                 leaf("gNBDUId", 1),
                 leaf("gNBDUName", format!("{}-du", element_name(self.station))),
+                self.synchronisation(),
             ],
         );
         unit.children.extend((1..=self.cells).map(|cell| self.cell_du(cell)));
@@ -192,6 +200,7 @@ impl StationPlan {
                 leaf("arfcnUL", CARRIER),
                 leaf("bSChannelBwDL", 100),
                 leaf("bSChannelBwUL", 100),
+                self.antenna(Antenna::Active, cell),
             ],
         )
     }
@@ -235,22 +244,28 @@ impl StationPlan {
             let mut attributes = vec![leaf("cellLocalId", cell)];
             attributes.extend(self.district().operators().map(plmn));
             let mut cell_cu = object("NRCellCU", &cell.to_string(), attributes);
-            cell_cu
-                .children
-                .extend(self.neighbours(cell).map(|(station, neighbour)| self.relation(station, neighbour)));
+            cell_cu.children.extend(
+                self.neighbours(cell, self.cells).map(|(at, neighbour)| self.relation(at, neighbour)),
+            );
             cell_cu
         }));
+        unit.children.push(external::frequency());
+        unit.children.extend(self.stations_around().map(|other| self.external_gnb(other)));
         unit
     }
 
-    /// The other cells of the station, then the cell of the same number on the stations before and after, as far as
-    /// they lie in the same district: nobody judges relations into a district that another operator reads.
-    fn neighbours(&self, cell: usize) -> impl Iterator<Item = (usize, usize)> {
+    /// The other of the station's `cells`, then the cell of the same number on the stations around.
+    fn neighbours(&self, cell: usize, cells: usize) -> impl Iterator<Item = (usize, usize)> {
         let station = self.station;
-        let own = (1..=self.cells).filter(move |other| *other != cell).map(move |other| (station, other));
-        let around = [station - 1, station + 1].into_iter();
-        let near = around.filter(|other| self.exists(*other) && self.district_of(*other) == self.district());
-        own.chain(near.map(move |other| (other, cell)))
+        let own = (1..=cells).filter(move |other| *other != cell).map(move |other| (station, other));
+        own.chain(self.stations_around().map(move |other| (other, cell)))
+    }
+
+    /// The stations before and after, as far as they lie in the same district: nobody judges relations into a
+    /// district that another operator reads.
+    fn stations_around(&self) -> impl Iterator<Item = usize> {
+        let around = [self.station - 1, self.station + 1].into_iter();
+        around.filter(|other| self.exists(*other) && self.district_of(*other) == self.district())
     }
 
     fn exists(&self, station: usize) -> bool {
@@ -274,9 +289,13 @@ impl StationPlan {
         (first + ((station - 1) * self.cells + cell - 1) as u64) % 1008
     }
 
-    /// Eight neighbouring stations share a tracking area.
     fn tac(&self) -> u64 {
-        4_601 + (self.station as u64 - 1) / 8
+        self.tac_of(self.station)
+    }
+
+    /// Eight neighbouring stations share a tracking area.
+    fn tac_of(&self, station: usize) -> u64 {
+        4_601 + (station as u64 - 1) / 8
     }
 }
 
@@ -284,11 +303,14 @@ fn leaf(name: &str, value: impl ToString) -> Element {
     Element::leaf(NR, name, value.to_string())
 }
 
+/// An object in the namespace of its class.
 fn object(class: &str, id: &str, attributes: Vec<Element>) -> Element {
-    debug_assert!(schema::class(class).is_some(), "{class} is in the schema");
-    let mut container = Element::new(NR, "attributes");
+    let known = schema::class(class);
+    debug_assert!(known.is_some(), "{class} is in the schema");
+    let namespace = known.map_or(NR, |class| class.namespace);
+    let mut container = Element::new(namespace, "attributes");
     container.children = attributes;
-    Element::new(NR, class).with(leaf("id", id)).with(container)
+    Element::new(namespace, class).with(Element::leaf(namespace, "id", id)).with(container)
 }
 
 fn plmn((_, mcc, mnc): Operator) -> Element {

@@ -269,7 +269,7 @@ mod tests {
     use super::*;
     use crate::config::StationPlan;
     use crate::objects::changes;
-    use crate::schema::{MANAGED_ELEMENT, NR};
+    use crate::schema::{MANAGED_ELEMENT, NR, OVERLAY};
 
     fn tree() -> Vec<Element> {
         vec![StationPlan { seed: 1, station: 1, stations: 1, cells: 2, west: 0 }.configuration()]
@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn replace_drops_what_the_edit_lacks() {
         let edit = "<NRSectorCarrier nc:operation='replace'><id>1</id><attributes><txDirection>DL</txDirection></attributes></NRSectorCarrier>";
-        assert_eq!(outcome(edit).unwrap().len(), 6);
+        assert_eq!(outcome(edit).unwrap().len(), 7);
     }
 
     #[test]
@@ -335,6 +335,21 @@ mod tests {
         let again = edit.replace("last", "first");
         assert_eq!(outcome(&again).unwrap(), [""; 0]);
         assert_eq!(outcome(&edit.replace("last", "before")).unwrap_err(), "operation-not-supported");
+    }
+
+    #[test]
+    fn entries_inside_a_structure_are_told_apart_by_value() {
+        let old = tree();
+        let edit = below_unit(&format!(
+            "<attributes><synchronisation xmlns='{OVERLAY}'><sourcePriority nc:operation='delete'>GNSS</sourcePriority>\
+             <sourcePriority>FREERUNNING</sourcePriority></synchronisation></attributes>"
+        ));
+        let found = changes(&old, &apply(&old, &edit, "merge").unwrap());
+        let [change] = found.as_slice() else { panic!("{found:?}") };
+        let sources = |value: &Option<serde_json::Value>| value.as_ref().unwrap()["sourcePriority"].clone();
+        assert_eq!(change.attribute, "synchronisation");
+        assert_eq!(sources(&change.old), serde_json::json!(["GNSS", "PTP"]));
+        assert_eq!(sources(&change.new), serde_json::json!(["PTP", "FREERUNNING"]));
     }
 
     #[test]

@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn empty_filter_selects_nothing_and_the_root_everything() {
         assert!(selected("").is_empty());
-        assert_eq!(objects(&selected("<m:ManagedElement/>")[0]).len(), 29);
-        assert_eq!(objects(&selected("<ManagedElement/>")[0]).len(), 29);
+        assert_eq!(objects(&selected("<m:ManagedElement/>")[0]).len(), 44);
+        assert_eq!(objects(&selected("<ManagedElement/>")[0]).len(), 44);
         assert!(selected("<n:ManagedElement/>").is_empty());
     }
 

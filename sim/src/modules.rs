@@ -42,7 +42,7 @@ pub struct Module {
 pub const MODULES: &[Module] = &[
     Module {
         name: "ranproof-nrm-eutra",
-        namespace: "urn:ranproof:nrm:eutra",
+        namespace: crate::schema::EUTRA,
         implemented: true,
         text: include_str!("../yang/ranproof-nrm-eutra.yang"),
     },

@@ -1,8 +1,8 @@
 //! The classes and attributes the simulated stations know.
 //!
-//! Names and structure follow TS 28.622 and TS 28.541; the namespaces are ours, since the standard's own
-//! modules may not be redistributed. `tddPattern` and `prachRootSequenceIndex` are in no NR module of
-//! TS 28.541 and stand in an overlay namespace, as vendors put them.
+//! Names and structure follow TS 28.622, TS 28.541 and TS 28.658; the namespaces are ours, since the standard's own
+//! modules may not be redistributed. `tddPattern`, `prachRootSequenceIndex`, `antenna` and `synchronisation` are in no
+//! module of 3GPP's and stand in an overlay namespace, as vendors put them.
 
 mod classes;
 
@@ -12,7 +12,9 @@ pub use self::classes::CLASSES;
 pub const MANAGED_ELEMENT: &str = "urn:ranproof:nrm:managed-element";
 /// Namespace of the NR classes.
 pub const NR: &str = "urn:ranproof:nrm:nr";
-/// Namespace of radio attributes outside TS 28.541.
+/// Namespace of the E-UTRA classes.
+pub const EUTRA: &str = "urn:ranproof:nrm:eutra";
+/// Namespace of radio attributes outside 3GPP's classes.
 pub const OVERLAY: &str = "urn:ranproof:nrm:radio";
 
 /// The attribute that a station sets itself; it is no configuration.
@@ -139,7 +141,9 @@ mod tests {
     fn identities_follow_the_schema() {
         assert_eq!(identity("NRCellDU"), Identity::Keys(&["id"]));
         assert_eq!(identity("pLMNInfoList"), Identity::Keys(&["mcc", "mnc", "sst", "sd"]));
+        assert_eq!(identity("plmnIdList"), Identity::Keys(&["mcc", "mnc"]));
         assert_eq!(identity("managedElementTypeList"), Identity::Value);
+        assert_eq!(identity("sourcePriority"), Identity::Value);
         assert_eq!(identity("nRPCI"), Identity::Single);
     }
 }
