@@ -125,7 +125,7 @@ impl App {
             epoch: EpochSecret(*Hash::of_parts(&[b"ranproof/epoch/1\n", &salt]).as_bytes()),
             secret_key: *Hash::of_parts(&[b"ranproof/secret-attributes/1\n", &salt]).as_bytes(),
             token,
-            turn: Mutex::default(),
+            turn: Mutex::new(Memory::new(config.collection.memory_mb)),
             sending: Mutex::new(()),
             projected: Mutex::new(projected),
             baselines: std::sync::Mutex::default(),

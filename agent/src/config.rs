@@ -63,6 +63,9 @@ pub struct CollectionConfig {
     /// Share of vanished objects, in percent, from which a second read must agree.
     #[serde(default = "defaults::mass_deletion_percent")]
     pub mass_deletion_percent: u8,
+    /// Megabytes that may be kept in memory between rounds, so that a round costs what changed; 0 keeps nothing.
+    #[serde(default = "defaults::memory_mb")]
+    pub memory_mb: usize,
     #[serde(default)]
     pub schemas: SchemasSection,
 }
@@ -75,6 +78,7 @@ impl Default for CollectionConfig {
             deadline_seconds: defaults::deadline_seconds(),
             max_reply_bytes: defaults::max_reply_bytes(),
             mass_deletion_percent: defaults::mass_deletion_percent(),
+            memory_mb: defaults::memory_mb(),
             schemas: SchemasSection::default(),
         }
     }
@@ -159,6 +163,10 @@ mod defaults {
     pub fn max_reply_bytes() -> usize {
         64 << 20
     }
+    pub fn memory_mb() -> usize {
+        4_096
+    }
+
     pub fn mass_deletion_percent() -> u8 {
         25
     }

@@ -77,11 +77,12 @@ impl Store {
         mut held: BTreeMap<Dn, StoredSnapshot>,
     ) -> Result<BTreeMap<Dn, StoredSnapshot>> {
         let mut link = self.reader().await?;
-        let query = "SELECT t.id, t.element, max(s.round) AS round FROM snapshots s \
-                     JOIN stations t ON t.id = s.station GROUP BY s.station";
+        let query = "SELECT id, element, (SELECT max(round) FROM snapshots WHERE station = stations.id) AS round \
+                     FROM stations";
         let (mut newest, mut wanted) = (BTreeMap::new(), Vec::new());
         for row in link.rows(sqlx::query(query)).await? {
-            let (element, round) = (row.dn("element")?, row.number("round")?);
+            let (element, round) = (row.dn("element")?, row.opt_number("round")?);
+            let Some(round) = round else { continue };
             match held.remove(&element).filter(|held| held.round == round) {
                 Some(held) => drop(newest.insert(element, held)),
                 None => wanted.push(row.id("id")?),

@@ -17,11 +17,16 @@ use store::{RoundCommit, StoredSnapshot};
 use super::judging::CompleteRead;
 use crate::pins::InForce;
 
-/// Objects and commitments of which an agent keeps something in memory; together some gigabytes.
-const MOST: usize = 5_000_000;
+/// Roughly what an object costs: in its snapshot, in what is approved, and in where its bytes lay.
+const OBJECT: usize = 2_500;
+
+/// Roughly what a commitment costs in the map.
+const COMMITMENT: usize = 250;
 
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
+    /// Bytes that may be kept, roughly.
+    limit: usize,
     /// Under what the stations were judged.
     under: Option<Under>,
     /// The newest snapshots after the last round, by element.
@@ -55,6 +60,16 @@ pub(crate) struct Remembered {
 }
 
 impl Memory {
+    /// Keeps nothing yet, and never more than some `megabytes`.
+    pub fn new(megabytes: usize) -> Memory {
+        Memory { limit: megabytes.saturating_mul(1_000_000), ..Memory::default() }
+    }
+
+    /// Another one of the same size, with nothing in it.
+    pub fn emptied(&self) -> Memory {
+        Memory { limit: self.limit, ..Memory::default() }
+    }
+
     /// Forgets what was judged under something else.
     pub fn turn_to(&mut self, in_force: &InForce) {
         let under = Under { agreement: in_force.agreement_body, policies: in_force.policy_body };
@@ -112,13 +127,34 @@ impl Memory {
             newest.insert(read.element.clone(), stored);
         }
         self.pieces.clear();
-        self.replies.retain(|element, _| newest.contains_key(element));
         self.newest = newest;
-        let objects: usize = self.newest.values().map(|stored| stored.snapshot.objects().len()).sum();
+        self.shrink();
+    }
+
+    /// Drops what is beyond the limit: the map of all commitments, then station after station.
+    fn shrink(&mut self) {
+        let mut left = self.limit;
+        let mut fits = |cost: usize| {
+            let after = left.checked_sub(cost);
+            left = after.unwrap_or(left);
+            after.is_some()
+        };
         let commitments = self.attributes.as_ref().map_or(0, |(_, map)| map.len());
-        if objects.saturating_add(usize::try_from(commitments).unwrap_or(usize::MAX)) > MOST {
-            *self = Memory::default();
+        if !fits(usize::try_from(commitments).unwrap_or(usize::MAX).saturating_mul(COMMITMENT)) {
+            self.attributes = None;
         }
+        let (all, replies) = (self.newest.len(), &self.replies);
+        self.newest.retain(|element, stored| {
+            let reply = replies.get(element).map_or(0, |reply| reply.bytes.len());
+            fits(stored.snapshot.objects().len().saturating_mul(OBJECT).saturating_add(reply))
+        });
+        if self.newest.len() < all {
+            // It holds every station's snapshot.
+            self.index = NetworkIndex::default();
+        }
+        let newest = &self.newest;
+        self.replies.retain(|element, _| newest.contains_key(element));
+        self.stations.retain(|element, _| newest.contains_key(element));
     }
 }
 
@@ -130,5 +166,38 @@ impl Remembered {
         let same =
             Arc::as_ptr(&self.snapshot) == std::ptr::from_ref(last) || self.snapshot.root() == last.root();
         same.then_some(Since { differences, moved: &NOTHING })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Digest, Interpretation, Object, Timestamp};
+
+    use super::*;
+
+    fn stored(n: usize) -> (Dn, StoredSnapshot) {
+        let element: Dn = format!("ManagedElement={n}").parse().unwrap();
+        let objects = (0..4).map(|id| Object::new(element.child("C", &id.to_string()), vec![], vec![]));
+        let interpretation = Interpretation::new("none", &Digest::of(b"p"));
+        let snapshot = Arc::new(Snapshot::new(interpretation, objects.collect(), vec![]));
+        let (read, raw) = (Timestamp(0), Digest::of(b"r"));
+        (element.clone(), StoredSnapshot { element, round: 1, read, raw, snapshot })
+    }
+
+    #[test]
+    fn what_is_kept_stays_below_the_limit() {
+        // Each costs 10,000 bytes.
+        for (megabytes, kept) in [(0, 0), (1, 99), (2, 150)] {
+            let mut memory = Memory::new(megabytes);
+            memory.newest = (0..150).map(stored).collect();
+            for (element, stored) in &memory.newest {
+                memory.index.update(element, Arc::clone(&stored.snapshot), false);
+            }
+            memory.keep_attributes(1, Map::from_pairs([(b"k", b"v")]));
+            memory.shrink();
+            assert_eq!(memory.newest.len(), kept);
+            assert_eq!(memory.index.is_empty(), kept < 150);
+            assert_eq!(memory.attributes_after(1).is_some(), megabytes > 0);
+        }
     }
 }

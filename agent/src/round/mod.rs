@@ -44,7 +44,8 @@ pub(crate) const NO_ROUNDS: &str =
 pub async fn run(app: &App, only: &[Dn]) -> Result<RoundSummary> {
     let mut turn = app.turn.lock().await;
     // Of a round that does not come to its commit nothing is kept.
-    let mut memory = std::mem::take(&mut *turn);
+    let nothing = turn.emptied();
+    let mut memory = std::mem::replace(&mut *turn, nothing);
     match in_turn(app, &mut memory, only).await {
         Ok(summary) => {
             *turn = memory;
@@ -84,7 +85,7 @@ async fn in_turn(app: &App, memory: &mut Memory, only: &[Dn]) -> Result<RoundSum
     match committed {
         Committed::Now => memory.keep(previous, &mut commit),
         // What stands is another sweep's.
-        Committed::AlreadyCommitted => *memory = Memory::default(),
+        Committed::AlreadyCommitted => *memory = memory.emptied(),
     }
     // A crash from here on leaves staged or anchored leaves: the same call continues.
     anchoring::advance_or_say(app).await;

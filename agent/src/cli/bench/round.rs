@@ -120,7 +120,7 @@ impl Network {
         let store = Store::open(StoreConfig::new(folder.path().join("bench.db"))).await?;
         let epoch = EpochSecret(crate::keys::random_bytes()?);
         let (in_force, profile) = (in_force(documents.stations())?, Profile::plain("plain"));
-        Ok(Network { folder, store, in_force, epoch, profile, memory: Memory::default(), round: 0 })
+        Ok(Network { folder, store, in_force, epoch, profile, memory: Memory::new(4_096), round: 0 })
     }
 
     /// One round over all stations, whose replies `reply` gives.

@@ -226,7 +226,7 @@ impl World {
             round: 0,
             last: None,
             map: None,
-            memory: Memory::default(),
+            memory: Memory::new(100),
             folder,
         };
         for store in [&world.origin, &world.judge] {
