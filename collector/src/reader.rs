@@ -170,8 +170,8 @@ pub fn read_xml_again(
         Ok((read, again.map(Again::into_noted).unwrap_or_default()))
     };
     let read = match read(earlier) {
-        // Objects stand in others than before.
-        Ok((None, _)) => read(None),
+        // Objects stand in others than before, or it is to be refused, and then with the place that is wrong.
+        Ok((None, _)) | Err(_) if earlier.is_some() => read(None),
         other => other,
     };
     let (read, noted) = read.map_err(|fault| ReadError::locate(fault, bytes))?;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use model::profile::ObjectRule;
 use model::{Dn, Object, Profile, Snapshot, Value, diff};
 use proptest::prelude::*;
 use ranproof_collector::reader::{
@@ -79,13 +80,15 @@ fn snapshot_of(tree: &Tree) -> Snapshot {
 struct Printer {
     state: u64,
     plain: bool,
+    /// Some objects stand in containers, with values and entries of a list beside them.
+    wraps: bool,
     out: String,
     depth: usize,
 }
 
 impl Printer {
     fn new(seed: u64) -> Printer {
-        Printer { state: seed, plain: seed == 0, out: String::new(), depth: 0 }
+        Printer { state: seed, plain: seed == 0, wraps: false, out: String::new(), depth: 0 }
     }
 
     fn pick(&mut self, choices: u64) -> u64 {
@@ -199,12 +202,41 @@ impl Printer {
                     self.fields(&tree.attributes, prefix);
                     self.end(&name);
                 }
-                Some(Some(key)) => self.object(&key.0, &key.1, &tree.children[key]),
+                Some(Some(key)) => self.child(key, &tree.children[key], prefix),
             }
         }
         self.layout();
         self.end(&name);
     }
+}
+
+impl Printer {
+    /// An object inside another, by its key in a container or not.
+    fn child(&mut self, key: &(String, String), tree: &Tree, prefix: &str) {
+        let kind = if self.wraps { (key.1.len() + tree.attributes.len()) % 4 } else { 0 };
+        if kind == 0 {
+            return self.object(&key.0, &key.1, tree);
+        }
+        let wrap = self.tag("wrap", None, prefix);
+        if kind > 1 {
+            self.value("leaf", &Value::from(key.1.as_str()), None, prefix);
+        }
+        if kind > 2 {
+            let entry = self.tag("entry", Some("urn:entry"), "e");
+            self.value("name", &Value::from(key.0.as_str()), None, "e");
+            self.value("leaf", &Value::from(key.1.as_str()), None, "e");
+            self.end(&entry);
+        }
+        self.object(&key.0, &key.1, tree);
+        self.end(&wrap);
+    }
+}
+
+/// With containers between objects, and an entry of a list that the profile calls an object.
+fn wrapped_xml_of(tree: &Tree, seed: u64) -> String {
+    let mut printer = Printer { wraps: true, ..Printer::new(seed) };
+    printer.object("ManagedElement", "m", tree);
+    printer.out
 }
 
 fn xml_of(tree: &Tree, seed: u64) -> String {
@@ -387,6 +419,8 @@ fn guarded() -> Profile {
     let mut profile = profile();
     profile.secret = vec!["A.a".parse().unwrap(), "A.b".parse().unwrap()];
     profile.volatile = vec!["B.a".parse().unwrap()];
+    let (namespace, element) = ("urn:entry".into(), "entry".into());
+    profile.objects.push(ObjectRule { namespace, element, key: Some("name".into()), class: None });
     profile
 }
 
@@ -427,11 +461,11 @@ proptest! {
         steps in prop::collection::vec((prop::collection::vec(0usize..4, 0..4), step()), 1..8),
         seed in prop_oneof![Just(0), any::<u64>()],
     ) {
-        let mut documents = vec![xml_of(&tree, seed).into_bytes()];
+        let mut documents = vec![wrapped_xml_of(&tree, seed).into_bytes()];
         let mut tree = tree;
         for (way, step) in steps {
             tree.take(&way, &step);
-            documents.push(xml_of(&tree, seed).into_bytes());
+            documents.push(wrapped_xml_of(&tree, seed).into_bytes());
         }
         read_in_turn(&documents, TIGHT)?;
     }
@@ -443,7 +477,7 @@ proptest! {
         wounds in prop::collection::vec(
             (any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>(), 0u8..3), 1..4),
     ) {
-        let good = xml_of(&tree, seed).into_bytes();
+        let good = wrapped_xml_of(&tree, seed).into_bytes();
         let mut bad = good.clone();
         for (at, to, byte, kind) in &wounds {
             let (at, to) = (at.index(bad.len()), to.index(bad.len()));

@@ -132,8 +132,8 @@ impl ApprovedState {
         out
     }
 
-    /// [`ApprovedState::differences`] where they were `before` and nothing has moved since but these objects, here or in
-    /// the configuration.
+    /// [`ApprovedState::differences`] where they were `before`, what is approved is what it was, and of the configuration
+    /// only these objects moved.
     pub fn differences_again<'a>(
         &self,
         current: &Snapshot,

@@ -60,6 +60,7 @@ pub struct Object {
     attributes: Vec<(String, Value)>,
     volatile: Vec<(String, Value)>,
     digest: Digest,
+    size: usize,
 }
 
 impl Object {
@@ -68,8 +69,9 @@ impl Object {
     pub fn new(dn: Dn, mut attributes: Vec<(String, Value)>, mut volatile: Vec<(String, Value)>) -> Object {
         attributes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         volatile.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let digest = Digest::of(&canonical_bytes(&dn, &attributes));
-        Object { dn, attributes, volatile, digest }
+        let canonical = canonical_bytes(&dn, &attributes);
+        let (digest, size) = (Digest::of(&canonical), canonical.len());
+        Object { dn, attributes, volatile, digest, size }
     }
 
     pub fn dn(&self) -> &Dn {
@@ -97,6 +99,11 @@ impl Object {
 
     pub fn digest(&self) -> &Digest {
         &self.digest
+    }
+
+    /// Length of its canonical bytes.
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     /// The non-volatile attributes as one value, as `@object` edits carry it.
@@ -135,6 +142,7 @@ pub struct Snapshot {
     objects: Vec<Arc<Object>>,
     findings: Vec<Finding>,
     root: Digest,
+    size: usize,
 }
 
 impl Snapshot {
@@ -165,7 +173,8 @@ impl Snapshot {
             });
         }
         let root = snapshot_root(&interpretation, &objects);
-        Snapshot { interpretation, objects, findings, root }
+        let size = objects.iter().map(|object| object.size).sum();
+        Snapshot { interpretation, objects, findings, root, size }
     }
 
     pub fn interpretation(&self) -> Interpretation {
@@ -195,6 +204,11 @@ impl Snapshot {
     /// Adds what somebody noticed after the reading. Findings are beside the configuration: no digest changes.
     pub fn add_findings(&mut self, findings: impl IntoIterator<Item = Finding>) {
         self.findings.extend(findings);
+    }
+
+    /// Length of the canonical bytes of all objects.
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     /// Digest over all objects' digests under this interpretation.

@@ -52,9 +52,8 @@ pub fn judge(case: &Case<'_>) -> Judgement {
 }
 
 fn differences(case: &Case<'_>, approved: &ApprovedState) -> Vec<Difference> {
-    let Some(since) = case.since else { return approved.differences(case.current) };
-    let moved = case.edits.iter().map(|edit| &edit.object).chain(since.moved);
-    approved.differences_again(case.current, since.differences, moved)
+    let Some(before) = case.before else { return approved.differences(case.current) };
+    approved.differences_again(case.current, before, case.edits.iter().map(|edit| &edit.object))
 }
 
 fn unbaselined(case: &Case<'_>) -> Judgement {

@@ -17,15 +17,6 @@ pub struct Known {
     pub first_seen: Sighting,
 }
 
-/// What stood after the round before.
-#[derive(Debug, Clone, Copy)]
-pub struct Since<'a> {
-    /// Where the read before differed from what was approved, once its judgement's advances were made.
-    pub differences: &'a [Difference],
-    /// Objects of which something else has become approved since.
-    pub moved: &'a BTreeSet<Dn>,
-}
-
 /// One station in one round, from a complete, error-free read: what is absent from `current` is deleted.
 #[derive(Debug, Clone)]
 pub struct Case<'a> {
@@ -42,9 +33,9 @@ pub struct Case<'a> {
     pub edits: &'a [Edit],
     /// `None` or empty: the station has no approved baseline yet.
     pub approved: Option<&'a ApprovedState>,
-    /// What is known of `previous` and then spares a comparison of every object with what is approved of it. `None` comes to
-    /// the same.
-    pub since: Option<Since<'a>>,
+    /// Where `previous` differs from `approved`, if that is known: it spares a comparison of every object. `None` comes to the
+    /// same.
+    pub before: Option<&'a [Difference]>,
     /// Requests that may concern the station, in any order.
     pub requests: &'a [RequestView],
     /// Where this round stands in the order of things.

@@ -36,7 +36,7 @@ mod weigh;
 
 pub use authorise::judge;
 pub use case::{
-    Advance, BY_RIGHT, Case, Gone, GoneReason, JudgedDifference, Judgement, Known, RequestProgress, Since,
+    Advance, BY_RIGHT, Case, Gone, GoneReason, JudgedDifference, Judgement, Known, RequestProgress,
 };
 pub use evaluated::{Evaluated, StationCase};
 pub use expression::Observation;

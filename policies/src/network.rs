@@ -1,7 +1,7 @@
 //! What lies around a cell: an index of the newest snapshots of all stations.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{Dn, Object, Snapshot};
@@ -31,8 +31,6 @@ pub struct NeighbourRef<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct NetworkIndex {
     stations: BTreeMap<Dn, Station>,
-    /// Station → stations with relations into it.
-    pointed_at_by: BTreeMap<Dn, BTreeSet<Dn>>,
 }
 
 #[derive(Debug, Clone)]
@@ -53,8 +51,6 @@ struct Layout {
     cells_of_units: BTreeMap<Dn, usize>,
     /// All NRCellRelations, in the order of their names.
     relations: Vec<Relation>,
-    /// Stations that relations point to, sorted.
-    targets: Arc<[Dn]>,
 }
 
 /// An NRCellRelation: its place in the snapshot and what it refers to.
@@ -83,31 +79,18 @@ const CELL_DU_REFERENCE: &str = "nRCellDURef";
 impl NetworkIndex {
     /// Takes a station's snapshot in, read in this round (or `stale`: the newest there is, but older).
     pub fn update(&mut self, element: &Dn, snapshot: Arc<Snapshot>, stale: bool) {
-        let old = self.stations.get(element);
-        let station = Station::new(snapshot, stale, old);
-        if old.is_none_or(|old| old.layout.targets != station.layout.targets) {
-            self.remove(element);
-            for target in station.layout.targets.iter() {
-                self.pointed_at_by.entry(target.clone()).or_default().insert(element.clone());
-            }
-        }
+        let station = Station::new(snapshot, stale, self.stations.get(element));
         self.stations.insert(element.clone(), station);
     }
 
     /// Forgets a station.
     pub fn remove(&mut self, element: &Dn) {
-        let Some(old) = self.stations.remove(element) else { return };
-        for target in old.layout.targets.iter() {
-            if let Some(sources) = self.pointed_at_by.get_mut(target) {
-                sources.remove(element);
-            }
-        }
+        self.stations.remove(element);
     }
 
     /// Forgets all stations but those that `keep` names.
     pub fn retain(&mut self, keep: impl Fn(&Dn) -> bool) {
-        let gone: Vec<Dn> = self.stations.keys().filter(|element| !keep(element)).cloned().collect();
-        gone.iter().for_each(|element| self.remove(element));
+        self.stations.retain(|element, _| keep(element));
     }
 
     /// At the start of a round every snapshot is an old one.
@@ -136,13 +119,6 @@ impl NetworkIndex {
 
     pub fn is_empty(&self) -> bool {
         self.stations.is_empty()
-    }
-
-    /// Other stations with relations into this one: when it changes, rules about neighbours are judged again
-    /// there.
-    pub fn dependents(&self, element: &Dn) -> Vec<Dn> {
-        let sources = self.pointed_at_by.get(element);
-        sources.into_iter().flatten().filter(|source| *source != element).cloned().collect()
     }
 
     /// An object of any station.
@@ -278,40 +254,21 @@ impl Layout {
                 _ => {}
             }
         }
-        let targets = match old {
-            Some(old) if known.all_taken(relations.len()) => Arc::clone(&old.layout.targets),
-            _ => targets(&relations),
-        };
         let cell = |unit: &Arc<Object>| Some((unit.dn().clone(), cell_place(snapshot, &cells, unit)?));
         let cells_of_units = all_units.into_iter().filter_map(cell).collect();
-        Layout { cells, units, cells_of_units, relations, targets }
+        Layout { cells, units, cells_of_units, relations }
     }
-}
-
-/// The stations that relations point to.
-fn targets(relations: &[Relation]) -> Arc<[Dn]> {
-    let mut targets: Vec<Dn> = relations
-        .iter()
-        .filter_map(|relation| match &relation.to {
-            Reference::Cell(_, element) => Some(element.clone()),
-            Reference::Unreadable(_) => None,
-        })
-        .collect();
-    targets.sort_unstable();
-    targets.dedup();
-    targets.into()
 }
 
 /// A station's relations as they were read before, walked in step with the new ones.
 struct Known<'a> {
     old: Option<&'a Station>,
     next: usize,
-    taken: usize,
 }
 
 impl<'a> Known<'a> {
     fn of(old: Option<&'a Station>) -> Known<'a> {
-        Known { old, next: 0, taken: 0 }
+        Known { old, next: 0 }
     }
 
     /// What an unchanged relation refers to. Relations come in the order of their names.
@@ -321,19 +278,11 @@ impl<'a> Known<'a> {
             let object = old.snapshot.objects().get(before.place)?;
             match object.dn().cmp(relation.dn()) {
                 Ordering::Less => self.next += 1,
-                Ordering::Equal if object.digest() == relation.digest() => {
-                    self.taken += 1;
-                    return Some(before.to.clone());
-                }
+                Ordering::Equal if object.digest() == relation.digest() => return Some(before.to.clone()),
                 _ => return None,
             }
         }
         None
-    }
-
-    /// Whether there are the relations there were, all unchanged.
-    fn all_taken(&self, relations: usize) -> bool {
-        self.old.is_some_and(|old| old.layout.relations.len() == relations) && self.taken == relations
     }
 }
 
@@ -399,17 +348,6 @@ mod tests {
         assert!(known[0].cell.is_some() && known[0].stale);
         index.mark_fresh(&element(2));
         assert!(!index.relations_of(cell(&index, 1)).unwrap()[0].stale);
-    }
-
-    #[test]
-    fn what_points_at_a_station_is_judged_again_when_it_changes() {
-        let mut index = NetworkIndex::default();
-        index.update(&element(1), station(1, 2), false);
-        index.update(&element(3), station(3, 2), false);
-        assert_eq!(index.dependents(&element(2)), [element(1), element(3)]);
-        index.update(&element(1), station(1, 3), false);
-        assert_eq!(index.dependents(&element(2)), [element(3)]);
-        assert_eq!(index.dependents(&element(3)), [element(1)]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::{ApprovedState, ApprovedValue, Digest, Dn, Interpretation, Object, Snapshot, Value};
@@ -14,12 +14,24 @@ use ranproof_policies::{Evaluated, NetworkIndex, PolicySet, RuleResult, StationC
 use support::{agreement, dn};
 
 /// Rules that look at everything a rule can look at, some of it in messages alone.
-const RULES: [(&str, &str, &str, &str); 6] = [
+const RULES: [(&str, &str, &str, &str); 8] = [
     ("object-alone", "NRCellDU", "object.nRPCI < 4", "PCI {{ object.nRPCI }}"),
     (
         "all-neighbours",
         "NRCellDU",
         "neighbours.all(n, n.dn == dn || n.nRPCI != object.nRPCI)",
+        "PCI {{ dn }}",
+    ),
+    (
+        "no-old-ones",
+        "NRCellDU",
+        "neighbours.all(n, !n.stale)",
+        "old: {{ neighbours.filter(n, n.stale).map(n, n.dn) }}",
+    ),
+    (
+        "no-two-alike",
+        "NRCellDU",
+        "neighbours.all(a, neighbours.all(b, a.dn == b.dn || a.nRPCI != b.nRPCI))",
         "PCI {{ dn }}",
     ),
     ("its-cell", "NROperatorCellDU", "object.cellLocalId == cell.cellLocalId", "{{ cell.nRPCI }}"),
@@ -104,15 +116,16 @@ proptest! {
         let mut plans: BTreeMap<usize, Plan> = BTreeMap::new();
         let (mut last, mut previous): (Option<Evaluated>, Option<Arc<Snapshot>>) = (None, None);
         for (reads, pci) in rounds {
-            index.mark_all_stale();
+            let read: BTreeSet<usize> = reads.keys().copied().chain([0]).collect();
             plans.extend(reads);
             plans.entry(0).or_default();
-            for (n, plan) in &plans {
-                index.update(&station(*n), snapshot(*n, plan), *n == 2);
-            }
             // An index that has seen no round before says the same.
             let mut fresh = NetworkIndex::default();
-            plans.iter().for_each(|(n, plan)| fresh.update(&station(*n), snapshot(*n, plan), *n == 2));
+            for (n, plan) in &plans {
+                for index in [&mut index, &mut fresh] {
+                    index.update(&station(*n), snapshot(*n, plan), !read.contains(n));
+                }
+            }
             let (current, approved) = (snapshot(0, &plans[&0]), approved(pci));
             let case = |neighbours| StationCase {
                 agreement: &agreement,

@@ -91,7 +91,7 @@ impl Scene {
             current,
             edits,
             approved: Some(&self.approved),
-            since: None,
+            before: None,
             requests,
             sighting: Sighting { round: 2, opened: Some(20), after: Some(minute(10)), read: minute(20) },
             known: &BTreeMap::new(),

@@ -143,8 +143,8 @@ fn station(
     found.respellings.extend(respellings);
     let in_sight = in_sight(seat, &approved);
     let approved_seen: &ApprovedState = in_sight.as_ref().unwrap_or(&approved);
-    let since = match (last, &remembered) {
-        (Some(last), Some(known)) if !respelt && in_sight.is_none() => known.since(last, version),
+    let before = match (last, &remembered) {
+        (Some(last), Some(known)) if !respelt && in_sight.is_none() => known.differences(last, version),
         _ => None,
     };
     let after = last_read.or(read.after);
@@ -157,7 +157,7 @@ fn station(
         current: &read.current,
         edits: &edits,
         approved: Some(approved_seen),
-        since,
+        before,
         requests: &bench.views,
         sighting: sighting.clone(),
         known: &known,

@@ -11,14 +11,19 @@ use anchor::map::Map;
 use collector::reader::Pieces;
 use collector::sweep::LastReply;
 use model::{ApprovedState, Difference, Dn, Snapshot};
-use policies::{Evaluated, NetworkIndex, Since};
+use policies::{Evaluated, NetworkIndex};
 use store::{RoundCommit, StoredSnapshot};
 
 use super::judging::CompleteRead;
 use crate::pins::InForce;
 
-/// Roughly what an object costs: in its snapshot, in what is approved, and in where its bytes lay.
-const OBJECT: usize = 2_500;
+/// Roughly what an object costs beyond the bytes of its values, which stand in its snapshot and in what is approved, each text
+/// with its name and its place.
+const OBJECT: usize = 800;
+const COPIES: usize = 4;
+
+/// Roughly what a difference costs, or a broken rule with its messages.
+const FOUND: usize = 2_000;
 
 /// Roughly what a commitment costs in the map.
 const COMMITMENT: usize = 250;
@@ -60,7 +65,7 @@ pub(crate) struct Remembered {
 }
 
 impl Memory {
-    /// Keeps nothing yet, and never more than some `megabytes`.
+    /// Keeps nothing yet, and never more than about so many megabytes.
     pub fn new(megabytes: usize) -> Memory {
         Memory { limit: megabytes.saturating_mul(1_000_000), ..Memory::default() }
     }
@@ -143,10 +148,13 @@ impl Memory {
         if !fits(usize::try_from(commitments).unwrap_or(usize::MAX).saturating_mul(COMMITMENT)) {
             self.attributes = None;
         }
-        let (all, replies) = (self.newest.len(), &self.replies);
+        let (all, replies, stations) = (self.newest.len(), &self.replies, &self.stations);
         self.newest.retain(|element, stored| {
-            let reply = replies.get(element).map_or(0, |reply| reply.bytes.len());
-            fits(stored.snapshot.objects().len().saturating_mul(OBJECT).saturating_add(reply))
+            let snapshot = &stored.snapshot;
+            let held =
+                snapshot.objects().len().saturating_mul(OBJECT) + snapshot.size().saturating_mul(COPIES);
+            let reply = replies.get(element).map_or(0, |reply| reply.bytes.len() + reply.pieces.size());
+            fits(held + reply + stations.get(element).map_or(0, Remembered::size))
         });
         if self.newest.len() < all {
             // It holds every station's snapshot.
@@ -159,13 +167,16 @@ impl Memory {
 }
 
 impl Remembered {
-    /// What is known of a comparison of `last` with what is approved in this version.
-    pub fn since(&self, last: &Snapshot, version: u64) -> Option<Since<'_>> {
-        static NOTHING: std::collections::BTreeSet<Dn> = std::collections::BTreeSet::new();
-        let differences = self.differences.as_deref().filter(|_| self.version == version)?;
-        let same =
-            Arc::as_ptr(&self.snapshot) == std::ptr::from_ref(last) || self.snapshot.root() == last.root();
-        same.then_some(Since { differences, moved: &NOTHING })
+    /// Where `last` differs from what is approved in this version, if that is known.
+    pub fn differences(&self, last: &Snapshot, version: u64) -> Option<&[Difference]> {
+        let same = self.version == version && self.snapshot.root() == last.root();
+        self.differences.as_deref().filter(|_| same)
+    }
+
+    /// Bytes of memory, roughly, beside snapshot and approved state.
+    fn size(&self) -> usize {
+        let differences = self.differences.as_ref().map_or(0, Vec::len);
+        (differences + self.rules.results().count()).saturating_mul(FOUND)
     }
 }
 
@@ -186,17 +197,17 @@ mod tests {
 
     #[test]
     fn what_is_kept_stays_below_the_limit() {
-        // Each costs 10,000 bytes.
-        for (megabytes, kept) in [(0, 0), (1, 99), (2, 150)] {
+        let cost = 4 * OBJECT + COPIES * stored(100).1.snapshot.size();
+        for (megabytes, kept) in [(0, 0), (1, (1_000_000 - COMMITMENT) / cost), (2, 400)] {
             let mut memory = Memory::new(megabytes);
-            memory.newest = (0..150).map(stored).collect();
+            memory.newest = (100..500).map(stored).collect();
             for (element, stored) in &memory.newest {
                 memory.index.update(element, Arc::clone(&stored.snapshot), false);
             }
             memory.keep_attributes(1, Map::from_pairs([(b"k", b"v")]));
             memory.shrink();
             assert_eq!(memory.newest.len(), kept);
-            assert_eq!(memory.index.is_empty(), kept < 150);
+            assert_eq!(memory.index.is_empty(), kept < 400);
             assert_eq!(memory.attributes_after(1).is_some(), megabytes > 0);
         }
     }

@@ -7,6 +7,7 @@
 //! expected is read as ever; nothing depends on finding them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use model::{Dn, Interpretation, Object, Snapshot};
@@ -15,6 +16,9 @@ use super::{ReadContext, ReadLimits};
 
 /// Contexts of one document; a station has some dozens. Objects in others are read each time.
 const MAX_CONTEXTS: usize = 4096;
+
+/// Bytes of a start tag that may be part of a context.
+const MAX_TAG: usize = 1024;
 
 /// Pieces tried at one place: so many objects in a row may be gone before the others are read anew.
 const WINDOW: usize = 8;
@@ -68,35 +72,56 @@ impl ReadAs {
 pub(super) struct Piece {
     start: u32,
     end: u32,
-    context: Context,
-    /// What it costs to read.
-    pub nodes: usize,
-    pub memory: usize,
+    context: Option<u32>,
+    pub cost: Cost,
     pub object: Arc<Object>,
     /// Its place in the snapshot.
     pub rank: u32,
 }
 
-/// A chain of start tags, by number; `None` where too many are known.
-pub(super) type Context = Option<u32>;
+/// What reading a piece counts against the limits.
+#[derive(Debug, Clone)]
+pub(super) struct Cost {
+    pub nodes: usize,
+    pub memory: usize,
+    /// The namespaces declared in it.
+    pub spaces: Arc<[Box<str>]>,
+}
+
+/// A chain of start tags, by its number in the last document and in this one; `None` where it is not known, or too many are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context {
+    last: Option<u32>,
+    now: Option<u32>,
+}
 
 /// Around everything.
-pub(super) const TOP: Context = Some(0);
+pub(super) const TOP: Context = Context { last: Some(0), now: Some(0) };
 
-/// Start tags by what is around them.
+/// Nothing in it is an object.
+pub(super) const NOWHERE: Context = Context { last: None, now: None };
+
+/// Start tags by what is around them, numbered from 1.
 #[derive(Debug, Clone, Default)]
 struct Contexts(HashMap<(u32, Box<[u8]>), u32>);
 
 impl Contexts {
-    fn inside(&mut self, around: Context, tag: &[u8]) -> Context {
-        let around = around?;
-        let key = (around, Box::from(tag));
-        if let Some(known) = self.0.get(&key) {
-            return Some(*known);
+    fn find(&self, around: Option<u32>, tag: &[u8]) -> Option<u32> {
+        self.0.get(&(around?, Box::from(tag))).copied()
+    }
+
+    fn enter(&mut self, around: Option<u32>, tag: &[u8]) -> Option<u32> {
+        let next = u32::try_from(self.0.len()).ok()?.checked_add(1)?;
+        let full = self.0.len() >= MAX_CONTEXTS || tag.len() > MAX_TAG;
+        match self.0.entry((around?, Box::from(tag))) {
+            Entry::Occupied(known) => Some(*known.get()),
+            Entry::Vacant(_) if full => None,
+            Entry::Vacant(new) => Some(*new.insert(next)),
         }
-        let next = u32::try_from(self.0.len() + 1).ok().filter(|_| self.0.len() < MAX_CONTEXTS)?;
-        self.0.insert(key, next);
-        Some(next)
+    }
+
+    fn size(&self) -> usize {
+        self.0.keys().map(|(_, tag)| tag.len() + size_of::<(u32, Box<[u8]>, u32)>()).sum()
     }
 }
 
@@ -104,9 +129,8 @@ impl Contexts {
 struct Draft {
     start: usize,
     end: usize,
-    context: Context,
-    nodes: usize,
-    memory: usize,
+    context: Option<u32>,
+    cost: Cost,
     /// Its place among the drafts.
     draft: usize,
 }
@@ -129,13 +153,13 @@ pub(super) struct Noted {
 
 impl<'e> Again<'e> {
     pub fn new(earlier: Option<Earlier<'e>>) -> Again<'e> {
-        let contexts = earlier.map(|earlier| earlier.pieces.contexts.clone()).unwrap_or_default();
-        Again { earlier, next: 0, missed: 0, noted: Noted { contexts, drafts: Vec::new() } }
+        Again { earlier, next: 0, missed: 0, noted: Noted::default() }
     }
 
     /// The context inside a start tag.
     pub fn inside(&mut self, around: Context, tag: &[u8]) -> Context {
-        self.noted.contexts.inside(around, tag)
+        let last = self.earlier.and_then(|earlier| earlier.pieces.contexts.find(around.last, tag));
+        Context { last, now: self.noted.contexts.enter(around.now, tag) }
     }
 
     /// The piece that the document has at `at`, which becomes one of this document, and its length.
@@ -147,31 +171,33 @@ impl<'e> Again<'e> {
         draft: usize,
     ) -> Option<(&'e Piece, usize)> {
         let Earlier { bytes, pieces, .. } = self.earlier?;
-        let rest = text.get(at..)?;
+        let rest = text.get(at..).filter(|_| context.last.is_some())?;
         let ahead = (0..WINDOW).chain((self.missed >= WINDOW).then_some(self.missed));
         let candidates = ahead.map(|ahead| self.next + ahead);
         let found = candidates.filter_map(|place| Some((place, pieces.list.get(place)?))).find_map(
             |(place, piece)| {
                 let lay = bytes.get(piece.start as usize..piece.end as usize)?;
-                (piece.context == context && rest.starts_with(lay)).then_some((place, piece, lay.len()))
+                (piece.context == context.last && rest.starts_with(lay)).then_some((place, piece, lay.len()))
             },
         );
         let (place, piece, length) = found?;
         (self.next, self.missed) = (place + 1, 0);
-        self.add((at, at + length), context, (piece.nodes, piece.memory), draft);
+        self.add((at, at + length), context, piece.cost.clone(), draft);
         Some((piece, length))
     }
 
     /// The element that was read from `start` to `end` is one object, and there is nothing to be said of it.
-    pub fn note(&mut self, range: (usize, usize), context: Context, cost: (usize, usize), draft: usize) {
+    pub fn note(&mut self, range: (usize, usize), context: Context, cost: Cost, draft: usize) {
         self.missed += 1;
-        self.add(range, context, cost, draft);
+        let shared = self.noted.drafts.last().map(|last| &last.cost.spaces);
+        let shared = shared.filter(|spaces| **spaces == cost.spaces).map(Arc::clone);
+        let spaces = shared.unwrap_or(cost.spaces);
+        self.add(range, context, Cost { spaces, ..cost }, draft);
     }
 
-    fn add(&mut self, (start, end): (usize, usize), context: Context, cost: (usize, usize), draft: usize) {
-        if context.is_some() && end <= MAX_BYTES {
-            let (nodes, memory) = cost;
-            self.noted.drafts.push(Draft { start, end, context, nodes, memory, draft });
+    fn add(&mut self, (start, end): (usize, usize), context: Context, cost: Cost, draft: usize) {
+        if context.now.is_some() && end <= MAX_BYTES {
+            self.noted.drafts.push(Draft { start, end, context: context.now, cost, draft });
         }
     }
 
@@ -186,8 +212,8 @@ impl Noted {
         let piece = |draft: &Draft| {
             let (object, rank) = (Arc::clone(objects.get(draft.draft)?), *ranks.get(draft.draft)?);
             let (start, end) = (u32::try_from(draft.start).ok()?, u32::try_from(draft.end).ok()?);
-            let Draft { context, nodes, memory, .. } = *draft;
-            Some(Piece { start, end, context, nodes, memory, object, rank })
+            let (context, cost) = (draft.context, draft.cost.clone());
+            Some(Piece { start, end, context, cost, object, rank })
         };
         let list = self.drafts.iter().filter_map(piece).collect();
         Pieces { read_as, contexts: self.contexts, list }
@@ -198,5 +224,10 @@ impl Pieces {
     /// Whether a document that is read so means what this one meant.
     pub(super) fn fit(&self, read_as: &ReadAs) -> bool {
         self.read_as == *read_as
+    }
+
+    /// Bytes of memory, roughly, without the objects.
+    pub fn size(&self) -> usize {
+        self.contexts.size() + self.list.len() * size_of::<Piece>()
     }
 }

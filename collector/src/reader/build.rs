@@ -10,7 +10,7 @@ use model::profile::ObjectRule;
 use model::{Dn, Value};
 
 use super::ReadContext;
-use super::again::Piece;
+use super::again::{Cost, Piece};
 use super::error::{Fault, Problem};
 use super::findings::Findings;
 use super::objects::{Draft, Identity, reduced};
@@ -130,9 +130,10 @@ pub(super) struct Builder<'a, 'p> {
 /// How far a builder was.
 pub(super) struct Mark {
     pub(super) drafts: usize,
-    pub(super) nodes: usize,
-    pub(super) memory: usize,
+    nodes: usize,
+    memory: usize,
     said: usize,
+    declarations: usize,
 }
 
 /// What the stacks hold when everything has ended.
@@ -173,26 +174,38 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
             nodes: self.nodes,
             memory: self.budget.used,
             said: self.findings.said(),
+            declarations: self.spaces.declarations(),
         }
     }
 
-    /// The draft that is all the elements since `mark` made, if it may be taken over into a later reading: an object with an
-    /// id of its own, of which there was nothing to be said, and not of the station's class or one around it.
-    pub(super) fn single_since(&self, mark: &Mark, prefix: &Dn) -> Option<usize> {
+    /// The draft of the element that began at `start`, which has just ended, if it may be taken over into a later reading: it
+    /// is an object with an id of its own and no other in it, there was nothing to be said of it, and it is not of the
+    /// station's class or one around that. With what reading it cost.
+    pub(super) fn single_since(&self, mark: &Mark, start: usize, prefix: &Dn) -> Option<(usize, Cost)> {
         let draft = self.drafts.get(mark.drafts).filter(|_| self.drafts.len() == mark.drafts + 1)?;
-        let named = matches!(&draft.identity, Identity::Id(id) if draft.pattern && !reduced(&draft.class, id).is_empty());
+        // An element around an object that is none itself may be part of a value as well.
+        let itself = draft.pattern && draft.offset == start;
+        let named = matches!(&draft.identity, Identity::Id(id) if !reduced(&draft.class, id).is_empty());
         let quiet = self.findings.said() == mark.said;
         let above = prefix.rdns().any(|(class, _)| class == draft.class);
-        (named && quiet && !above).then_some(mark.drafts)
+        let cost = || Cost {
+            nodes: self.nodes - mark.nodes,
+            memory: self.budget.used - mark.memory,
+            spaces: self.spaces.declared_since(mark.declarations),
+        };
+        (itself && named && quiet && !above).then(|| (mark.drafts, cost()))
     }
 
     /// An object of the last reply stands here again.
     pub(super) fn take(&mut self, piece: &'a Piece, offset: usize) -> Result<(), Fault> {
-        self.nodes += piece.nodes;
+        self.nodes += piece.cost.nodes;
+        for uri in &*piece.cost.spaces {
+            self.spaces.of_uri(uri, offset)?;
+        }
         if self.nodes > self.max_nodes {
             return Err(Fault::new(Problem::OverLimit { what: "elements", limit: self.max_nodes }, offset));
         }
-        self.charge_memory(piece.memory, offset)?;
+        self.charge_memory(piece.cost.memory, offset)?;
         if let Some(parent) = self.frames.last_mut() {
             parent.begins_child();
         }

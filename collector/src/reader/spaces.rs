@@ -1,6 +1,7 @@
 //! Namespaces: interned, and named as the profile says.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use model::Profile;
 use model::profile::ObjectRule;
@@ -37,6 +38,8 @@ pub(super) struct Spaces<'p> {
     profile: &'p Profile,
     schema: Option<&'p SchemaTable>,
     entries: Vec<Entry<'p>>,
+    /// The namespace of each declaration so far.
+    declared: Vec<Space>,
     index: HashMap<String, Space>,
     last: Space,
 }
@@ -46,7 +49,7 @@ impl<'p> Spaces<'p> {
         let rules = rules(profile, |uri| uri.is_empty());
         let none = Entry { uri: String::new(), label: "{}".to_owned(), rules, module: None };
         let index = HashMap::from([(String::new(), NO_SPACE)]);
-        Spaces { profile, schema, entries: vec![none], index, last: NO_SPACE }
+        Spaces { profile, schema, entries: vec![none], declared: Vec::new(), index, last: NO_SPACE }
     }
 
     pub(super) fn schema(&self) -> Option<&'p SchemaTable> {
@@ -60,6 +63,25 @@ impl<'p> Spaces<'p> {
 
     /// The namespace with this URI, as XML declares it.
     pub(super) fn of_uri(&mut self, uri: &str, offset: usize) -> Result<Space, Fault> {
+        let space = self.find_uri(uri, offset)?;
+        self.declared.push(space);
+        Ok(space)
+    }
+
+    /// How many declarations there were.
+    pub(super) fn declarations(&self) -> usize {
+        self.declared.len()
+    }
+
+    /// The namespaces declared since there were so many declarations, each once.
+    pub(super) fn declared_since(&self, declarations: usize) -> Arc<[Box<str>]> {
+        let mut spaces = self.declared.get(declarations..).unwrap_or_default().to_vec();
+        spaces.sort_unstable();
+        spaces.dedup();
+        spaces.into_iter().map(|space| Box::from(self.uri(space))).collect()
+    }
+
+    fn find_uri(&mut self, uri: &str, offset: usize) -> Result<Space, Fault> {
         if self.entries.get(self.last as usize).is_some_and(|entry| entry.uri == uri) {
             return Ok(self.last);
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use model::Dn;
 
 use super::ReadContext;
-use super::again::{Again, Context, TOP};
+use super::again::{Again, Context, NOWHERE, TOP};
 use super::build::{self, Builder, Built};
 use super::error::{Fault, Problem, shown};
 use super::scope::{Mark, Scope};
@@ -156,7 +156,7 @@ impl<'a, 'p: 'a> Walk<'a, 'p> {
             let among_objects = self.builder.at_top() || self.builder.takes_objects();
             let tag_bytes = self.tokens.start_tag_from(tag.offset);
             let around = noting.context();
-            let context = if among_objects { noting.again.inside(around, tag_bytes) } else { None };
+            let context = if among_objects { noting.again.inside(around, tag_bytes) } else { NOWHERE };
             noting.open.push(Open { start: tag.offset, context, mark: self.builder.mark() });
         }
         let name = self.declare(&tag)?;
@@ -190,10 +190,9 @@ impl<'a, 'p: 'a> Walk<'a, 'p> {
         if !self.builder.takes_objects() {
             return;
         }
-        let Some(draft) = self.builder.single_since(&mark, noting.prefix) else { return };
-        let now = self.builder.mark();
-        let cost = (now.nodes - mark.nodes, now.memory - mark.memory);
-        noting.again.note((start, self.tokens.position()), noting.context(), cost, draft);
+        if let Some((draft, cost)) = self.builder.single_since(&mark, start, noting.prefix) {
+            noting.again.note((start, self.tokens.position()), noting.context(), cost, draft);
+        }
     }
 
     fn text(&mut self, text: Cow<'a, str>, literal: bool, offset: usize) -> Result<(), Fault> {

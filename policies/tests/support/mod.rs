@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::change::{ChangeKind, ExpectedEdit, Standing, Window};
 use model::violation::Sighting;
 use model::{
-    Agreement, ApprovedState, ApprovedValue, ChangeRequest, Digest, Dn, Edit, Interpretation, Object,
-    RequestView, Snapshot, Timestamp, Value,
+    Agreement, ApprovedState, ApprovedValue, ChangeRequest, Difference, Digest, Dn, Edit, Interpretation,
+    Object, RequestView, Snapshot, Timestamp, Value,
 };
-use ranproof_policies::{Case, Judgement, Known, Since, judge};
+use ranproof_policies::{Case, Judgement, Known, judge};
 
 pub const STATION: &str = "SubNetwork=bj,ManagedElement=g1";
 pub const CARRIER: &str = "SubNetwork=bj,ManagedElement=g1,NRSectorCarrier=1";
@@ -173,10 +173,10 @@ impl World {
     }
 
     pub fn judge(&self) -> Judgement {
-        self.judge_since(None)
+        self.judge_after(None)
     }
 
-    pub fn judge_since(&self, since: Option<Since<'_>>) -> Judgement {
+    pub fn judge_after(&self, before: Option<&[Difference]>) -> Judgement {
         let (previous, current) = (snapshot(&self.previous), snapshot(&self.current));
         let (edits, approved) = (self.edits(), self.approved_state());
         judge(&Case {
@@ -187,7 +187,7 @@ impl World {
             current: &current,
             edits: &edits,
             approved: Some(&approved),
-            since,
+            before,
             requests: &self.requests,
             sighting: self.sighting.clone(),
             known: &self.known,

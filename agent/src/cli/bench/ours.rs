@@ -15,7 +15,7 @@ use model::{
     Agreement, ApprovedState, ApprovedValue, Difference, Digest, Dn, Edit, Outcome, Profile, Snapshot,
     Violation, diff,
 };
-use policies::{Case, Evaluated, JudgedDifference, Judgement, NetworkIndex, PolicySet, Since, judge};
+use policies::{Case, Evaluated, JudgedDifference, Judgement, NetworkIndex, PolicySet, judge};
 use store::{
     RoundCommit, RoundEdit, RoundPins, RoundStart, StationResult, StationSnapshot, Store, StoreConfig,
 };
@@ -146,7 +146,6 @@ impl<'a> Ours<'a> {
     }
 
     fn judge(&self, station: &Station, work: &Work, sighting: &Sighting) -> Judgement {
-        let since = Since { differences: &station.differences, moved: &BTreeSet::new() };
         judge(&Case {
             agreement: &self.agreement,
             element: &station.element,
@@ -155,7 +154,7 @@ impl<'a> Ours<'a> {
             current: &work.current,
             edits: &work.edits,
             approved: Some(&station.approved),
-            since: Some(since),
+            before: Some(&station.differences),
             requests: &[],
             sighting: sighting.clone(),
             known: &BTreeMap::new(),
