@@ -12,6 +12,8 @@
 
 mod cache;
 mod devices;
+mod failures;
+mod findings;
 mod pool;
 
 use std::collections::HashMap;
@@ -19,6 +21,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use model::{Digest, Dn, Finding};
 
@@ -30,7 +33,7 @@ pub use cache::TextCache;
 pub use pool::WorkerPool;
 
 use devices::{Devices, Fetched};
-use pool::schema_findings;
+use findings::schema_findings;
 
 /// Where the schemas of stations come from, what is known of each, and who validates.
 pub struct Schemas {
@@ -51,8 +54,14 @@ struct Known {
     /// What its hello said of its modules.
     announced: Digest,
     schema: StationSchema,
-    /// Digest of the reply that was held against it last.
-    checked: Option<Digest>,
+    checked: Option<Checked>,
+}
+
+/// A reply that was held against its schema.
+struct Checked {
+    raw: Digest,
+    /// When another try may say more of it.
+    again: Option<Instant>,
 }
 
 /// Whether a finding came from validation, and not from the reader.
@@ -127,17 +136,19 @@ impl Schemas {
         Ok(schema)
     }
 
-    /// What the reader goes by under a station's schema, if there is something.
-    pub(crate) async fn table(&self, schema: &StationSchema) -> Result<Option<Arc<SchemaTable>>, Finding> {
+    /// What the reader goes by under a station's schema.
+    pub(crate) async fn table(&self, schema: &StationSchema) -> Result<Arc<SchemaTable>, Finding> {
         self.pool.table(&schema.set).await
     }
 
-    /// Whether this very reply was held against this very schema before: then its findings stand.
+    /// Whether this very reply was held against this very schema before: then its findings stand, until what failed is
+    /// to be tried again.
     pub(crate) fn was_checked(&self, element: &Dn, schema: &StationSchema, raw: &Digest) -> bool {
         let stations = self.stations();
         let same = |known: &&Known| known.schema.set.hash() == schema.set.hash();
-        let known = stations.get(element).filter(same);
-        known.is_some_and(|known| known.checked.as_ref() == Some(raw))
+        let checked = stations.get(element).filter(same).and_then(|known| known.checked.as_ref());
+        let stands = |checked: &Checked| checked.again.is_none_or(|again| again > Instant::now());
+        checked.is_some_and(|checked| checked.raw == *raw && stands(checked))
     }
 
     /// What is to be said of a reply. Gives the document back.
@@ -148,17 +159,16 @@ impl Schemas {
         document: Vec<u8>,
         raw: Digest,
     ) -> (Vec<Finding>, Vec<u8>) {
-        let (verdict, document) = self.pool.validate(Arc::clone(&schema.set), document).await;
+        let (verdict, document) = self.pool.validate(Arc::clone(&schema.set), document, raw).await;
         let findings = schema.findings.iter().cloned().chain(verdict.findings).collect();
-        if verdict.settled {
-            let hash = schema.set.hash();
-            let known = || Known { announced: Digest([0; 32]), schema, checked: None };
-            let mut stations = self.stations();
-            let known = stations.entry(element.clone()).or_insert_with(known);
-            if known.schema.set.hash() == hash {
-                known.checked = Some(raw);
-            }
+        let hash = schema.set.hash();
+        let known = || Known { announced: Digest([0; 32]), schema, checked: None };
+        let mut stations = self.stations();
+        let known = stations.entry(element.clone()).or_insert_with(known);
+        if known.schema.set.hash() == hash {
+            known.checked = Some(Checked { raw, again: verdict.again });
         }
+        drop(stations);
         (findings, document)
     }
 

@@ -78,6 +78,12 @@ pub enum WorkerError {
         /// The limit.
         seconds: u64,
     },
+    /// It understood, and does not do it: the same again gives the same.
+    #[error("the YANG library does not take this: {message}")]
+    Refused {
+        /// Why.
+        message: String,
+    },
     /// It answered something else.
     #[error("the YANG worker answers nonsense: {message}; hint: restart, so that both are one version")]
     Garbled {
@@ -100,8 +106,7 @@ impl WorkerError {
         if self.is_of_this_machine() {
             return Err(self);
         }
-        let message = self.to_string();
-        Ok(SchemaFault { module: String::new(), origin: None, line: None, message, affects: vec![] })
+        Ok(SchemaFault::of_set(self.to_string()))
     }
 }
 
@@ -157,9 +162,9 @@ impl YangWorker {
         }
     }
 
-    /// Whether this set is what the worker validates against.
+    /// Whether this set is what the worker has loaded.
     pub(crate) fn holds(&self, set: &SchemaSet) -> bool {
-        self.schema.as_ref().is_some_and(|held| held.hash() == set.hash())
+        self.running.is_some() && self.schema.as_ref().is_some_and(|held| held.hash() == set.hash())
     }
 
     /// Validates one configuration against the loaded schema: `None`, or its first fault. A worker that ended since is
@@ -196,7 +201,7 @@ impl YangWorker {
     /// # Errors
     /// [`WorkerError`] if there is no answer, or one that is none.
     pub fn table(&mut self, set: &Arc<SchemaSet>) -> Result<SchemaTable, WorkerError> {
-        if self.running.is_none() || !self.holds(set) {
+        if !self.holds(set) {
             self.load_set(set)?;
         }
         match self.ask(Task::Table, vec![])? {
@@ -229,6 +234,9 @@ impl YangWorker {
         let request = Request { version: VERSION, task, body: body.len() };
         // A worker that failed is not used again: dropping it ends it.
         let answer = running.exchange(request, body, time)?;
+        if answer.0.is_for_want_of_memory() {
+            return Err(WorkerError::Died { how: WITHOUT_MEMORY.to_owned() });
+        }
         self.running = Some(running);
         Ok(answer)
     }
@@ -311,24 +319,25 @@ impl Drop for Running {
     }
 }
 
+const WITHOUT_MEMORY: &str = "gave up, as it does without memory,";
+
 const SIGABRT: i32 = 6;
 const SIGKILL: i32 = 9;
 const SIGXCPU: i32 = 24;
 
 fn unexpected(outcome: Outcome) -> WorkerError {
-    let message = match outcome {
-        Outcome::Refused(message) => message,
+    match outcome {
+        Outcome::Refused(message) => WorkerError::Refused { message },
         Outcome::Loaded(_) | Outcome::Table | Outcome::Validated(_) => {
-            "an answer to another question".to_owned()
+            WorkerError::Garbled { message: "an answer to another question".to_owned() }
         }
-    };
-    WorkerError::Garbled { message }
+    }
 }
 
 fn describe(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(SIGXCPU), _) => "used all the processor time it may".to_owned(),
-        (Some(SIGABRT), _) => "gave up, as it does without memory,".to_owned(),
+        (Some(SIGABRT), _) => WITHOUT_MEMORY.to_owned(),
         (Some(SIGKILL), _) => "was killed".to_owned(),
         (Some(signal), _) => format!("crashed (signal {signal})"),
         (None, Some(code)) => format!("ended with {code}"),
@@ -362,6 +371,19 @@ mod tests {
         }
         let out_of_memory = failure(&mut shell("read line; kill -ABRT $$"));
         assert!(out_of_memory.to_string().contains("without memory"), "{out_of_memory}");
+    }
+
+    #[test]
+    fn a_library_without_memory_says_nothing_about_modules_and_is_ended() {
+        let fault =
+            r#"{"module":"m","line":7,"message":"Memory allocation failed (lys_parse()).","affects":[]}"#;
+        let loaded = format!(
+            r#"{{"version":{VERSION},"outcome":{{"loaded":{{"modules":[],"faults":[{fault}]}}}},"body":0}}"#
+        );
+        let mut worker = shell(&format!("read line; echo '{loaded}'; sleep 1000"));
+        let error = failure(&mut worker);
+        assert!(matches!(&error, WorkerError::Died { how } if how == WITHOUT_MEMORY), "{error}");
+        assert!(worker.running.is_none());
     }
 
     #[test]

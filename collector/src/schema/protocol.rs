@@ -87,6 +87,20 @@ pub enum Outcome {
     Refused(String),
 }
 
+impl Outcome {
+    /// Whether libyang was short of memory: then what it says is not about modules and document.
+    pub(super) fn is_for_want_of_memory(&self) -> bool {
+        // The text of LY_EMEM.
+        let of_memory = |message: &str| message.starts_with("Memory allocation failed");
+        match self {
+            Outcome::Loaded(loaded) => loaded.faults.iter().any(|fault| of_memory(&fault.message)),
+            Outcome::Validated(Some(invalid)) => of_memory(&invalid.message),
+            Outcome::Refused(message) => of_memory(message),
+            Outcome::Validated(None) | Outcome::Table => false,
+        }
+    }
+}
+
 /// What loads and what does not.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Loaded {

@@ -73,8 +73,8 @@ impl SchemaSet {
         !self.faults.is_empty() || self.faulty.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn note_faulty(&self) {
-        self.faulty.store(true, Ordering::Relaxed);
+    pub(crate) fn note_faulty(&self, faulty: bool) {
+        self.faulty.store(faulty, Ordering::Relaxed);
     }
 
     pub(super) fn folder(&self) -> &Path {

@@ -59,6 +59,13 @@ pub struct ModuleSet {
     faults: Vec<SchemaFault>,
 }
 
+impl SchemaFault {
+    /// One that no module of the set can be blamed for.
+    pub fn of_set(message: String) -> SchemaFault {
+        SchemaFault { module: String::new(), origin: None, line: None, message, affects: vec![] }
+    }
+}
+
 impl ModuleSet {
     /// An empty set.
     pub fn new() -> ModuleSet {

@@ -152,7 +152,7 @@ impl<'a> Schema<'a> {
         let found = schemas.find(&plan.element, &plan.target, &options.limits, capabilities).await;
         if let Ok(station) = &found {
             match schemas.table(station).await {
-                Ok(table) => schema.table = table,
+                Ok(table) => schema.table = Some(table),
                 Err(finding) => schema.unread = Some(finding),
             }
         }

@@ -3,17 +3,16 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use model::Finding;
+use model::{Digest, Finding};
 use tokio::sync::Semaphore;
 
+use super::failures::{Failure, Failures, Work};
+use super::findings::{failed, finding, not_validated, schema_findings};
 use crate::schema::{
-    DocumentFormat, Invalid, SchemaFault, SchemaSet, SchemaTable, WorkerCommand, WorkerError, WorkerLimits,
-    YangWorker,
+    DocumentFormat, SchemaFault, SchemaSet, SchemaTable, WorkerCommand, WorkerError, WorkerLimits, YangWorker,
 };
-
-/// Faults of a schema that are told of each of its stations.
-const MAX_FAULTS: usize = 20;
 
 /// Schemas whose faults are remembered; one more forgets them all, and they are found again.
 const MAX_REMEMBERED: usize = 1024;
@@ -30,25 +29,28 @@ pub struct WorkerPool {
     idle: Mutex<Vec<YangWorker>>,
     places: Arc<Semaphore>,
     /// Findings about schemas that were compiled, by set.
-    compiled: Mutex<HashMap<[u8; 32], Compiled>>,
+    compiled: Mutex<HashMap<[u8; 32], Vec<Finding>>>,
     /// What the reader goes by, by set.
     tables: Mutex<HashMap<[u8; 32], Table>>,
+    failures: Failures,
 }
 
-/// `Err`: why the library made none.
+/// `Err`: why the library makes none, at any time.
 type Table = Result<Arc<SchemaTable>, String>;
-
-#[derive(Clone)]
-struct Compiled {
-    usable: bool,
-    findings: Vec<Finding>,
-}
 
 /// What came of one validation.
 pub(crate) struct Verdict {
     pub(crate) findings: Vec<Finding>,
-    /// The answer is about schema and document. If not, it is about this machine, and another try may say more.
-    pub(crate) settled: bool,
+    /// When another try may say more; `None` if what is said is about schema and document.
+    pub(crate) again: Option<Instant>,
+}
+
+/// Why a worker gave no answer.
+enum Trouble {
+    /// This machine could not ask one.
+    Machine(WorkerError),
+    /// It failed, now or before.
+    Worker(Failure),
 }
 
 impl WorkerPool {
@@ -59,79 +61,80 @@ impl WorkerPool {
 
     /// The same with other limits.
     pub fn with_limits(command: WorkerCommand, workers: usize, limits: WorkerLimits) -> Arc<WorkerPool> {
-        let places = Arc::new(Semaphore::new(workers.max(1)));
-        let (idle, compiled, tables) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Arc::new(WorkerPool { command, limits, idle, places, compiled, tables })
+        Arc::new(WorkerPool {
+            command,
+            limits,
+            idle: Mutex::default(),
+            places: Arc::new(Semaphore::new(workers.max(1))),
+            compiled: Mutex::default(),
+            tables: Mutex::default(),
+            failures: Failures::default(),
+        })
     }
 
-    /// Holds an XML document against a schema. Gives the document back.
+    /// Holds an XML document, named by its digest, against a schema. Gives the document back.
     pub(crate) async fn validate(
         self: &Arc<Self>,
         set: Arc<SchemaSet>,
         document: Vec<u8>,
+        digest: Digest,
     ) -> (Verdict, Vec<u8>) {
-        let work = move |pool: &WorkerPool| (pool.work(&set, Some(&document)), document);
-        let failed = || (unsettled("the validating thread failed"), vec![]);
-        self.beside(work).await.unwrap_or_else(failed)
+        let work = move |pool: &WorkerPool| {
+            let verdict = pool.with_worker(&set, |worker| pool.judge(worker, &set, &document, digest));
+            (verdict, document)
+        };
+        let lost = || Verdict {
+            findings: vec![failed("the validating thread failed")],
+            again: Some(Instant::now()),
+        };
+        self.beside(work).await.unwrap_or_else(|| (lost(), vec![]))
     }
 
     /// Compiles a schema, if nobody has: then it knows whether something is wrong with it.
     pub(crate) async fn compile(self: &Arc<Self>, set: Arc<SchemaSet>) {
-        // What goes wrong here goes wrong again, and is told, where the set is used.
-        self.beside(move |pool: &WorkerPool| drop(pool.work(&set, None))).await;
+        // What goes wrong here is told where the set is used.
+        let work = move |pool: &WorkerPool| pool.with_worker(&set, |worker| drop(pool.ready(worker, &set)));
+        self.beside(work).await;
     }
 
-    /// What the reader goes by under a schema. `None` where the schema has faults that leave nothing of it: validation
-    /// tells them.
+    /// What the reader goes by under a schema.
     ///
     /// # Errors
     /// Why a reply is read without its schema though there is one.
-    pub(crate) async fn table(
-        self: &Arc<Self>,
-        set: &Arc<SchemaSet>,
-    ) -> Result<Option<Arc<SchemaTable>>, Finding> {
+    pub(crate) async fn table(self: &Arc<Self>, set: &Arc<SchemaSet>) -> Result<Arc<SchemaTable>, Finding> {
         let known = self.tables().get(&set.hash()).cloned();
         let found = match known {
-            Some(found) => Ok(Some(found)),
+            Some(found) => found,
             None => {
                 let set = Arc::clone(set);
                 let work = move |pool: &WorkerPool| pool.make_table(&set);
                 self.beside(work).await.unwrap_or_else(|| Err("the compiling thread failed".to_owned()))
             }
         };
-        let unread =
-            |why: String| finding("schema-not-used", "document", format!("read as without one: {why}"));
-        found.and_then(Option::transpose).map_err(unread)
+        found.map_err(|why| finding("schema-not-used", "document", format!("read as without one: {why}")))
     }
 
-    /// `Err`: this machine could not, and another try may.
-    fn make_table(&self, set: &Arc<SchemaSet>) -> Result<Option<Table>, String> {
+    fn make_table(&self, set: &Arc<SchemaSet>) -> Table {
         if let Some(found) = self.tables().get(&set.hash()) {
             // Somebody made it while this station waited for a place.
-            return Ok(Some(found.clone()));
+            return found.clone();
         }
-        let mut worker = self.take(set);
-        if self.known(set).is_none()
-            && let Err(error) = self.load(&mut worker, set)
-        {
-            return Err(error.to_string());
-        }
-        if !self.known(set).is_some_and(|known| known.usable) {
-            self.idle().push(worker);
-            return Ok(None);
-        }
-        let found = match worker.table(set) {
-            Ok(table) => Ok(Arc::new(table)),
-            Err(error) if error.is_of_this_machine() => return Err(error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        self.idle().push(worker);
+        let made = self.with_worker(set, |worker| {
+            self.ready(worker, set)?;
+            self.attempt(Work::Table(set.hash()), || match worker.table(set) {
+                Ok(table) => Ok(Ok(Arc::new(table))),
+                // It would refuse again.
+                Err(WorkerError::Refused { message }) => Ok(Err(message)),
+                Err(error) => Err(error),
+            })
+        });
+        let found = made.map_err(|trouble| trouble.to_string())?;
         let mut tables = self.tables();
         if tables.len() >= MAX_TABLES {
             tables.clear();
         }
         tables.insert(set.hash(), found.clone());
-        Ok(Some(found))
+        found
     }
 
     /// Waits for a place and works on a thread where it may block.
@@ -150,63 +153,86 @@ impl WorkerPool {
         thread.await.ok()
     }
 
-    fn work(&self, set: &Arc<SchemaSet>, document: Option<&[u8]>) -> Verdict {
-        if let Some(Compiled { usable: false, findings }) = self.known(set) {
-            return Verdict { findings, settled: true };
-        }
-        let mut worker = self.take(set);
-        if (!worker.holds(set) || self.known(set).is_none())
-            && let Err(error) = self.load(&mut worker, set)
-        {
-            return unsettled(&error.to_string());
-        }
-        let Some(Compiled { usable, mut findings }) = self.known(set) else {
-            return unsettled("the schema was forgotten while it was used");
+    /// A worker for one piece of work: one that holds this schema, or else any.
+    fn with_worker<T>(&self, set: &SchemaSet, work: impl FnOnce(&mut YangWorker) -> T) -> T {
+        let held = {
+            let mut idle = self.idle();
+            match idle.iter().position(|worker| worker.holds(set)) {
+                Some(index) => Some(idle.swap_remove(index)),
+                None => idle.pop(),
+            }
         };
-        let mut settled = true;
-        if let Some(document) = document.filter(|_| usable) {
-            match worker.validate(document, DocumentFormat::Xml) {
-                Ok(invalid) => findings.extend(invalid.map(not_validated)),
-                Err(error) => {
-                    settled = !error.is_of_this_machine();
-                    findings.push(failed(&error.to_string()));
-                }
+        // Places bound how many there are.
+        let mut worker = held.unwrap_or_else(|| YangWorker::new(self.command.clone(), self.limits));
+        let outcome = work(&mut worker);
+        self.idle().push(worker);
+        outcome
+    }
+
+    fn judge(
+        &self,
+        worker: &mut YangWorker,
+        set: &Arc<SchemaSet>,
+        document: &[u8],
+        digest: Digest,
+    ) -> Verdict {
+        let mut findings = match self.ready(worker, set) {
+            Ok(findings) => findings,
+            Err(Trouble::Worker(failure)) => {
+                let fault = SchemaFault::of_set(failure.why);
+                let findings = schema_findings(&[fault], &hex::encode(set.hash()));
+                return Verdict { findings, again: Some(failure.again) };
+            }
+            Err(trouble) => {
+                return Verdict { findings: vec![failed(&trouble)], again: Some(trouble.again()) };
+            }
+        };
+        let validate = || worker.validate(document, DocumentFormat::Xml);
+        match self.attempt(Work::Validate(set.hash(), digest), validate) {
+            Ok(invalid) => {
+                findings.extend(invalid.map(not_validated));
+                Verdict { findings, again: None }
+            }
+            Err(trouble) => {
+                findings.push(failed(&trouble));
+                Verdict { findings, again: Some(trouble.again()) }
             }
         }
-        self.idle().push(worker);
-        Verdict { findings, settled }
     }
 
-    /// A worker that holds this schema, or else any.
-    fn take(&self, set: &SchemaSet) -> YangWorker {
-        let mut idle = self.idle();
-        match idle.iter().position(|worker| worker.holds(set)) {
-            Some(index) => idle.swap_remove(index),
-            // Places bound how many there are.
-            None => idle.pop().unwrap_or_else(|| YangWorker::new(self.command.clone(), self.limits)),
+    /// Lets a worker hold a schema, and remembers what is wrong with that.
+    fn ready(&self, worker: &mut YangWorker, set: &Arc<SchemaSet>) -> Result<Vec<Finding>, Trouble> {
+        let known = self.compiled().get(&set.hash()).cloned();
+        if let Some(findings) = known.filter(|_| worker.holds(set)) {
+            return Ok(findings);
         }
-    }
-
-    /// Compiles, and remembers what is wrong with the schema.
-    fn load(&self, worker: &mut YangWorker, set: &Arc<SchemaSet>) -> Result<(), WorkerError> {
-        let (usable, faults) = match worker.load_set(set) {
-            Ok(schema) => (true, schema.faults),
-            Err(error) => (false, vec![error.into_fault()?]),
-        };
-        if !faults.is_empty() {
-            set.note_faulty();
+        let loaded = self.attempt(Work::Compile(set.hash()), || worker.load_set(set));
+        match &loaded {
+            Ok(schema) => set.note_faulty(!schema.faults.is_empty()),
+            // What one station serves decides nothing about others, also while it may be this machine that failed.
+            Err(Trouble::Worker(_)) => set.note_faulty(true),
+            Err(Trouble::Machine(_)) => {}
         }
-        let findings = schema_findings(&faults, &hex::encode(set.hash()));
+        let findings = schema_findings(&loaded?.faults, &hex::encode(set.hash()));
         let mut compiled = self.compiled();
         if compiled.len() >= MAX_REMEMBERED {
             compiled.clear();
         }
-        compiled.insert(set.hash(), Compiled { usable, findings });
-        Ok(())
+        compiled.insert(set.hash(), findings.clone());
+        Ok(findings)
     }
 
-    fn known(&self, set: &SchemaSet) -> Option<Compiled> {
-        self.compiled().get(&set.hash()).cloned()
+    /// Asks a worker, unless it failed on this and the time for another try has not come.
+    fn attempt<T>(&self, work: Work, ask: impl FnOnce() -> Result<T, WorkerError>) -> Result<T, Trouble> {
+        self.failures.may_try(work, Instant::now()).map_err(Trouble::Worker)?;
+        match ask() {
+            Ok(answer) => {
+                self.failures.succeeded(work);
+                Ok(answer)
+            }
+            Err(error) if error.is_of_this_machine() => Err(Trouble::Machine(error)),
+            Err(error) => Err(Trouble::Worker(self.failures.failed(work, error.to_string(), Instant::now()))),
+        }
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<YangWorker>> {
@@ -217,7 +243,7 @@ impl WorkerPool {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn compiled(&self) -> MutexGuard<'_, HashMap<[u8; 32], Compiled>> {
+    fn compiled(&self) -> MutexGuard<'_, HashMap<[u8; 32], Vec<Finding>>> {
         self.compiled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -228,49 +254,23 @@ impl fmt::Debug for WorkerPool {
     }
 }
 
-fn unsettled(message: &str) -> Verdict {
-    Verdict { findings: vec![failed(message)], settled: false }
-}
-
-fn failed(message: &str) -> Finding {
-    finding("validation-failed", "document", format!("nothing is known of its validity: {message}"))
-}
-
-fn not_validated(invalid: Invalid) -> Finding {
-    let line = invalid.line.map_or(String::new(), |line| format!(" (line {line})"));
-    let place = invalid.path.as_deref().unwrap_or("document");
-    finding("not-validated", place, format!("first fault{line}: {}", invalid.message))
-}
-
-/// What is wrong with a station's schema, each with module, line and the set.
-pub(super) fn schema_findings(faults: &[SchemaFault], set: &str) -> Vec<Finding> {
-    let name: String = set.chars().take(12).collect();
-    let mut findings: Vec<Finding> = faults
-        .iter()
-        .take(MAX_FAULTS)
-        .map(|fault| {
-            let place = match (fault.module.is_empty(), &fault.origin) {
-                (false, _) => format!("module {}", fault.module),
-                (true, Some(origin)) => origin.clone(),
-                (true, None) => "schema".to_owned(),
-            };
-            let line = fault.line.map_or(String::new(), |line| format!(" line {line}"));
-            let left_out = match fault.affects.is_empty() {
-                true => String::new(),
-                false => format!("; left out: {}", fault.affects.join(", ")),
-            };
-            let message = format!("{}{left_out}; schema set {name}", fault.message);
-            finding("schema-not-loaded", &[place, line].concat(), message)
-        })
-        .collect();
-    if let Some(more) = faults.len().checked_sub(MAX_FAULTS).filter(|more| *more > 0) {
-        findings.push(finding("more", "schema", format!("{more} more faults of schema set {name}")));
+impl Trouble {
+    fn again(&self) -> Instant {
+        match self {
+            // Nothing was spent on it.
+            Trouble::Machine(_) => Instant::now(),
+            Trouble::Worker(failure) => failure.again,
+        }
     }
-    findings
 }
 
-fn finding(code: &str, place: &str, message: String) -> Finding {
-    Finding { code: code.to_owned(), place: place.to_owned(), message }
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Machine(error) => write!(f, "{error}"),
+            Trouble::Worker(failure) => f.write_str(&failure.why),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -291,73 +291,113 @@ mod tests {
         Arc::new(SchemaSet::whole(&ModuleSet::new()).unwrap())
     }
 
+    const WHOLE: &str = r#"{"version":2,"outcome":{"loaded":{"modules":[],"faults":[]}},"body":0}"#;
     const LOADED: &str = r#"{"version":2,"outcome":{"loaded":{"modules":[],"faults":[{"module":"m","line":7,"message":"no such type","affects":["m@2020-01-01"]}]}},"body":0}"#;
     const INVALID: &str =
         r#"{"version":2,"outcome":{"validated":{"message":"out of range","path":"/m:a","line":3}},"body":0}"#;
 
+    async fn validate(pool: &Arc<WorkerPool>) -> (Verdict, Vec<u8>) {
+        pool.validate(set(), b"<a/>".to_vec(), Digest::of(b"<a/>")).await
+    }
+
     async fn codes(pool: &Arc<WorkerPool>) -> (Vec<String>, bool) {
-        let (verdict, document) = pool.validate(set(), b"<a/>".to_vec()).await;
+        let (verdict, document) = validate(pool).await;
         assert_eq!(document, b"<a/>");
-        (verdict.findings.into_iter().map(|finding| finding.code).collect(), verdict.settled)
+        (verdict.findings.into_iter().map(|finding| finding.code).collect(), verdict.again.is_none())
     }
 
     #[tokio::test]
     async fn faults_of_schema_and_document_are_told_with_their_places() {
         let pool = pool(&format!("read l; echo '{LOADED}'; read l; echo '{INVALID}'; sleep 9"), 1);
-        let (verdict, _) = pool.validate(set(), b"<a/>".to_vec()).await;
+        let (verdict, _) = validate(&pool).await;
         let [schema, document] = verdict.findings.as_slice() else { panic!("{:?}", verdict.findings) };
         assert_eq!((schema.code.as_str(), schema.place.as_str()), ("schema-not-loaded", "module m line 7"));
         assert!(schema.message.contains("no such type; left out: m@2020-01-01; schema set "), "{schema:?}");
         assert_eq!((document.code.as_str(), document.place.as_str()), ("not-validated", "/m:a"));
-        assert!(document.message.contains("(line 3)") && verdict.settled, "{document:?}");
+        assert!(document.message.contains("(line 3)") && verdict.again.is_none(), "{document:?}");
     }
 
     #[tokio::test]
-    async fn a_document_that_ends_the_worker_is_a_finding_and_the_next_one_is_validated() {
+    async fn a_document_that_ends_the_worker_is_a_finding_and_is_tried_again_after_a_wait() {
         // The first worker crashes on the document, those after it do not.
         let folder = tempfile::tempdir().unwrap();
         let mark = folder.path().join("mark").display().to_string();
         let crash = format!(
-            "read l; echo '{LOADED}'; read l; if mkdir {mark}; then kill -SEGV $$; fi; echo '{INVALID}'; sleep 9"
+            "read l; echo '{LOADED}'; read l; if mkdir {mark}; then kill -SEGV $$; fi; echo '{INVALID}'; \
+             while read l; do echo '{INVALID}'; done"
         );
         let pool = pool(&crash, 1);
         let failed = ["schema-not-loaded", "validation-failed"].map(String::from).to_vec();
-        assert_eq!(codes(&pool).await, (failed.clone(), true));
         let fine = ["schema-not-loaded", "not-validated"].map(String::from).to_vec();
+        assert_eq!(codes(&pool).await, (failed.clone(), false));
+        assert_eq!(codes(&pool).await, (failed.clone(), false));
+        let (other, _) = pool.validate(set(), b"<b/>".to_vec(), Digest::of(b"<b/>")).await;
+        assert_eq!(
+            other.findings.last().unwrap().code,
+            "not-validated",
+            "another document waits for nothing"
+        );
+        pool.failures.let_time_pass();
         assert_eq!(codes(&pool).await, (fine, true));
         let hangs = self::pool(&format!("read l; echo '{LOADED}'; exec sleep 1000"), 1);
-        assert_eq!(codes(&hangs).await, (failed, true));
+        assert_eq!(codes(&hangs).await, (failed, false));
     }
 
     #[tokio::test]
-    async fn a_schema_that_cannot_be_compiled_is_tried_once() {
+    async fn a_schema_that_a_worker_failed_on_once_is_used_after_a_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("mark").display().to_string();
+        let table = r#"{"modules":[],"types":[],"nodes":[],"top":[]}"#;
+        let answer = format!(r#"{{"version":2,"outcome":"table","body":{}}}"#, table.len());
+        let pool = pool(
+            &format!(
+                "read l; if mkdir {mark}; then kill -KILL $$; fi; echo '{WHOLE}'; \
+                 read l; echo '{answer}'; printf %s '{table}'; sleep 9"
+            ),
+            1,
+        );
+        let set = set();
+        for _ in 0..2 {
+            let unread = pool.table(&set).await.unwrap_err();
+            assert_eq!(unread.code, "schema-not-used");
+            assert!(unread.message.contains("was killed"), "{unread:?}");
+            assert!(set.is_faulty(), "nobody else has it by this station's word");
+            assert_eq!(codes(&pool).await, (vec!["schema-not-loaded".to_owned()], false));
+        }
+        pool.failures.let_time_pass();
+        pool.table(&set).await.unwrap();
+        assert!(!set.is_faulty());
+    }
+
+    #[tokio::test]
+    async fn a_schema_that_ends_every_worker_is_tried_once_for_each_wait() {
         let folder = tempfile::tempdir().unwrap();
         let count = folder.path().join("count").display().to_string();
         let pool = pool(&format!("read l; echo x >> {count}; kill -ABRT $$"), 2);
-        for _ in 0..3 {
-            assert_eq!(codes(&pool).await, (vec!["schema-not-loaded".to_owned()], true));
+        for tries in 1..=3 {
+            for _ in 0..3 {
+                assert_eq!(codes(&pool).await, (vec!["schema-not-loaded".to_owned()], false));
+                pool.table(&set()).await.unwrap_err();
+            }
+            assert_eq!(std::fs::read_to_string(&count).unwrap(), "x\n".repeat(tries));
+            pool.failures.let_time_pass();
         }
-        assert_eq!(std::fs::read_to_string(count).unwrap(), "x\n");
+    }
+
+    #[tokio::test]
+    async fn a_schema_that_the_library_refuses_a_table_for_is_not_asked_about_again() {
+        let refused = r#"{"version":2,"outcome":{"refused":"the schema is too large"},"body":0}"#;
+        let pool = pool(&format!("read l; echo '{WHOLE}'; read l; echo '{refused}'; sleep 9"), 1);
+        for _ in 0..2 {
+            let unread = pool.table(&set()).await.unwrap_err();
+            assert_eq!(unread.message, "read as without one: the schema is too large");
+            pool.failures.let_time_pass();
+        }
     }
 
     #[tokio::test]
     async fn a_machine_that_starts_no_worker_says_nothing_about_the_schema() {
         let command = WorkerCommand { program: "/absent/program".into(), arguments: vec![] };
         assert_eq!(codes(&WorkerPool::new(command, 1)).await, (vec!["validation-failed".to_owned()], false));
-    }
-
-    #[test]
-    fn many_faults_are_counted() {
-        let fault = SchemaFault {
-            module: String::new(),
-            origin: Some("station".to_owned()),
-            line: None,
-            message: "not UTF-8".to_owned(),
-            affects: vec![],
-        };
-        let findings = schema_findings(&vec![fault; MAX_FAULTS + 5], &"ab".repeat(32));
-        assert_eq!(findings.len(), MAX_FAULTS + 1);
-        assert_eq!(findings[0].place, "station");
-        assert_eq!(findings[MAX_FAULTS].message, "5 more faults of schema set abababababab");
     }
 }

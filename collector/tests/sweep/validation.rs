@@ -25,15 +25,18 @@ const A: &str = "module a { namespace \"urn:a\"; prefix a; revision 2020-01-01; 
 const OTHER_A: &str =
     "module a { namespace \"urn:a\"; prefix a; revision 2020-01-01; leaf x { type string; } }";
 
+fn worker(script: String) -> Arc<WorkerPool> {
+    let command = WorkerCommand { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] };
+    WorkerPool::new(command, 1)
+}
+
 fn pool() -> Arc<WorkerPool> {
     // What stands on a line is a request, after the body of the one before.
     let table = format!(r#"{{"version":2,"outcome":"table","body":{}}}"#, TABLE.len());
-    let script = format!(
+    worker(format!(
         "while read line; do case $line in *'\"load\"'*) echo '{LOADED}';; \
          *'\"table\"'*) echo '{table}'; printf %s '{TABLE}';; *) echo '{INVALID}';; esac; done"
-    );
-    let command = WorkerCommand { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] };
-    WorkerPool::new(command, 1)
+    ))
 }
 
 fn schemas(cache: &Path) -> Arc<Schemas> {
@@ -253,4 +256,24 @@ async fn a_station_whose_schema_cannot_be_had_for_once_is_not_read_without_it() 
     let snapshot = model::Snapshot::shared(other, objects, without.snapshot.findings().to_vec());
     let previous = Previous { snapshot: snapshot.into(), ..previous_of(&without) };
     collected(read(1, &mute, &schemas(cache.path()), Some(previous)).await);
+}
+
+#[tokio::test]
+async fn a_station_whose_schema_ends_the_worker_is_not_read_without_it() {
+    let cache = tempfile::tempdir().unwrap();
+    let server = station(CONTENT, "a", &[("a", A)]).await;
+    let first = collected(read(0, &server, &schemas(cache.path()), None).await);
+    let killed = worker("read line; kill -KILL $$".to_owned());
+    let killed = Arc::new(Schemas::from_devices(TextCache::open(cache.path()).unwrap(), killed));
+    let Reading::Failed { reason, detail } = read(0, &server, &killed, Some(previous_of(&first))).await
+    else {
+        panic!("read without its schema");
+    };
+    assert_eq!(reason, "schema-unavailable");
+    assert!(detail.contains("was killed"), "{detail}");
+    // One that never had a schema goes on without, and the same reply is not read again for what failed.
+    let without = collected(read(1, &server, &killed, None).await);
+    assert_eq!(codes(without.snapshot.findings()), ["schema-not-used", "schema-not-loaded"]);
+    let again = read(1, &server, &killed, Some(previous_of(&without))).await;
+    assert!(matches!(again, Reading::Unchanged { fresh: None, .. }), "{again:?}");
 }
