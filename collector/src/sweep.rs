@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::reader::{Earlier, Pieces, ReadLimits};
 use crate::session::{Limits, Target};
-use crate::validation::Schemas;
+use crate::validation::{self, Schemas};
 
 pub use station::raw_document;
 
@@ -50,12 +50,22 @@ pub struct StationPlan {
 pub struct Previous {
     /// What it was read to.
     pub snapshot: Arc<Snapshot>,
-    /// Schemas were asked for and there was none for it: it may go on so.
-    pub schemaless: bool,
     /// [`Collected::raw_digest`].
     pub raw_digest: Digest,
     /// A reply of before, where the caller keeps one in memory: only what differs from it is read.
     pub reply: Option<Arc<LastReply>>,
+}
+
+impl Previous {
+    /// Schemas were asked for and there was none for it: it may go on so.
+    fn is_schemaless(&self) -> bool {
+        self.snapshot.findings().iter().any(validation::is_schemaless)
+    }
+
+    /// Validation had something to say of it.
+    fn has_validation_findings(&self) -> bool {
+        self.snapshot.findings().iter().any(validation::found)
+    }
 }
 
 /// A reply that was read before.

@@ -15,7 +15,6 @@ use ranproof_collector::session::{Limits, Target};
 use ranproof_collector::sweep::{
     Clock, Collected, LastReply, Previous, Reading, StationPlan, StationRead, SweepOptions, sweep, sweep_into,
 };
-use ranproof_collector::validation::is_schemaless;
 use support::{Script, Server, Step, data, key, limits};
 use tokio_util::sync::CancellationToken;
 
@@ -67,7 +66,6 @@ fn previous_of(collected: &Collected) -> Previous {
     let snapshot = Arc::new(collected.snapshot.clone());
     let (bytes, pieces) = (collected.raw.clone(), collected.pieces.clone());
     Previous {
-        schemaless: snapshot.findings().iter().any(is_schemaless),
         raw_digest: collected.raw_digest,
         reply: Some(Arc::new(LastReply { bytes, snapshot: Arc::clone(&snapshot), pieces })),
         snapshot,

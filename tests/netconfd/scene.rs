@@ -77,7 +77,7 @@ impl Scene {
         let snapshot = Arc::new(first.snapshot.clone());
         let (bytes, pieces) = (first.raw.clone(), first.pieces.clone());
         let reply = Some(Arc::new(LastReply { bytes, snapshot: Arc::clone(&snapshot), pieces }));
-        let previous = Previous { snapshot, schemaless: false, raw_digest: first.raw_digest, reply };
+        let previous = Previous { snapshot, raw_digest: first.raw_digest, reply };
         read(server, &self.how, &self.clock, Some(previous)).await
     }
 

@@ -9,7 +9,6 @@ use anyhow::{Context as _, Result};
 use collector::reader::ReadLimits;
 use collector::session::{Address, Credential, Limits, Target};
 use collector::sweep::{MassDeletion, Previous, Replies, StationPlan, SweepOptions};
-use collector::validation;
 use model::{Dn, Outcome, Station};
 use store::{StationResult, Store, StoredSnapshot};
 
@@ -92,7 +91,6 @@ fn target(app: &App, entry: &config::TargetEntry, station: &Station) -> Result<T
 fn remembered(stored: &StoredSnapshot, memory: &Memory) -> Previous {
     Previous {
         snapshot: Arc::clone(&stored.snapshot),
-        schemaless: stored.snapshot.findings().iter().any(validation::is_schemaless),
         raw_digest: stored.raw,
         reply: memory.reply(&stored.element),
     }

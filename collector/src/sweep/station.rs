@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::profile::WithDefaults as Mode;
 use model::{Digest, Dn, Finding, Profile, Snapshot};
 
-use super::{Collected, LastReply, Reading, StationPlan, SweepOptions};
+use super::{Collected, LastReply, Previous, Reading, StationPlan, SweepOptions};
 use crate::reader::{ReadContext, ReadError, read_xml_again};
 use crate::schema::SchemaTable;
 use crate::session::{Poll, PollError, Selection, poll};
@@ -82,14 +82,14 @@ async fn attempt(plan: &StationPlan, options: &SweepOptions) -> Result<Reading, 
         && plan
             .previous
             .as_ref()
-            .is_some_and(|last| !last.schemaless && last.snapshot.interpretation() != interpretation)
+            .is_some_and(|last| !last.is_schemaless() && last.snapshot.interpretation() != interpretation)
     {
         return Err(StationError::Schema(why.message.clone()));
     }
     let comparable =
         plan.previous.as_ref().filter(|previous| previous.snapshot.interpretation() == interpretation);
     if comparable.is_some_and(|previous| previous.raw_digest == raw.digest)
-        && !schema.says_something_new(&plan.element, &raw.digest)
+        && !schema.says_something_new(plan, &raw.digest)
     {
         return Ok(Reading::Unchanged { raw_digest: raw.digest, fresh: None });
     }
@@ -169,11 +169,12 @@ impl<'a> Schema<'a> {
     }
 
     /// Whether a reply that came before was never held against this schema. Without a schema in this round, what was
-    /// said of it stands.
-    fn says_something_new(&self, element: &Dn, raw: &Digest) -> bool {
+    /// said of it stands; where nothing is validated any more, it goes.
+    fn says_something_new(&self, plan: &StationPlan, raw: &Digest) -> bool {
         match &self.found {
-            Some((schemas, Ok(schema))) => !schemas.was_checked(element, schema, raw),
-            Some((_, Err(_))) | None => false,
+            Some((schemas, Ok(schema))) => !schemas.was_checked(&plan.element, schema, raw),
+            Some((_, Err(_))) => false,
+            None => plan.previous.as_ref().is_some_and(Previous::has_validation_findings),
         }
     }
 

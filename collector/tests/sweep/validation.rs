@@ -277,3 +277,19 @@ async fn a_station_whose_schema_ends_the_worker_is_not_read_without_it() {
     let again = read(1, &server, &killed, Some(previous_of(&without))).await;
     assert!(matches!(again, Reading::Unchanged { fresh: None, .. }), "{again:?}");
 }
+
+#[tokio::test]
+async fn what_was_found_goes_once_nothing_is_validated_any_more() {
+    let cache = tempfile::tempdir().unwrap();
+    // Its interpretation is the same with and without: nothing else makes the reply be read again.
+    let mute = Server::start(Script { answer: vec![Step::Reply(data(CONTENT))], ..Script::default() }).await;
+    let first = collected(read(0, &mute, &schemas(cache.path()), None).await);
+    assert_eq!(codes(first.snapshot.findings()), ["schema-not-known"]);
+    let off = |previous| read_as(0, &mute, Some(previous), SweepOptions::default());
+    let Reading::Unchanged { fresh: Some(fresh), .. } = off(previous_of(&first)).await else {
+        panic!("what was found stands");
+    };
+    assert_eq!((fresh.snapshot.root(), fresh.snapshot.findings()), (first.snapshot.root(), &[][..]));
+    let again = off(previous_of(&fresh)).await;
+    assert!(matches!(again, Reading::Unchanged { fresh: None, .. }), "once is enough: {again:?}");
+}

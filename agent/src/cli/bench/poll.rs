@@ -171,7 +171,7 @@ async fn round(args: &PollArgs, plans: Vec<StationPlan>) -> Result<(Round, Vec<S
 fn collected(read: &StationRead) -> Option<(Previous, usize)> {
     let Reading::Collected(collected) = &read.reading else { return None };
     let snapshot = Arc::new(collected.snapshot.clone());
-    let previous = Previous { snapshot, schemaless: false, raw_digest: collected.raw_digest, reply: None };
+    let previous = Previous { snapshot, raw_digest: collected.raw_digest, reply: None };
     Some((previous, collected.raw.len()))
 }
 
