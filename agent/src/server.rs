@@ -9,7 +9,9 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use chain::NodeStopped;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use crate::api::ApiError;
 use crate::app::App;
@@ -18,7 +20,12 @@ use crate::{api, peer, round, web};
 /// How long open connections may take to end once the agent is told to.
 const DRAIN: Duration = Duration::from_secs(3);
 
+const NODE_ENDED: &str = "the agent ended because its chain node did; hint: the log says what came before; mend that and start it again";
+
 /// Serves until the agent is told to end; ends the schedule and the node after the last request.
+///
+/// # Errors
+/// Also if the agent ended because its node did: whoever restarts agents that fail has to see it.
 pub async fn serve(app: Arc<App>) -> Result<()> {
     let listener = TcpListener::bind(app.config.listen)
         .await
@@ -52,12 +59,24 @@ pub async fn serve(app: Arc<App>) -> Result<()> {
     peers.abort();
     schedule.abort();
     recovery.abort();
-    follower.abort();
+    let stopped = end_of(follower).await;
     // A round under way ends its stations as cancelled and is continued at the next start.
     let _turn = tokio::time::timeout(Duration::from_secs(5), app.turn.lock()).await;
     app.ledger.node().shutdown().await;
     app.store.close().await;
-    Ok(())
+    ended(stopped)
+}
+
+/// How the agent ends, after its node.
+fn ended(stopped: Option<NodeStopped>) -> Result<()> {
+    stopped.map_or(Ok(()), |stopped| Err(stopped).context(NODE_ENDED))
+}
+
+/// Why the node stopped by itself, if it did; else nothing follows it any more.
+async fn end_of(follower: JoinHandle<NodeStopped>) -> Option<NodeStopped> {
+    // One that has ended keeps what it said.
+    follower.abort();
+    follower.await.ok()
 }
 
 /// On loopback only this machine's own names are answered: a page from elsewhere that made its name point here would
@@ -106,7 +125,7 @@ async fn schedule(app: Arc<App>) {
 }
 
 /// Takes over final blocks as they come; a node that has stopped ends the agent, which could not be trusted any more.
-async fn follow(app: Arc<App>) {
+async fn follow(app: Arc<App>) -> NodeStopped {
     let node = app.ledger.node().clone();
     let mut blocks = node.subscribe_from(node.tip().height.saturating_add(1));
     loop {
@@ -117,10 +136,32 @@ async fn follow(app: Arc<App>) {
                 }
             }
             Err(stopped) => {
-                tracing::error!("{stopped}");
+                // The error is told once, at the end.
+                tracing::info!("Ending with the chain node");
                 app.stopping.send_replace(true);
-                return;
+                return stopped;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_that_stopped_by_itself_fails_the_agent_and_one_that_was_told_to_does_not() {
+        let follower = tokio::spawn(async { NodeStopped { why: "its disk is full".into() } });
+        while !follower.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        let error = ended(end_of(follower).await).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(
+            text.contains("hint: ") && text.ends_with("the chain node has stopped: its disk is full"),
+            "{text}"
+        );
+        let following = tokio::spawn(std::future::pending());
+        ended(end_of(following).await).unwrap();
     }
 }
