@@ -7,7 +7,7 @@
 //!
 //! **Findings** by code: `not-validated` (the first fault, with its path), `validation-failed` (nothing is known: the
 //! library crashed, hung, or could not be started), `schema-not-loaded` (a module of the station's set, with its line),
-//! `schema-not-known` (the station does not tell its modules), `schema-not-used` (there is one, and the reply was read as
+//! `module-text-differs` (of which another station gives another text), `schema-not-known` (the station does not tell its modules), `schema-not-used` (there is one, and the reply was read as
 //! without), `more`. They name places, never values.
 
 mod cache;
@@ -25,7 +25,7 @@ use std::time::Instant;
 
 use model::{Digest, Dn, Finding};
 
-use crate::schema::{ModuleSet, SchemaSet, SchemaTable};
+use crate::schema::{ModuleId, ModuleSet, SchemaSet, SchemaTable};
 use crate::session::{Limits, Target};
 use crate::wire::hello::Capabilities;
 
@@ -33,7 +33,7 @@ pub use cache::TextCache;
 pub use pool::WorkerPool;
 
 use devices::{Devices, Fetched};
-use findings::schema_findings;
+use findings::{finding, schema_findings};
 
 /// Where the schemas of stations come from, what is known of each, and who validates.
 pub struct Schemas {
@@ -62,12 +62,21 @@ struct Checked {
     raw: Digest,
     /// When another try may say more of it.
     again: Option<Instant>,
+    /// Modules of which others were known to have another text.
+    doubts: usize,
 }
 
 /// Whether a finding came from validation, and not from the reader.
 pub fn found(finding: &Finding) -> bool {
-    ["not-validated", "validation-failed", "schema-not-loaded", "schema-not-known", "schema-not-used"]
-        .contains(&&*finding.code)
+    let codes = [
+        "not-validated",
+        "validation-failed",
+        "schema-not-loaded",
+        "schema-not-known",
+        "schema-not-used",
+        "module-text-differs",
+    ];
+    codes.contains(&&*finding.code)
 }
 
 /// Whether a finding says that a reply was read without a schema that was asked for.
@@ -80,6 +89,15 @@ pub fn is_schemaless(finding: &Finding) -> bool {
 pub(crate) struct StationSchema {
     set: Arc<SchemaSet>,
     findings: Arc<[Finding]>,
+    /// Its texts are those that the station itself gives.
+    own: bool,
+}
+
+impl StationSchema {
+    /// Whether it rests on the word of another station whose texts differ from a third one's.
+    fn is_hearsay(&self) -> bool {
+        !self.own && !self.set.doubts().is_empty()
+    }
 }
 
 /// The schema of one station in one round, or why there is none.
@@ -116,21 +134,23 @@ impl Schemas {
     ) -> Found {
         let devices = match &self.source {
             Source::Folder(set) => {
-                return Ok(StationSchema { set: Arc::clone(set), findings: Arc::default() });
+                return Ok(StationSchema { set: Arc::clone(set), findings: Arc::default(), own: true });
             }
             Source::Devices(devices) => devices,
         };
         let announced = announced(capabilities);
-        if let Some(known) = self.stations().get(element).filter(|known| known.announced == announced) {
+        let stands = |known: &&Known| known.announced == announced && !known.schema.is_hearsay();
+        if let Some(known) = self.stations().get(element).filter(stands) {
             return Ok(known.schema.clone());
         }
-        let Fetched { set, faults } = devices.fetch(target, limits).await.map_err(|message| Finding {
-            code: "schema-not-known".to_owned(),
-            place: "document".to_owned(),
-            message: format!("not validated: {message}"),
-        })?;
+        let Fetched { set, faults, own } =
+            devices.fetch(target, limits).await.map_err(|message| Finding {
+                code: "schema-not-known".to_owned(),
+                place: "document".to_owned(),
+                message: format!("not validated: {message}"),
+            })?;
         let findings = schema_findings(&faults, &hex::encode(set.hash())).into();
-        let schema = StationSchema { set, findings };
+        let schema = StationSchema { set, findings, own };
         let known = Known { announced, schema: schema.clone(), checked: None };
         self.stations().insert(element.clone(), known);
         Ok(schema)
@@ -147,8 +167,11 @@ impl Schemas {
         let stations = self.stations();
         let same = |known: &&Known| known.schema.set.hash() == schema.set.hash();
         let checked = stations.get(element).filter(same).and_then(|known| known.checked.as_ref());
-        let stands = |checked: &Checked| checked.again.is_none_or(|again| again > Instant::now());
-        checked.is_some_and(|checked| checked.raw == *raw && stands(checked))
+        let doubts = schema.set.doubts().len();
+        let stands = |again: Instant| again > Instant::now();
+        checked.is_some_and(|checked| {
+            checked.raw == *raw && checked.doubts == doubts && checked.again.is_none_or(stands)
+        })
     }
 
     /// What is to be said of a reply. Gives the document back.
@@ -160,13 +183,19 @@ impl Schemas {
         raw: Digest,
     ) -> (Vec<Finding>, Vec<u8>) {
         let (verdict, document) = self.pool.validate(Arc::clone(&schema.set), document, raw).await;
-        let findings = schema.findings.iter().cloned().chain(verdict.findings).collect();
+        let doubts = schema.set.doubts();
+        let checked = Some(Checked { raw, again: verdict.again, doubts: doubts.len() });
+        let differs = |(id, message): (ModuleId, String)| {
+            finding("module-text-differs", &format!("module {}", id.name), message)
+        };
+        let told = schema.findings.iter().cloned().chain(doubts.into_iter().map(differs));
+        let findings = told.chain(verdict.findings).collect();
         let hash = schema.set.hash();
         let known = || Known { announced: Digest([0; 32]), schema, checked: None };
         let mut stations = self.stations();
         let known = stations.entry(element.clone()).or_insert_with(known);
         if known.schema.set.hash() == hash {
-            known.checked = Some(Checked { raw, again: verdict.again });
+            known.checked = checked;
         }
         drop(stations);
         (findings, document)

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::client::Schema;
 use super::library::{Library, ModuleId};
 use super::protocol::{Loaded, Wanted};
 use super::set::{ModuleSet, SchemaFault};
+
+/// Modules of one set of which it is remembered that somebody has another text.
+const MAX_DOUBTS: usize = 20;
 
 /// One schema, before libyang has seen it. Its texts lie on disk for as long as this lives, not in memory: there may be
 /// as many sets as there are kinds of station.
@@ -23,6 +27,8 @@ pub struct SchemaSet {
     faults: Vec<SchemaFault>,
     /// libyang found something wrong too.
     faulty: AtomicBool,
+    /// Modules of which another station gives another text, and who.
+    doubts: Mutex<BTreeMap<ModuleId, String>>,
 }
 
 impl SchemaSet {
@@ -60,7 +66,7 @@ impl SchemaSet {
             origins.insert(id.clone(), module.origin.clone());
         }
         let (faults, faulty) = (texts.faults().to_vec(), AtomicBool::new(false));
-        Ok(SchemaSet { hash, folder, modules, origins, faults, faulty })
+        Ok(SchemaSet { hash, folder, modules, origins, faults, faulty, doubts: Mutex::default() })
     }
 
     /// Name of the set: equal texts, modules and features have equal names.
@@ -75,6 +81,35 @@ impl SchemaSet {
 
     pub(crate) fn note_faulty(&self, faulty: bool) {
         self.faulty.store(faulty, Ordering::Relaxed);
+    }
+
+    /// The modules and submodules whose texts it has.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &ModuleId> {
+        self.origins.keys()
+    }
+
+    /// A module's text as it was given, and by whom.
+    pub(crate) fn text(&self, id: &ModuleId) -> Option<(String, &str)> {
+        let origin = self.origins.get(id)?;
+        let text = std::fs::read_to_string(self.folder.path().join(format!("{id}.yang"))).ok()?;
+        Some((text, origin))
+    }
+
+    /// Notes that somebody has another text of a module; what was noted of it first stays.
+    pub(crate) fn doubt(&self, id: &ModuleId, message: &str) {
+        let mut doubts = self.doubted();
+        if doubts.len() < MAX_DOUBTS {
+            doubts.entry(id.clone()).or_insert_with(|| message.to_owned());
+        }
+    }
+
+    /// Modules of which somebody has another text.
+    pub(crate) fn doubts(&self) -> BTreeMap<ModuleId, String> {
+        self.doubted().clone()
+    }
+
+    fn doubted(&self) -> MutexGuard<'_, BTreeMap<ModuleId, String>> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn folder(&self) -> &Path {

@@ -34,6 +34,9 @@ struct RecordedText {
     id: ModuleId,
     /// BLAKE3 of the text, hexadecimal.
     hash: String,
+    /// Which station gave it; records of before do not say.
+    #[serde(default)]
+    origin: Option<String>,
 }
 
 const RECORD: &str = "ranproof/schema-record/1";
@@ -82,7 +85,8 @@ impl TextCache {
             if !path.exists() && !self.write(&path, module.text.as_bytes())? {
                 return Ok(());
             }
-            texts.push(RecordedText { id: id.clone(), hash: hash(&module.text) });
+            let origin = Some(module.origin.clone());
+            texts.push(RecordedText { id: id.clone(), hash: hash(&module.text), origin });
         }
         let record = Record { format: RECORD.to_owned(), texts };
         self.write(&self.record_path(name), &serde_json::to_vec(&record)?).map(drop)
@@ -94,14 +98,14 @@ impl TextCache {
         let record: Record =
             serde_json::from_str(&text).ok().filter(|record: &Record| record.format == RECORD)?;
         let mut set = ModuleSet::new();
-        for RecordedText { id, hash: recorded } in &record.texts {
+        for RecordedText { id, hash: recorded, origin } in record.texts {
             // The name may have been edited: checked again before it becomes a path.
             let id = ModuleId::new(&id.name, id.revision.as_deref()).ok()?;
             let text = read_bounded(&self.text_path(&id), MAX_MODULE_BYTES as u64)?;
-            if hash(&text) != *recorded {
+            if hash(&text) != recorded {
                 return None;
             }
-            set.insert(text, &format!("the text kept of {id}"));
+            set.insert(text, &origin.unwrap_or_else(|| format!("the text kept of {id}")));
         }
         Some(set)
     }
@@ -175,7 +179,9 @@ mod tests {
         let set = set_of(&[A]);
         TextCache::open(folder.path()).unwrap().keep(&[1; 32], &set).unwrap();
         let cache = TextCache::open(folder.path()).unwrap();
-        assert_eq!(cache.whole(&[1; 32]).unwrap().hash(), set.hash());
+        let whole = cache.whole(&[1; 32]).unwrap();
+        assert_eq!(whole.hash(), set.hash());
+        assert!(whole.modules().all(|module| module.origin == "station:830"), "who gave it is kept with it");
         assert!(cache.whole(&[2; 32]).is_none());
         cache.keep(&[2; 32], &set).unwrap();
         cache.forget(&[2; 32]);

@@ -4,6 +4,10 @@
 //! other station with this list has the same set. Where something is wrong with a set, each station with that list
 //! is asked for its own texts: what one station serves must not decide what is said of another. Equal texts are
 //! one set even then.
+//!
+//! A text that was altered and still compiles is nothing wrong. So each station that gets the set of another gives a few of
+//! the texts itself, the next ones of the set in turn; where one differs, the two stations and the module are named
+//! beside every reply that is held against either set, and from then on each station is read by its own texts.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -25,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// attack.
 const MAX_SETS: usize = 256;
 
+/// Texts that a station which gets another one's set is asked for, to be compared.
+const SAMPLES: usize = 3;
+
 /// One list of modules: whoever comes first fetches its texts, the others wait.
 type Place = Arc<AsyncMutex<Shared>>;
 
@@ -34,13 +41,29 @@ struct Shared {
     set: Weak<SchemaSet>,
     /// Something was wrong with it: each station is asked itself.
     apart: bool,
+    /// Texts that were asked for to be compared: the next station is asked for the ones after these.
+    sampled: usize,
 }
 
 /// A station's set, and what was wrong with the texts that it gave.
 pub(super) struct Fetched {
     pub(super) set: Arc<SchemaSet>,
     pub(super) faults: Vec<SchemaFault>,
+    /// It gave all these texts itself.
+    pub(super) own: bool,
 }
+
+/// What a station itself gives.
+#[derive(Default)]
+struct Given {
+    texts: ModuleSet,
+    faults: Vec<SchemaFault>,
+    /// Modules of which another station gave another text.
+    differing: Differing,
+}
+
+/// Modules, and what to say of each.
+type Differing = Vec<(ModuleId, String)>;
 
 pub(super) struct Devices {
     cache: TextCache,
@@ -71,35 +94,102 @@ impl Devices {
         let name = library_name(&library);
         let place = self.place(name)?;
         let mut shared = place.lock().await;
-        match shared.set.upgrade() {
-            Some(set) if !set.is_faulty() => return Ok(Fetched { set, faults: vec![] }),
-            Some(_) => {
-                shared.apart = true;
-                self.cache.forget(&name);
+        let mut set = shared.set.upgrade();
+        if set.as_ref().is_some_and(|set| set.is_faulty()) {
+            shared.apart = true;
+            self.cache.forget(&name);
+        }
+        if set.is_none() && !shared.apart {
+            set = self.kept(&name, &library).await?;
+            shared.set = set.as_ref().map_or_else(Weak::new, Arc::downgrade);
+        }
+        if let Some(set) = set.filter(|_| !shared.apart) {
+            let first = shared.sampled;
+            shared.sampled = first.wrapping_add(SAMPLES);
+            // Who answers slowly holds up nobody else.
+            drop(shared);
+            let differing = self.compare(session, target, &set, first).await;
+            if differing.is_empty() {
+                return Ok(Fetched { set, faults: vec![], own: false });
             }
-            None => {}
+            place.lock().await.apart = true;
+            self.cache.forget(&name);
+            note(&set, &differing);
+            return self.own(session, target, &library, differing).await;
         }
         if shared.apart {
             drop(shared);
-            let (texts, faults) = self.texts(session, target, &library).await?;
-            return Ok(Fetched { set: self.set(&texts, &library)?, faults });
+            return self.own(session, target, &library, vec![]).await;
         }
-        if let Some(set) = self.kept(&name, &library).await? {
-            shared.set = Arc::downgrade(&set);
-            return Ok(Fetched { set, faults: vec![] });
-        }
-        let (texts, faults) = self.texts(session, target, &library).await?;
-        let set = self.set(&texts, &library)?;
+        self.first(session, target, &library, &name, &mut shared).await
+    }
+
+    /// The set of the first station with this list, for those that come after it.
+    async fn first(
+        &self,
+        session: &mut Session,
+        target: &Target,
+        library: &Library,
+        name: &[u8; 32],
+        shared: &mut Shared,
+    ) -> Result<Fetched, String> {
+        let given = self.texts(session, target, library).await?;
+        let set = self.set(&given.texts, library)?;
         self.pool.compile(Arc::clone(&set)).await;
-        if !faults.is_empty() || set.is_faulty() {
+        note(&set, &given.differing);
+        if !given.faults.is_empty() || !given.differing.is_empty() || set.is_faulty() {
             shared.apart = true;
-            return Ok(Fetched { set, faults });
+            return Ok(Fetched { set, faults: given.faults, own: true });
         }
-        if let Err(error) = self.cache.keep(&name, &texts) {
+        if let Err(error) = self.cache.keep(name, &given.texts) {
             tracing::warn!("Texts of YANG modules cannot be kept, they will be fetched again: {error}");
         }
         shared.set = Arc::downgrade(&set);
-        Ok(Fetched { set, faults })
+        Ok(Fetched { set, faults: vec![], own: true })
+    }
+
+    /// What the station itself gives, whatever others gave; some of it is known to differ.
+    async fn own(
+        &self,
+        session: &mut Session,
+        target: &Target,
+        library: &Library,
+        mut known: Differing,
+    ) -> Result<Fetched, String> {
+        let Given { texts, faults, differing } = self.texts(session, target, library).await?;
+        let set = self.set(&texts, library)?;
+        // What names both stations comes first, and stays.
+        known.extend(differing);
+        note(&set, &known);
+        Ok(Fetched { set, faults, own: true })
+    }
+
+    /// Asks for a few texts of a set that another station gave: those that differ. A text that is refused says nothing.
+    async fn compare(
+        &self,
+        session: &mut Session,
+        target: &Target,
+        set: &SchemaSet,
+        first: usize,
+    ) -> Differing {
+        let (ids, mut differing): (Vec<&ModuleId>, _) = (set.ids().collect(), vec![]);
+        let (first, count) = (first % ids.len().max(1), SAMPLES.min(ids.len()));
+        for id in ids.iter().copied().cycle().skip(first).take(count) {
+            let Some((text, origin)) = set.text(id) else { continue };
+            match session.get_schema(id).await {
+                Ok(other) if same_words(&text, &other) => {}
+                Ok(_) => {
+                    let address = &target.address;
+                    let message = format!(
+                        "{origin} and {address} give different texts of {id}; each station is read by its own; hint: one of the two was changed without a new revision"
+                    );
+                    differing.push((id.clone(), message));
+                }
+                Err(error) if session_goes_on(&error) => {}
+                Err(_) => break,
+            }
+        }
+        differing
     }
 
     /// The set that was kept for this list, if nothing is wrong with it.
@@ -154,25 +244,25 @@ impl Devices {
         session: &mut Session,
         target: &Target,
         library: &Library,
-    ) -> Result<(ModuleSet, Vec<SchemaFault>), String> {
-        let (mut set, mut faults, mut asked) = (ModuleSet::new(), vec![], BTreeSet::new());
+    ) -> Result<Given, String> {
+        let (mut given, mut asked) = (Given::default(), BTreeSet::new());
         let ids = |entry: &ModuleEntry| std::iter::once(entry.id.clone()).chain(entry.submodules.clone());
         let mut wanted: Vec<ModuleId> = library.modules.iter().flat_map(ids).collect();
         let mut listed = true;
         while !wanted.is_empty() {
             for id in std::mem::take(&mut wanted) {
-                if set.is_full() {
+                if given.texts.is_full() {
                     return Err("its modules are too many or too large".to_owned());
                 }
-                let fault = self.text(session, target, &id, &mut set).await?;
+                let fault = self.text(session, target, &id, &mut given).await?;
                 // What is not listed and not given libyang may have itself; if not, it says so.
-                faults.extend(fault.filter(|_| listed));
+                given.faults.extend(fault.filter(|_| listed));
                 asked.insert(id);
             }
             listed = false;
-            wanted = set.missing().into_iter().filter(|id| !asked.contains(id)).collect();
+            wanted = given.texts.missing().into_iter().filter(|id| !asked.contains(id)).collect();
         }
-        Ok((set, faults))
+        Ok(given)
     }
 
     /// Adds one text; what is wrong with it is a fault.
@@ -181,23 +271,25 @@ impl Devices {
         session: &mut Session,
         target: &Target,
         id: &ModuleId,
-        set: &mut ModuleSet,
+        given: &mut Given,
     ) -> Result<Option<SchemaFault>, String> {
         let known = self.cache.text(id);
         let (text, message) = match session.get_schema(id).await {
             Ok(text) => {
-                let other = known.is_some_and(|known| !same_words(&known, &text));
-                let message = format!(
-                    "another text of {id} than the one that another station gave; its own is used; hint: one of the two was changed without a new revision"
-                );
-                (Some(text), other.then_some(message))
+                if known.is_some_and(|known| !same_words(&known, &text)) {
+                    let message = format!(
+                        "another text of {id} than the one that another station gave; its own is used; hint: one of the two was changed without a new revision"
+                    );
+                    given.differing.push((id.clone(), message));
+                }
+                (Some(text), None)
             }
             Err(error) if session_goes_on(&error) => (known, Some(error.full_message())),
             Err(error) => return Err(error.full_message()),
         };
         let origin = target.address.to_string();
         if let Some(text) = text {
-            set.insert(text, &origin);
+            given.texts.insert(text, &origin);
         }
         let module = id.name.clone();
         Ok(message.map(|message| SchemaFault {
@@ -207,6 +299,12 @@ impl Devices {
             message,
             affects: vec![],
         }))
+    }
+}
+
+fn note(set: &SchemaSet, differing: &Differing) {
+    for (id, message) in differing {
+        set.doubt(id, message);
     }
 }
 

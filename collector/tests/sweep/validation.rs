@@ -45,6 +45,10 @@ fn schemas(cache: &Path) -> Arc<Schemas> {
 
 /// A station that lists module `a` and what else is given, and serves these texts.
 async fn station(content: &str, more: &str, texts: &[(&str, &str)]) -> Server {
+    station_with(content, &["a", more], texts).await
+}
+
+async fn station_with(content: &str, modules: &[&str], texts: &[(&str, &str)]) -> Server {
     let reply = |text: &str| {
         let text = text.replace('<', "&lt;");
         format!("<rpc-reply xmlns=\"{BASE}\" message-id=\"{{id}}\"><data xmlns=\"urn:m\">{text}</data></rpc-reply>")
@@ -55,7 +59,7 @@ async fn station(content: &str, more: &str, texts: &[(&str, &str)]) -> Server {
         .map(|(name, text)| (format!("<identifier>{name}<"), vec![Step::Reply(reply(text))]))
         .collect();
     let mut capabilities = vec![];
-    for module in ["a", more] {
+    for module in modules {
         capabilities.push(format!("urn:{module}?module={module}&revision=2020-01-01"));
     }
     capabilities.dedup();
@@ -173,7 +177,7 @@ async fn another_text_of_a_known_revision_is_told_and_replaces_none() {
     let b = "module b { namespace \"urn:b\"; prefix b; revision 2020-01-01; }";
     let second = station(CONTENT, "b", &[("a", OTHER_A), ("b", b)]).await;
     let read = collected(read(1, &second, &schemas, None).await);
-    assert_eq!(codes(read.snapshot.findings()), ["schema-not-loaded", "not-validated"]);
+    assert_eq!(codes(read.snapshot.findings()), ["module-text-differs", "not-validated"]);
     let finding = &read.snapshot.findings()[0];
     assert_eq!(finding.place, "module a");
     assert!(finding.message.contains("another text of a@2020-01-01"), "{finding:?}");
@@ -292,4 +296,66 @@ async fn what_was_found_goes_once_nothing_is_validated_any_more() {
     assert_eq!((fresh.snapshot.root(), fresh.snapshot.findings()), (first.snapshot.root(), &[][..]));
     let again = off(previous_of(&fresh)).await;
     assert!(matches!(again, Reading::Unchanged { fresh: None, .. }), "once is enough: {again:?}");
+}
+
+#[tokio::test]
+async fn an_altered_text_that_compiles_is_told_of_both_and_believed_for_nobody_else() {
+    let cache = tempfile::tempdir().unwrap();
+    let schemas = schemas(cache.path());
+    let liar = station(CONTENT, "a", &[("a", OTHER_A)]).await;
+    let honest = station(CONTENT, "a", &[("a", A)]).await;
+    let first = collected(read(0, &liar, &schemas, None).await);
+    assert_eq!(codes(first.snapshot.findings()), ["not-validated"], "nobody has said otherwise yet");
+    let other = collected(read(1, &honest, &schemas, None).await);
+    assert_ne!(
+        other.snapshot.interpretation(),
+        first.snapshot.interpretation(),
+        "it is read by its own text"
+    );
+    let told = other.snapshot.findings();
+    assert_eq!(codes(told), ["module-text-differs", "not-validated"]);
+    assert_eq!(told[0].place, "module a");
+    for server in [&liar, &honest] {
+        assert!(told[0].message.contains(&server.target().address.to_string()), "{:?}", told[0]);
+    }
+    // Its own reply is as before, and what is said of it is not.
+    let again = read(0, &liar, &schemas, Some(previous_of(&first))).await;
+    let Reading::Unchanged { fresh: Some(fresh), .. } = again else { panic!("{again:?}") };
+    assert_eq!(fresh.snapshot.findings(), told);
+    let quiet = read(0, &liar, &schemas, Some(previous_of(&fresh))).await;
+    assert!(matches!(quiet, Reading::Unchanged { fresh: None, .. }), "{quiet:?}");
+}
+
+#[tokio::test]
+async fn stations_that_share_a_set_are_asked_for_its_texts_in_turn() {
+    let cache = tempfile::tempdir().unwrap();
+    let names = ["a", "b", "c", "d", "e"];
+    let text = |name: &str, inside: &str| {
+        format!("module {name} {{ namespace \"urn:{name}\"; prefix p; revision 2020-01-01; {inside} }}")
+    };
+    let texts: Vec<String> = names.iter().map(|name| text(name, "")).collect();
+    let altered = text("e", "leaf x { type string; }");
+    let mut given: Vec<(&str, &str)> = names.iter().copied().zip(texts.iter().map(String::as_str)).collect();
+    let honest = station_with(CONTENT, &names, &given).await;
+    given[4].1 = &altered;
+    let liar = station_with(CONTENT, &names, &given).await;
+    let schemas = schemas(cache.path());
+    let mut interpretations = vec![];
+    for (n, server, differs) in [
+        (0, &liar, false),
+        (1, &honest, false),
+        // The fourth and the fifth are its turn.
+        (2, &honest, true),
+        // What this one was read by was another's word: it is asked itself now.
+        (1, &honest, true),
+        (0, &liar, true),
+    ] {
+        let read = collected(read(n, server, &schemas, None).await);
+        let expected = ["module-text-differs", "not-validated"];
+        assert_eq!(codes(read.snapshot.findings()), expected[usize::from(!differs)..], "{n}");
+        interpretations.push(read.snapshot.interpretation());
+    }
+    let [first, believing, other, own, last] = interpretations[..] else { panic!("five reads") };
+    assert_eq!((believing, own, last), (first, other, first));
+    assert_ne!(other, first);
 }
