@@ -177,7 +177,8 @@ sys.exit(0 if report["ratio"] >= 4 and report["again"]["unchanged"] == 100 else 
 CHECK
     # No peer does this: the figures are for whoever reads the log.
     "$target/debug/ranproof" bench round --stations 200 || return 1
-    "$target/debug/ranproof-benches" --strict
+    cargo build --release --locked --manifest-path benches/peers/rego/Cargo.toml --target-dir target/peers || return 1
+    "$target/debug/ranproof-benches" --strict --rego target/peers/release/rego-peer
 }
 
 # Every process that a stage started carries the mark in its environment, whatever its parent is now.

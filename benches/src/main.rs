@@ -14,6 +14,7 @@ mod rules;
 mod table;
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
@@ -34,6 +35,10 @@ struct Arguments {
     /// Only the races whose names contain this.
     #[arg(long, default_value = "")]
     only: String,
+    /// The rules in Rego; left out where it was not built: `cargo build --release --manifest-path benches/peers/rego/Cargo.toml
+    /// --target-dir target/peers`.
+    #[arg(long, default_value = "target/peers/release/rego-peer")]
+    rego: PathBuf,
     /// JSON on standard output.
     #[arg(long)]
     json: bool,
@@ -54,7 +59,14 @@ fn main() -> Result<ExitCode> {
         table.run(&arguments, reading::read(documents)?)?;
     }
     table.run(&arguments, reading::compare(&large)?)?;
-    table.run(&arguments, rules::race(&middle)?)?;
+    let race = rules::race(&middle)?;
+    let judged = race.name.contains(&arguments.only);
+    table.run(&arguments, race)?;
+    if judged && arguments.rego.exists() {
+        let turns = (arguments.passes, arguments.turn_ms);
+        table
+            .beside(&rules::rego(&middle, &arguments.rego, turns)?, "no names checked, no budget of steps")?;
+    }
     table.run(&arguments, log::append()?)?;
     table.run(&arguments, log::prove()?)?;
     table.run(&arguments, bundles::verify()?)?;

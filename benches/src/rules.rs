@@ -3,9 +3,11 @@
 //! The rules hold of every cell measured, as nearly all do nearly always: no side makes messages. That all sides also
 //! agree where a rule is broken is made sure of before, on cells with other values.
 
+mod rego;
 mod view;
 
 use std::hint::black_box;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -80,37 +82,48 @@ pub fn race(documents: &Documents) -> Result<Race<'static>> {
     Ok(Race { name: format!("rules: {} over {} cells, each", RULES.len(), cells.len()), unit, contestants })
 }
 
+/// The same in Rego, by a program of its own: nanoseconds of one rule over one cell.
+pub fn rego(documents: &Documents, program: &Path, turns: (usize, u64)) -> Result<[(&'static str, f64); 2]> {
+    let snapshot = documents.read(&documents.previous)?;
+    let (rules, cells) = (Rules::load()?, cells(&snapshot));
+    let others = others(&cells);
+    let answer = rego::run(program, &cells, &others, turns)?;
+    let ours: Vec<usize> = others.iter().map(|other| rules.ours(other)).collect();
+    ensure!(answer.broken == ours, "Rego finds {:?} rules broken, we {ours:?}", answer.broken);
+    Ok([("regorus, values made before", answer.made_before_ns), ("regorus, from JSON", answer.from_json_ns)])
+}
+
 fn cells(snapshot: &Snapshot) -> Vec<Arc<Object>> {
     snapshot.objects().iter().filter(|object| object.class() == CLASS).cloned().collect()
 }
 
 /// Every side finds the same in each cell as it is, and with each attribute replaced.
 fn agree(rules: &Rules, cells: &[Arc<Object>]) -> Result<()> {
-    let mut broken = 0;
     for cell in cells {
         ensure!(rules.ours(cell) == 0, "{} keeps not all rules", cell.dn());
-        for name in [
-            "nRPCI",
-            "nRTAC",
-            "ssbPeriodicity",
-            "arfcnDL",
-            "bSChannelBwUL",
-            "ssbOffset",
-            "administrativeState",
-        ] {
-            for text in ["0", "7", "1008"] {
-                let other = with(cell, name, text);
-                let counts = [rules.ours(&other), rules.map(&other), rules.view(&other), by_hand(&other)];
-                ensure!(
-                    counts.iter().all(|count| *count == counts[0]),
-                    "{name} = {text}: {counts:?} rules broken"
-                );
-                broken += counts[0];
-            }
-        }
+    }
+    let mut broken = 0;
+    for other in others(cells) {
+        let counts = [rules.ours(&other), rules.map(&other), rules.view(&other), by_hand(&other)];
+        ensure!(counts.iter().all(|count| *count == counts[0]), "{other:?}: {counts:?} rules broken");
+        broken += counts[0];
     }
     ensure!(broken > 0, "no rule was ever broken");
     Ok(())
+}
+
+/// The cells with each of some attributes replaced.
+fn others(cells: &[Arc<Object>]) -> Vec<Object> {
+    const REPLACED: [&str; 7] =
+        ["nRPCI", "nRTAC", "ssbPeriodicity", "arfcnDL", "bSChannelBwUL", "ssbOffset", "administrativeState"];
+    let replaced = |cell: &Arc<Object>| {
+        let cell = Arc::clone(cell);
+        REPLACED.iter().flat_map(move |name| {
+            let cell = Arc::clone(&cell);
+            ["0", "7", "1008"].map(move |text| with(&cell, name, text))
+        })
+    };
+    cells.iter().flat_map(replaced).collect()
 }
 
 fn with(cell: &Object, name: &str, text: &str) -> Object {

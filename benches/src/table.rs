@@ -48,6 +48,23 @@ impl Table {
         Ok(())
     }
 
+    /// Figures of a program of its own, beside the last race that was run.
+    pub fn beside(&mut self, figures: &[(&'static str, f64)], note: &'static str) -> Result<()> {
+        let last = self.rows.last().context("a peer beside no race")?.race.clone();
+        let ours = self.rows.iter().find(|row| row.race == last).context("a race without contestants")?;
+        let (unit, ours) = (ours.unit, ours.figure);
+        self.rows.extend(figures.iter().map(|(contestant, figure)| Row {
+            race: last.clone(),
+            contestant,
+            figure: *figure,
+            unit,
+            ratio: figure / ours,
+            at_least: None,
+            note,
+        }));
+        Ok(())
+    }
+
     /// Rows whose ratio is below what is expected.
     pub fn short(&self) -> Vec<&Row> {
         self.rows.iter().filter(|row| row.at_least.is_some_and(|least| row.ratio < least)).collect()

@@ -112,6 +112,50 @@ async fn a_respelling_moves_what_was_approved_and_is_no_execution_of_anything() 
 }
 
 #[tokio::test]
+async fn what_is_approved_is_read_again_once_it_has_moved() {
+    let (store, _folder) = scratch().await;
+    full_round(&store, 1, 1).await;
+    let baseline = |cells| BaselineStation { element: element(1), objects: baseline(&snapshot(1, cells, 5)) };
+    let held = async |version| {
+        let mut memory = store.memory_of(&[(&element(1), Some(version))], model::Timestamp(0)).await.unwrap();
+        let station = memory.remove(&element(1)).unwrap();
+        (station.approved, station.approved_version)
+    };
+    let moved = async |version: &mut u64| {
+        let (approved, now) = held(*version).await;
+        let read_again = approved.is_some_and(|approved| !approved.is_empty());
+        *version = now;
+        // It is held from now on.
+        assert_eq!(held(now).await, (None, now));
+        read_again
+    };
+    let mut version = memory_of(&store, 1, model::Timestamp(0)).await.approved_version;
+    assert!(!moved(&mut version).await);
+    store.apply_baseline("BL-1", 4, &[baseline(2)]).await.unwrap();
+    assert!(moved(&mut version).await);
+    store.apply_baseline("BL-1", 4, &[baseline(2)]).await.unwrap();
+    assert!(!moved(&mut version).await);
+    let round = async |round, advances, respellings| {
+        let mut found = commit(round);
+        found.stations.push(result(1, Outcome::Unchanged, round));
+        (found.advances, found.respellings) = (advances, respellings);
+        store.begin_round(&start(round, 1)).await.unwrap();
+        store.commit_round(&found).await.unwrap();
+    };
+    round(2, vec![], vec![]).await;
+    assert!(!moved(&mut version).await);
+    let edit = edit(cell(1, 1), "nRPCI", Some("5"), Some("6"));
+    let advance = Advance { element: element(1), edit: edit.clone(), request: "CR-1".into(), height: 9 };
+    round(3, vec![advance], vec![]).await;
+    assert!(moved(&mut version).await);
+    let respelling = Respelling { element: element(1), edit, approved: Some(("CR-1".into(), 9)) };
+    round(4, vec![], vec![respelling]).await;
+    assert!(moved(&mut version).await);
+    store.apply_baseline("BL-2", 12, &[baseline(1)]).await.unwrap();
+    assert!(moved(&mut version).await);
+}
+
+#[tokio::test]
 async fn a_baseline_taken_over_again_does_not_undo_what_was_approved_since() {
     let (store, _folder) = scratch().await;
     let read = snapshot(1, 2, 5);

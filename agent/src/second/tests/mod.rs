@@ -2,5 +2,6 @@
 
 mod honest;
 mod lies;
+mod remembering;
 mod rereading;
 mod world;

@@ -1,8 +1,9 @@
 //! The ten rules of `ranproof-benches` in Rego over the same cells, by regorus: compiled once, its virtual machine kept.
 //!
-//! Reads `{"passes", "turn_ms", "rules", "cells"}` from standard input: the rules as conditions of Rego on `input`, the cells
-//! as JSON with typed values. Prints, for each cell, how many rules it does not keep, and the CPU nanoseconds of one rule over
-//! one cell: from values made before, and from JSON text each time. A rule that cannot be evaluated is one that is not kept.
+//! Reads `{"passes", "turn_ms", "rules", "cells", "checks"}` from standard input: each rule as conditions of Rego on `input` of
+//! which one must hold, the objects as JSON with typed values. Prints, for each of `checks`, how many rules it does not keep,
+//! and the CPU nanoseconds of one rule over one of `cells`: from values made before, and from JSON text each time. A rule that
+//! cannot be evaluated is one that is not kept.
 
 use std::hint::black_box;
 use std::io::Read as _;
@@ -21,8 +22,9 @@ const ENTRY: &str = "data.rules.broken";
 struct Task {
     passes: usize,
     turn_ms: u64,
-    rules: Vec<String>,
+    rules: Vec<Vec<String>>,
     cells: Vec<serde_json::Value>,
+    checks: Vec<serde_json::Value>,
 }
 
 #[derive(Serialize)]
@@ -39,7 +41,8 @@ fn main() -> Result<()> {
     let mut vm = machine(&task.rules)?;
     let texts: Vec<String> = task.cells.iter().map(ToString::to_string).collect();
     let values = texts.iter().map(|text| Value::from_json_str(text)).collect::<Result<Vec<_>>>()?;
-    let broken = values.iter().map(|value| judge(&mut vm, value.clone())).collect::<Result<_>>()?;
+    let checks = task.checks.iter().map(|check| Value::from_json_str(&check.to_string()));
+    let broken = checks.map(|check| judge(&mut vm, check?)).collect::<Result<_>>()?;
     let each = (task.cells.len() * task.rules.len()) as f64;
     let mut figure = |work: &mut dyn FnMut(&mut RegoVM) -> Result<()>| -> Result<f64> {
         let mut turns = Vec::with_capacity(task.passes);
@@ -50,11 +53,17 @@ fn main() -> Result<()> {
         turns.get(turns.len() / 2).copied().context("no passes")
     };
     let made_before_ns = figure(&mut |vm| {
-        values.iter().try_for_each(|value| judge(vm, value.clone()).map(|count| drop(black_box(count))))
+        values.iter().try_for_each(|value| {
+            judge(vm, value.clone()).map(|count| {
+                black_box(count);
+            })
+        })
     })?;
     let from_json_ns = figure(&mut |vm| {
         texts.iter().try_for_each(|text| {
-            judge(vm, Value::from_json_str(text)?).map(|count| drop(black_box(count)))
+            judge(vm, Value::from_json_str(text)?).map(|count| {
+                black_box(count);
+            })
         })
     })?;
     let answer = Answer { broken, made_before_ns, from_json_ns };
@@ -63,10 +72,13 @@ fn main() -> Result<()> {
 }
 
 /// The machine with all rules in it: `broken` is the set of those that the input does not keep.
-fn machine(rules: &[String]) -> Result<RegoVM> {
+fn machine(rules: &[Vec<String>]) -> Result<RegoVM> {
     let mut policy = "package rules\n\nimport rego.v1\n".to_owned();
     for (number, rule) in rules.iter().enumerate() {
-        policy.push_str(&format!("\nkept_{number} if {{ {rule} }}\nbroken contains {number} if not kept_{number}\n"));
+        for conditions in rule {
+            policy.push_str(&format!("\nkept_{number} if {{ {conditions} }}\n"));
+        }
+        policy.push_str(&format!("broken contains {number} if not kept_{number}\n"));
     }
     let mut engine = Engine::new();
     engine.add_policy("rules.rego".into(), policy)?;
