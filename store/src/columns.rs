@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use anchor::Hash;
 use model::{Digest, Dn, Timestamp};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sqlx::query_builder::Separated;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, QueryBuilder, Row as _, Sqlite, Type};
@@ -25,6 +25,17 @@ pub(crate) fn opt_int(number: Option<u64>) -> Result<Option<i64>> {
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     serde_json::to_string(value)
         .map_err(|e| StoreError::Unreadable { column: "json", why: format!("cannot be written: {e}") })
+}
+
+/// A digest in hexadecimal, as packed rows have it.
+#[derive(Deserialize)]
+#[serde(from = "Hash")]
+pub(crate) struct Hex(pub Digest);
+
+impl From<Hash> for Hex {
+    fn from(hash: Hash) -> Hex {
+        Hex(Digest(hash.0))
+    }
 }
 
 /// The name under which an enum of ours appears in JSON, as filters and columns use it.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use sqlx::query::Query;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
@@ -11,6 +12,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Sqlite, Transaction};
 
+use crate::columns::Columns as _;
 use crate::error::{Result, StoreError};
 use crate::migrate;
 
@@ -201,6 +203,16 @@ impl Link {
     pub async fn rows(&mut self, statement: Statement<'_>) -> Result<Vec<SqliteRow>> {
         self.before()?;
         statement.fetch_all(&mut *self.transaction).await.map_err(|e| self.store.judge(e))
+    }
+
+    /// The rows of a statement that packs many into one, as JSON in a column `packed`: each row is handed from SQLite's thread to
+    /// ours, which costs more than what stands in a small one.
+    pub async fn packed<T: DeserializeOwned>(&mut self, statement: Statement<'_>) -> Result<Vec<T>> {
+        let mut all = Vec::new();
+        for row in self.rows(statement).await? {
+            all.extend(row.json::<Vec<T>>("packed")?);
+        }
+        Ok(all)
     }
 
     pub async fn row(&mut self, statement: Statement<'_>) -> Result<Option<SqliteRow>> {

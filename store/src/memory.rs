@@ -67,11 +67,11 @@ impl Store {
         let mut link = self.reader().await?;
         let held: BTreeMap<&str, Option<u64>> =
             elements.iter().map(|(element, version)| (element.as_str(), *version)).collect();
-        let query = "SELECT id, element, read_at, approved_version FROM stations \
-                     WHERE element IN (SELECT value FROM json_each(?))";
+        let query = "SELECT json_group_array(json_array(id, element, read_at, approved_version)) AS packed \
+                     FROM stations WHERE element IN (SELECT value FROM json_each(?))";
+        let query = sqlx::query(query).bind(json(&held.keys().collect::<Vec<_>>())?);
         let (mut memory, mut wanted) = (Memory::default(), Vec::new());
-        for row in link.rows(sqlx::query(query).bind(json(&held.keys().collect::<Vec<_>>())?)).await? {
-            let (id, element, version) = (row.id("id")?, row.dn("element")?, row.number("approved_version")?);
+        for (id, element, read, version) in link.packed::<(i64, Dn, Option<i64>, u64)>(query).await? {
             let is_held = held.get(element.as_str()) == Some(&Some(version));
             if !is_held {
                 wanted.push(id);
@@ -79,7 +79,7 @@ impl Store {
             let known = StationMemory {
                 approved: (!is_held).then(ApprovedState::default),
                 approved_version: version,
-                last_read: row.opt_time("read_at")?,
+                last_read: read.map(Timestamp),
                 ..StationMemory::default()
             };
             memory.0.insert(id, (element, known));
@@ -107,12 +107,14 @@ impl Memory {
     }
 
     async fn take_violations(&mut self, link: &mut Link, ids: &str) -> Result<()> {
-        let query = "SELECT v.station, v.violation FROM violations v \
-                     WHERE v.station IN (SELECT value FROM json_each(?)) AND v.state <> 'resolved' \
-                     ORDER BY v.object, v.attribute, v.rule, v.id";
-        for row in link.rows(sqlx::query(query).bind(ids.to_owned())).await? {
-            let violation = row.json("violation")?;
-            self.of(row.id("station")?, |known| known.open.push(violation));
+        let query = "SELECT json_group_array(json_array(v.station, json(v.violation))) AS packed FROM violations v \
+                     WHERE v.station IN (SELECT value FROM json_each(?)) AND v.state <> 'resolved' GROUP BY v.station";
+        for (station, violation) in link.packed(sqlx::query(query).bind(ids.to_owned())).await? {
+            self.of(station, |known| known.open.push(violation));
+        }
+        let place = |v: &Violation| (v.object.clone(), v.attribute.clone(), v.rule.clone(), v.id.clone());
+        for (_, known) in self.0.values_mut() {
+            known.open.sort_by_cached_key(place);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::{Digest, Dn, Object};
 
-use crate::columns::{Columns as _, insert_many, int, json};
+use crate::columns::{Hex, insert_many, int, json};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
 use crate::objects::{self, Objects, Packer, with_bases};
@@ -92,10 +92,11 @@ fn since<'a>(station: i64, before: &BTreeMap<Dn, Standing>, read: &'a StationSna
 /// has this root, which is over the digests of all its objects.
 async fn newest_roots(link: &mut Link, reads: &[Read<'_>]) -> Result<BTreeMap<i64, Digest>> {
     let known: Vec<i64> = reads.iter().filter(|(_, read)| read.base.is_some()).map(|(id, _)| *id).collect();
-    let query = "SELECT s.station, s.root FROM json_each(?) j CROSS JOIN snapshots s ON s.station = j.value \
+    let query = "SELECT json_group_array(json_array(s.station, lower(hex(s.root)))) AS packed \
+                 FROM json_each(?) j CROSS JOIN snapshots s ON s.station = j.value \
                  AND s.round = (SELECT max(round) FROM snapshots WHERE station = j.value)";
-    let rows = link.rows(sqlx::query(query).bind(json(&known)?)).await?;
-    rows.iter().map(|row| Ok((row.id("station")?, row.digest("root")?))).collect()
+    let rows: Vec<(i64, Hex)> = link.packed(sqlx::query(query).bind(json(&known)?)).await?;
+    Ok(rows.into_iter().map(|(station, Hex(root))| (station, root)).collect())
 }
 
 /// Numbers of the names that change and of what stands for them; new numbers for names never seen.
@@ -116,19 +117,19 @@ async fn look_up(link: &mut Link, changes: &[Change<'_>], standing: &mut Names) 
 }
 
 async fn find(link: &mut Link, wanted: &[(i64, Dn)], standing: &mut Names) -> Result<()> {
-    let query = "SELECT n.station, n.id AS name, n.dn, o.id AS object, o.digest FROM json_each(?) j \
-                 CROSS JOIN names n ON n.station = j.value ->> 0 AND n.dn = j.value ->> 1 \
+    let query = "SELECT json_group_array(json_array(n.station, n.id, n.dn, o.id, nullif(lower(hex(o.digest)), ''))) AS packed \
+                 FROM json_each(?) j CROSS JOIN names n ON n.station = j.value ->> 0 AND n.dn = j.value ->> 1 \
                  LEFT JOIN versions v ON v.name = n.id AND v.round = \
                  (SELECT max(w.round) FROM versions w WHERE w.name = n.id) LEFT JOIN objects o ON o.id = v.object";
     if wanted.is_empty() {
         return Ok(());
     }
-    for row in link.rows(sqlx::query(query).bind(json(wanted)?)).await? {
-        let object = match row.opt_id("object")? {
-            Some(id) => Some((id, row.digest("digest")?)),
-            None => None,
-        };
-        standing.insert((row.id("station")?, row.dn("dn")?), Standing { name: row.id("name")?, object });
+    for (station, name, dn, object, digest) in link
+        .packed::<(i64, i64, Dn, Option<i64>, Option<Hex>)>(sqlx::query(query).bind(json(wanted)?))
+        .await?
+    {
+        let object = object.zip(digest.map(|Hex(digest)| digest));
+        standing.insert((station, dn), Standing { name, object });
     }
     Ok(())
 }

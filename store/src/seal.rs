@@ -45,14 +45,15 @@ pub(crate) const SEALED: &[&str] = &[
 pub(crate) async fn seal(link: &mut Link, tables: &[&'static str]) -> Result<()> {
     for table in tables {
         let content = Content::of(link, table).await?;
-        let unsealed =
-            format!("SELECT rowid AS row, {} FROM {table} WHERE seal = zeroblob(32)", content.columns);
-        let rows = link.rows(sqlx::query(AssertSqlSafe(unsealed))).await?;
+        let unsealed = format!(
+            "SELECT json_group_array(json_array(rowid, {})) AS packed FROM {table} WHERE seal = zeroblob(32) \
+             GROUP BY rowid / {TOGETHER}",
+            content.columns
+        );
+        let rows: Vec<(i64, String)> = link.packed(sqlx::query(AssertSqlSafe(unsealed))).await?;
         for rows in rows.chunks(TOGETHER) {
-            let mut seals = Vec::with_capacity(rows.len());
-            for row in rows {
-                seals.push((row.id("row")?, digest(row)?));
-            }
+            let seals: Vec<(i64, Digest)> =
+                rows.iter().map(|(row, content)| (*row, Digest::of(content.as_bytes()))).collect();
             let mut update = QueryBuilder::<Sqlite>::new("");
             update.push(format!("UPDATE {table} SET seal = made.column2 FROM ("));
             update.push_values(&seals, |mut tuple, (row, seal)| {
@@ -74,7 +75,7 @@ const PAGE: i64 = 4_096;
 pub(crate) async fn check(link: &mut Link, table: &'static str) -> Result<(u64, Vec<String>)> {
     let content = Content::of(link, table).await?;
     let page = format!(
-        "SELECT rowid AS row, {} AS name, seal, {} FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT {PAGE}",
+        "SELECT rowid AS row, {} AS name, seal, {} AS content FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT {PAGE}",
         content.key, content.columns
     );
     let (mut count, mut broken, mut last) = (0, Vec::new(), i64::MIN);
@@ -117,9 +118,6 @@ impl Content {
                 key.push(format!("iif(typeof({name}) = 'blob', lower(hex({name})), {name})"));
             }
         }
-        Ok(Content {
-            columns: format!("{} AS content", all.join(" || ',' || ")),
-            key: key.join(" || ' ' || ") + " || ''",
-        })
+        Ok(Content { columns: all.join(" || ',' || "), key: key.join(" || ' ' || ") + " || ''" })
     }
 }

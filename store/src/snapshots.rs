@@ -77,15 +77,15 @@ impl Store {
         mut held: BTreeMap<Dn, StoredSnapshot>,
     ) -> Result<BTreeMap<Dn, StoredSnapshot>> {
         let mut link = self.reader().await?;
-        let query = "SELECT id, element, (SELECT max(round) FROM snapshots WHERE station = stations.id) AS round \
-                     FROM stations";
+        let query = "SELECT json_group_array(json_array(id, element, \
+                     (SELECT max(round) FROM snapshots WHERE station = stations.id))) AS packed \
+                     FROM stations GROUP BY id / 1000";
         let (mut newest, mut wanted) = (BTreeMap::new(), Vec::new());
-        for row in link.rows(sqlx::query(query)).await? {
-            let (element, round) = (row.dn("element")?, row.opt_number("round")?);
-            let Some(round) = round else { continue };
-            match held.remove(&element).filter(|held| held.round == round) {
+        for (id, element, round) in link.packed::<(i64, Dn, Option<u64>)>(sqlx::query(query)).await? {
+            match held.remove(&element).filter(|held| Some(held.round) == round) {
                 Some(held) => drop(newest.insert(element, held)),
-                None => wanted.push(row.id("id")?),
+                None if round.is_some() => wanted.push(id),
+                None => {}
             }
         }
         for together in wanted.chunks(TOGETHER) {

@@ -82,11 +82,10 @@ pub(crate) async fn write(
 ) -> Result<BTreeMap<Dn, i64>> {
     let round = int(commit.round)?;
     update_stations(link, commit, round, opened).await?;
-    let mut stations = BTreeMap::new();
-    let query = sqlx::query("SELECT id, element FROM stations WHERE last_round = ?").bind(round);
-    for row in link.rows(query).await? {
-        stations.insert(row.dn("element")?, row.id("id")?);
-    }
+    let query = "SELECT json_group_array(json_array(element, id)) AS packed FROM stations WHERE last_round = ? \
+                 GROUP BY id / 1000";
+    let stations: Vec<(Dn, i64)> = link.packed(sqlx::query(query).bind(round)).await?;
+    let stations: BTreeMap<Dn, i64> = stations.into_iter().collect();
     let mut rows = Vec::with_capacity(commit.stations.len());
     for result in &commit.stations {
         if let Some(station) = stations.get(&result.element) {

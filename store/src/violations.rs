@@ -7,6 +7,7 @@ use model::violation::Sighting;
 use model::{Dn, Timestamp, Value, Violation, ViolationState, Waiver};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Sqlite};
 
 use crate::Store;
 use crate::columns::{Columns as _, insert_many, int, json};
@@ -108,7 +109,7 @@ impl Store {
         if let Verb::Waive { waiver } = &action.verb {
             write_waiver(&mut link, waiver, action.at).await?;
         }
-        update(&mut link, &row).await?;
+        update(&mut link, std::slice::from_ref(&row)).await?;
         note(&mut link, id, action, before, row.violation.state).await?;
         seal(&mut link, &["violations", "violation_actions", "waivers"]).await?;
         link.commit().await?;
@@ -230,22 +231,34 @@ pub(crate) async fn add(link: &mut Link, violation: &Violation) -> Result<()> {
     }
 }
 
-async fn update(link: &mut Link, row: &ViolationRow) -> Result<()> {
-    let violation = &row.violation;
-    let update = "UPDATE violations SET severity = ?, authorisation = ?, operator = ?, state = ?, assignee = ?, \
-                  first_round = ?, first_seen_at = ?, violation = ?, seal = zeroblob(32) WHERE id = ?";
-    let update = sqlx::query(update)
-        .bind(violation.severity.as_str())
-        .bind(violation.authorisation())
-        .bind(violation.responsibility.accountable.as_str())
-        .bind(violation.state.as_str())
-        .bind(row.assignee.as_deref())
-        .bind(int(violation.first_seen.round)?)
-        .bind(violation.first_seen.read.0)
-        .bind(json(violation)?)
-        .bind(violation.id.as_str());
-    link.execute(update).await.map(drop)
+/// Writes what changed of violations that are stored; each stands there once.
+async fn update(link: &mut Link, rows: &[ViolationRow]) -> Result<()> {
+    for rows in rows.chunks(WRITTEN) {
+        let mut values = Vec::with_capacity(rows.len());
+        for row in rows {
+            values.push((row, int(row.violation.first_seen.round)?, json(&row.violation)?));
+        }
+        let mut update = QueryBuilder::<Sqlite>::new(
+            "UPDATE violations SET severity = now.column2, authorisation = now.column3, operator = now.column4, \
+             state = now.column5, assignee = now.column6, first_round = now.column7, first_seen_at = now.column8, \
+             violation = now.column9, seal = zeroblob(32) FROM (",
+        );
+        update.push_values(&values, |mut tuple, (row, first_round, whole)| {
+            let violation = &row.violation;
+            tuple.push_bind(violation.id.clone()).push_bind(violation.severity.as_str());
+            tuple.push_bind(violation.authorisation());
+            tuple.push_bind(violation.responsibility.accountable.clone()).push_bind(violation.state.as_str());
+            tuple.push_bind(row.assignee.clone()).push_bind(*first_round);
+            tuple.push_bind(violation.first_seen.read.0).push_bind(whole.clone());
+        });
+        update.push(") AS now WHERE violations.id = now.column1");
+        link.execute(update.build().persistent(rows.len() == WRITTEN)).await?;
+    }
+    Ok(())
 }
+
+/// Violations that are written by one statement.
+const WRITTEN: usize = 64;
 
 async fn note(
     link: &mut Link,
@@ -279,10 +292,12 @@ pub(crate) async fn upsert(
     for violations in commit.violations.chunks(TOGETHER) {
         let mut known = find_all(link, violations).await?;
         let (mut fresh, mut seen) = (BTreeMap::<&str, &Violation>::new(), BTreeSet::new());
+        let mut again = Vec::new();
         for violation in violations {
             if !seen.insert(violation.id.as_str()) {
                 // Told twice: the second time it is stored.
                 insert(link, fresh.remove(violation.id.as_str()).as_slice(), stations).await?;
+                update(link, &std::mem::take(&mut again)).await?;
                 known.extend(find(link, &violation.id).await?.map(|row| (violation.id.clone(), row)));
             }
             let Some(stored) = known.remove(&violation.id) else {
@@ -290,8 +305,9 @@ pub(crate) async fn upsert(
                 changed.opened += u64::from(violation.state != ViolationState::Resolved);
                 continue;
             };
-            again(link, commit, violation, stored, &waivers, &mut changed).await?;
+            again.extend(seen_again(link, commit, violation, stored, &waivers, &mut changed).await?);
         }
+        update(link, &again).await?;
         insert(link, &fresh.into_values().collect::<Vec<_>>(), stations).await?;
     }
     Ok(changed)
@@ -303,38 +319,39 @@ const TOGETHER: usize = 256;
 /// Those of them that are stored, by id.
 async fn find_all(link: &mut Link, violations: &[Violation]) -> Result<BTreeMap<String, ViolationRow>> {
     let ids: Vec<&str> = violations.iter().map(|violation| violation.id.as_str()).collect();
-    let query = "SELECT violation, assignee FROM violations WHERE id IN (SELECT value FROM json_each(?))";
-    let rows = link.rows(sqlx::query(query).bind(json(&ids)?)).await?;
-    let rows = rows.iter().map(|row| violation_row(row).map(|row| (row.violation.id.clone(), row)));
-    rows.collect()
+    let query = "SELECT json_group_array(json_array(json(violation), assignee)) AS packed FROM violations \
+                 WHERE id IN (SELECT value FROM json_each(?))";
+    let rows: Vec<(Violation, Option<String>)> = link.packed(sqlx::query(query).bind(json(&ids)?)).await?;
+    let row =
+        |(violation, assignee): (Violation, _)| (violation.id.clone(), ViolationRow { violation, assignee });
+    Ok(rows.into_iter().map(row).collect())
 }
 
-/// A violation that is stored already.
-async fn again(
+/// What becomes of a violation that is stored already; nothing if it was over.
+async fn seen_again(
     link: &mut Link,
     commit: &RoundCommit,
     violation: &Violation,
     stored: ViolationRow,
     waivers: &[Waiver],
     changed: &mut Changed,
-) -> Result<()> {
+) -> Result<Option<ViolationRow>> {
     let before = stored.violation.state;
     let after = merged_state(before, violation, waivers, commit.finished);
     if before == ViolationState::Resolved {
-        return Ok(());
+        return Ok(None);
     }
     let row = ViolationRow {
         violation: Violation { state: after, ..violation.clone() },
         assignee: stored.assignee,
     };
-    update(link, &row).await?;
     changed.resolved += u64::from(after == ViolationState::Resolved);
     if before != after {
         let verb = Verb::Round { round: commit.round };
         let (by, at, reason) = ("ranproof".to_owned(), commit.finished, String::new());
         note(link, &violation.id, &ViolationAction { by, at, reason, verb }, before, after).await?;
     }
-    Ok(())
+    Ok(Some(row))
 }
 
 /// The judge read the state at the beginning of its work; people may have acted since. A round resolves anything,
