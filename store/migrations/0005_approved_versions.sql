@@ -1,2 +1,5 @@
--- Counts the moves of a station's approved state, so that who holds it knows whether it is still that one.
+-- 0005: whether a station's approved state is still the one that somebody holds in memory.
+-- Old binaries refuse the result by its version: they would move the state without counting.
+
+-- DERIVED. Counts the moves of the station's approved state.
 ALTER TABLE stations ADD COLUMN approved_version INTEGER NOT NULL DEFAULT 0;
