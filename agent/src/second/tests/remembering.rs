@@ -37,10 +37,13 @@ async fn a_new_agreement_commits_anew_also_to_stations_that_say_the_same() {
     }
 }
 
+/// Stations that fail, and what changes before: station, attribute of its cell, value.
+type Step = (&'static [u32], &'static [(u32, &'static str, &'static str)]);
+
 #[tokio::test]
 async fn stations_that_fail_change_and_come_back_are_judged_as_if_nothing_were_remembered() {
     let (mut world, mut plain) = (World::new().await, World::new().await);
-    let script: [(&[u32], &[(u32, &str, &str)]); 8] = [
+    let script: [Step; 8] = [
         (&[], &[]),
         (&[2], &[(1, "nRPCI", "5"), (2, "nRPCI", "7")]),
         (&[1, 2], &[(1, "ssbPeriodicity", "320")]),
