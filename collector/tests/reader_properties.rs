@@ -496,6 +496,15 @@ proptest! {
 }
 
 #[test]
+fn what_is_kept_of_a_document_shows_no_secret_key() {
+    let (profile, prefix) = (guarded(), prefix());
+    let context = ReadContext { secret_key: Some([171; 32]), ..ReadContext::new(&profile, &prefix) };
+    let (_, pieces) = read_xml_again(b"<a><b>1</b></a>", &context, None).unwrap();
+    let shown = format!("{pieces:?} {context:?}");
+    assert!(shown.contains("hidden") && !shown.contains("171"), "{shown}");
+}
+
+#[test]
 fn what_did_not_change_is_taken_over() {
     let leaf = |value: &str| Tree {
         attributes: BTreeMap::from([("x".to_owned(), Value::text(value))]),

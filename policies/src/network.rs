@@ -83,38 +83,9 @@ impl NetworkIndex {
         self.stations.insert(element.clone(), station);
     }
 
-    /// Forgets a station.
-    pub fn remove(&mut self, element: &Dn) {
-        self.stations.remove(element);
-    }
-
     /// Forgets all stations but those that `keep` names.
     pub fn retain(&mut self, keep: impl Fn(&Dn) -> bool) {
         self.stations.retain(|element, _| keep(element));
-    }
-
-    /// At the start of a round every snapshot is an old one.
-    pub fn mark_all_stale(&mut self) {
-        self.stations.values_mut().for_each(|station| station.stale = true);
-    }
-
-    /// A station that was read again and had not changed.
-    pub fn mark_fresh(&mut self, element: &Dn) {
-        if let Some(station) = self.stations.get_mut(element) {
-            station.stale = false;
-        }
-    }
-
-    pub fn snapshot(&self, element: &Dn) -> Option<&Arc<Snapshot>> {
-        self.stations.get(element).map(|station| &station.snapshot)
-    }
-
-    pub fn is_stale(&self, element: &Dn) -> bool {
-        self.stations.get(element).is_some_and(|station| station.stale)
-    }
-
-    pub fn len(&self) -> usize {
-        self.stations.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -346,7 +317,7 @@ mod tests {
         let known = index.relations_of(cell(&index, 1)).unwrap();
         assert_eq!(known[0].dn, dn("SubNetwork=a,ManagedElement=g2,GNBDUFunction=1,NRCellDU=1"));
         assert!(known[0].cell.is_some() && known[0].stale);
-        index.mark_fresh(&element(2));
+        index.update(&element(2), station(2, 1), false);
         assert!(!index.relations_of(cell(&index, 1)).unwrap()[0].stale);
     }
 

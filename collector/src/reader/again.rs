@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::fmt;
 use std::sync::Arc;
 
 use model::{Dn, Interpretation, Object, Snapshot};
@@ -44,7 +45,7 @@ pub struct Pieces {
 }
 
 /// Everything beside its bytes that a document's meaning follows from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct ReadAs {
     pub interpretation: Interpretation,
     prefix: Dn,
@@ -64,6 +65,15 @@ impl ReadAs {
             fills: context.fills,
             limits: context.limits,
         }
+    }
+}
+
+impl fmt::Debug for ReadAs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadAs")
+            .field("prefix", &self.prefix)
+            .field("secret_key", &self.secret_key.map(|_| "hidden"))
+            .finish_non_exhaustive()
     }
 }
 
