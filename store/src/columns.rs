@@ -27,6 +27,12 @@ pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
         .map_err(|e| StoreError::Unreadable { column: "json", why: format!("cannot be written: {e}") })
 }
 
+/// JSON of a column that came in a packed row, as the text that it is there: packed as JSON a damaged value would pass for a
+/// fault of the statement, and a deep one would be too deep.
+pub(crate) fn parse<T: DeserializeOwned>(column: &'static str, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|e| bad(column, e))
+}
+
 /// A digest in hexadecimal, as packed rows have it.
 #[derive(Deserialize)]
 #[serde(from = "Hash")]
@@ -113,11 +119,11 @@ pub(crate) trait Columns {
         self.text(column)?.parse().map_err(|e: T::Err| bad(column, e))
     }
     fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T> {
-        serde_json::from_str(&self.text(column)?).map_err(|e| bad(column, e))
+        parse(column, &self.text(column)?)
     }
     fn opt_json<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>> {
         let text = self.opt_text(column)?;
-        text.map(|t| serde_json::from_str(&t).map_err(|e| bad(column, e))).transpose()
+        text.map(|t| parse(column, &t)).transpose()
     }
     /// An enum stored by its name.
     fn word<T: DeserializeOwned>(&self, column: &'static str) -> Result<T> {

@@ -73,6 +73,9 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(BUSY)
             .pragma("trusted_schema", "OFF")
+            // A sort that is spilled into a temporary folder that cannot be written would pass for a failed database. What is
+            // sorted here is held in memory anyway.
+            .pragma("temp_store", "MEMORY")
             .pragma("cell_size_check", "ON");
         let pool = |size: u32| {
             SqlitePoolOptions::new()

@@ -60,7 +60,7 @@ impl Store {
         }
         log::enqueue_others(&mut link, leaves).await?;
         write_progress(&mut link, round, requests).await?;
-        seal(&mut link, &["judgements", "outbox"]).await?;
+        seal(&mut link, &["judgements"]).await?;
         link.commit().await
     }
 

@@ -16,11 +16,11 @@ use serde_json::Value as Json;
 use sqlx::sqlite::SqliteRow;
 
 use crate::Store;
-use crate::columns::{Columns as _, insert_many, int, json, opt_int};
+use crate::columns::{Columns as _, int, json, opt_int};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
 use crate::rounds::RoundCommit;
-use crate::seal::seal;
+use crate::seal::{insert_sealed, seal};
 
 /// Kind of the leaf that is a round's attestation; its subject is `round/<number>`.
 pub const ATTESTATION: &str = "attestation";
@@ -131,7 +131,6 @@ impl Store {
         let new_size = size + leaves.len() as u64;
         let insert = sqlx::query("INSERT INTO growth (id, old_size, new_size) VALUES (1, ?, ?)");
         link.execute(insert.bind(int(size)?).bind(int(new_size)?)).await?;
-        seal(&mut link, &["log_leaves"]).await?;
         link.commit().await?;
         Ok(Some(StagedGrowth { old_size: size, new_size, leaves, checkpoint: None, anchored: None }))
     }
@@ -294,34 +293,39 @@ pub(crate) async fn enqueue_others(link: &mut Link, leaves: &[OutboxLeaf]) -> Re
 
 async fn put(link: &mut Link, round: Option<u64>, leaves: &[OutboxLeaf]) -> Result<()> {
     let round = opt_int(round)?;
+    // A place is never given twice, also after all leaves have left.
+    let last = "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'";
+    let first = link.row(sqlx::query(last)).await?.map_or(Ok(0), |row| row.id("seq"))? + 1;
     let mut rows = Vec::with_capacity(leaves.len());
-    for leaf in leaves {
-        let record = leaf.record.as_ref().map(json).transpose()?;
-        rows.push((leaf, record));
+    for (leaf, place) in leaves.iter().zip(first..) {
+        rows.push([
+            place.into(),
+            round.into(),
+            leaf.kind.as_str().into(),
+            leaf.subject.as_str().into(),
+            leaf.envelope.clone().into(),
+            leaf.record.as_ref().map(json).transpose()?.into(),
+        ]);
     }
-    let head = "INSERT INTO outbox (round, kind, subject, envelope, record) ";
-    insert_many(link, head, "", &rows, |tuple, (leaf, record)| {
-        tuple.push_bind(round).push_bind(leaf.kind.clone()).push_bind(leaf.subject.clone());
-        tuple.push_bind(leaf.envelope.clone()).push_bind(record.clone());
-    })
-    .await
-    .map(drop)
+    let columns = ["place", "round", "kind", "subject", "envelope", "record"];
+    insert_sealed(link, "outbox", columns, rows).await
 }
 
 async fn write_leaves(link: &mut Link, leaves: &[LogLeaf]) -> Result<()> {
     let mut rows = Vec::with_capacity(leaves.len());
     for leaf in leaves {
-        let record = leaf.record.as_ref().map(json).transpose()?;
-        rows.push((leaf, int(leaf.index)?, opt_int(leaf.round)?, record));
+        rows.push([
+            int(leaf.index)?.into(),
+            opt_int(leaf.round)?.into(),
+            leaf.kind.as_str().into(),
+            leaf.subject.as_str().into(),
+            leaf.envelope.clone().into(),
+            leaf.hash.0.into(),
+            leaf.record.as_ref().map(json).transpose()?.into(),
+        ]);
     }
-    let head = "INSERT INTO log_leaves (leaf, round, kind, subject, envelope, hash, record) ";
-    insert_many(link, head, "", &rows, |tuple, (leaf, index, round, record)| {
-        tuple.push_bind(*index).push_bind(*round).push_bind(leaf.kind.clone());
-        tuple.push_bind(leaf.subject.clone()).push_bind(leaf.envelope.clone());
-        tuple.push_bind(leaf.hash.0.to_vec()).push_bind(record.clone());
-    })
-    .await
-    .map(drop)
+    let columns = ["leaf", "round", "kind", "subject", "envelope", "hash", "record"];
+    insert_sealed(link, "log_leaves", columns, rows).await
 }
 
 async fn growth(link: &mut Link) -> Result<Option<StagedGrowth>> {

@@ -8,7 +8,7 @@ use model::{ApprovedState, Dn, Timestamp, Violation};
 
 use crate::Store;
 use crate::approved;
-use crate::columns::{Columns as _, json};
+use crate::columns::{Columns as _, json, parse};
 use crate::database::Link;
 use crate::error::Result;
 use crate::violations::Known;
@@ -107,9 +107,11 @@ impl Memory {
     }
 
     async fn take_violations(&mut self, link: &mut Link, ids: &str) -> Result<()> {
-        let query = "SELECT json_group_array(json_array(v.station, json(v.violation))) AS packed FROM violations v \
+        let query = "SELECT json_group_array(json_array(v.station, v.violation)) AS packed FROM violations v \
                      WHERE v.station IN (SELECT value FROM json_each(?)) AND v.state <> 'resolved' GROUP BY v.station";
-        for (station, violation) in link.packed(sqlx::query(query).bind(ids.to_owned())).await? {
+        let rows: Vec<(i64, String)> = link.packed(sqlx::query(query).bind(ids.to_owned())).await?;
+        for (station, violation) in rows {
+            let violation = parse("violation", &violation)?;
             self.of(station, |known| known.open.push(violation));
         }
         let place = |v: &Violation| (v.object.clone(), v.attribute.clone(), v.rule.clone(), v.id.clone());

@@ -10,10 +10,14 @@ use crate::database::Link;
 use crate::error::{Result, StoreError};
 use crate::objects::{self, Objects, Packer, with_bases};
 use crate::rounds::StationSnapshot;
+use crate::seal::insert_sealed;
 use crate::snapshots::{Standing, manifest};
 
 /// Stations that are written together: bounds what is held beside the round itself.
 const TOGETHER: usize = 64;
+
+/// Names that are looked up by one statement, whose answer is one value.
+const NAMES: usize = 1_000;
 
 /// Level of compression of raw replies, written once and read almost never: twice as fast as the usual one, and a
 /// tenth larger.
@@ -121,15 +125,13 @@ async fn find(link: &mut Link, wanted: &[(i64, Dn)], standing: &mut Names) -> Re
                  FROM json_each(?) j CROSS JOIN names n ON n.station = j.value ->> 0 AND n.dn = j.value ->> 1 \
                  LEFT JOIN versions v ON v.name = n.id AND v.round = \
                  (SELECT max(w.round) FROM versions w WHERE w.name = n.id) LEFT JOIN objects o ON o.id = v.object";
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    for (station, name, dn, object, digest) in link
-        .packed::<(i64, i64, Dn, Option<i64>, Option<Hex>)>(sqlx::query(query).bind(json(wanted)?))
-        .await?
-    {
-        let object = object.zip(digest.map(|Hex(digest)| digest));
-        standing.insert((station, dn), Standing { name, object });
+    type Row = (i64, i64, Dn, Option<i64>, Option<Hex>);
+    for wanted in wanted.chunks(NAMES) {
+        let rows: Vec<Row> = link.packed(sqlx::query(query).bind(json(wanted)?)).await?;
+        for (station, name, dn, object, digest) in rows {
+            let object = object.zip(digest.map(|Hex(digest)| digest));
+            standing.insert((station, dn), Standing { name, object });
+        }
     }
     Ok(())
 }
@@ -188,19 +190,18 @@ async fn write_rows(link: &mut Link, round: i64, reads: &[Read<'_>]) -> Result<(
     for (station, read) in reads {
         let findings = read.snapshot.findings();
         let findings = if findings.is_empty() { None } else { Some(json(findings)?) };
-        rows.push((*station, *read, findings, read.raw_digest));
+        rows.push([
+            (*station).into(),
+            round.into(),
+            read.read.0.into(),
+            read.snapshot.interpretation().0.0.into(),
+            read.snapshot.root().0.into(),
+            read.raw_digest.0.into(),
+            findings.into(),
+        ]);
     }
-    let head = "INSERT INTO snapshots (station, round, read_at, interpretation, root, raw, findings) ";
-    insert_many(link, head, "", &rows, |tuple, (station, read, findings, raw)| {
-        tuple.push_bind(*station).push_bind(round).push_bind(read.read.0);
-        tuple.push_bind(read.snapshot.interpretation().0.0.to_vec());
-        tuple
-            .push_bind(read.snapshot.root().0.to_vec())
-            .push_bind(raw.0.to_vec())
-            .push_bind(findings.clone());
-    })
-    .await
-    .map(drop)
+    let columns = ["station", "round", "read_at", "interpretation", "root", "raw", "findings"];
+    insert_sealed(link, "snapshots", columns, rows).await
 }
 
 async fn write_raws(link: &mut Link, round: i64, reads: &[Read<'_>], keep: u32) -> Result<()> {

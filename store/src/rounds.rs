@@ -16,7 +16,7 @@ use crate::error::{Result, StoreError};
 use crate::log::{self, OutboxLeaf};
 use crate::openings::{self, CommittedAttribute};
 use crate::respellings::{self, Respelling};
-use crate::seal::seal;
+use crate::seal::{insert_sealed, seal};
 use crate::stations::{self, is_complete};
 use crate::{reads, violations};
 
@@ -165,7 +165,6 @@ impl Store {
             return Ok(Committed::AlreadyCommitted);
         }
         log::enqueue(&mut link, commit).await?;
-        seal(&mut link, &["outbox"]).await?;
         link.commit().await?;
         Ok(Committed::Now)
     }
@@ -232,7 +231,7 @@ pub(crate) async fn write(link: &mut Link, commit: &RoundCommit, keep_raw: u32) 
     finish(link, commit, &accounting, changed).await?;
     let height = sqlx::query("INSERT INTO round_heights (round, height) VALUES (?, ?)");
     link.execute(height.bind(int(commit.round)?).bind(int(commit.height)?)).await?;
-    seal(link, &["rounds", "snapshots", "edits", "respellings", "violations", "violation_actions"]).await?;
+    seal(link, &["rounds", "respellings", "violation_actions"]).await?;
     Ok(Committed::Now)
 }
 
@@ -306,19 +305,24 @@ async fn write_snapshots(
 }
 
 async fn write_edits(link: &mut Link, commit: &RoundCommit, stations: &BTreeMap<Dn, i64>) -> Result<()> {
-    let mut rows = Vec::with_capacity(commit.edits.len());
-    for edit in &commit.edits {
-        rows.push((edit, station_of(stations, &edit.element)?, json(&edit.edit)?));
-    }
     let round = int(commit.round)?;
-    let head = "INSERT INTO edits (round, station, object, attribute, edit, authorisation, request) ";
-    insert_many(link, head, "", &rows, |tuple, (row, station, edit)| {
-        tuple.push_bind(round).push_bind(*station).push_bind(row.edit.object.to_string());
-        tuple.push_bind(row.edit.attribute.clone()).push_bind(edit.clone());
-        tuple.push_bind(row.authorisation.map(Authorisation::as_str)).push_bind(row.request.clone());
-    })
-    .await
-    .map(drop)
+    let last = link.row(sqlx::query("SELECT coalesce(max(id), 0) AS last FROM edits")).await?;
+    let first = last.map_or(Ok(0), |row| row.id("last"))? + 1;
+    let mut rows = Vec::with_capacity(commit.edits.len());
+    for (row, id) in commit.edits.iter().zip(first..) {
+        rows.push([
+            id.into(),
+            round.into(),
+            station_of(stations, &row.element)?.into(),
+            row.edit.object.as_str().into(),
+            row.edit.attribute.as_str().into(),
+            json(&row.edit)?.into(),
+            row.authorisation.map(Authorisation::as_str).into(),
+            row.request.as_deref().into(),
+        ]);
+    }
+    let columns = ["id", "round", "station", "object", "attribute", "edit", "authorisation", "request"];
+    insert_sealed(link, "edits", columns, rows).await
 }
 
 /// `round` is one of the operator in whose district the edits were seen.

@@ -1,21 +1,21 @@
 //! Violations: written by rounds, worked on by people, asked for by the judge.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use model::verdict::AuthorisationVerdict;
 use model::violation::Sighting;
 use model::{Dn, Timestamp, Value, Violation, ViolationState, Waiver};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Sqlite};
 
 use crate::Store;
-use crate::columns::{Columns as _, insert_many, int, json};
+use crate::columns::{Columns as _, int, json, parse};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
 use crate::names;
 use crate::rounds::RoundCommit;
-use crate::seal::seal;
+use crate::seal::{seal, upsert_sealed};
 
 /// A violation with what people added.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,9 +109,12 @@ impl Store {
         if let Verb::Waive { waiver } = &action.verb {
             write_waiver(&mut link, waiver, action.at).await?;
         }
-        update(&mut link, std::slice::from_ref(&row)).await?;
+        let station = names::station(&mut link, &row.violation.element).await?;
+        let written =
+            Written { violation: Cow::Borrowed(&row.violation), assignee: row.assignee.clone(), station };
+        put(&mut link, &[written]).await?;
         note(&mut link, id, action, before, row.violation.state).await?;
-        seal(&mut link, &["violations", "violation_actions", "waivers"]).await?;
+        seal(&mut link, &["violation_actions", "waivers"]).await?;
         link.commit().await?;
         Ok(row)
     }
@@ -199,66 +202,62 @@ async fn write_waiver(link: &mut Link, waiver: &Waiver, now: Timestamp) -> Resul
     link.execute(upsert.bind(waiver.expires.0).bind(now.0).bind(json(waiver)?)).await.map(drop)
 }
 
-/// New violations, of stations with these numbers.
-async fn insert(link: &mut Link, fresh: &[&Violation], stations: &BTreeMap<Dn, i64>) -> Result<()> {
-    let mut rows = Vec::with_capacity(fresh.len());
-    for violation in fresh {
-        let station = match stations.get(&violation.element) {
-            Some(station) => *station,
-            None => names::station(link, &violation.element).await?,
-        };
-        rows.push((*violation, station, int(violation.first_seen.round)?, json(violation)?));
+/// Writes violations whole, new ones and over those of the same id.
+async fn put(link: &mut Link, rows: &[Written<'_>]) -> Result<()> {
+    let columns = [
+        "id",
+        "station",
+        "element",
+        "object",
+        "attribute",
+        "rule",
+        "severity",
+        "authorisation",
+        "operator",
+        "state",
+        "first_round",
+        "first_seen_at",
+        "assignee",
+        "violation",
+    ];
+    let mut cells = Vec::with_capacity(rows.len());
+    for Written { violation, assignee, station } in rows {
+        cells.push([
+            violation.id.as_str().into(),
+            (*station).into(),
+            violation.element.as_str().into(),
+            violation.object.as_str().into(),
+            violation.attribute.as_str().into(),
+            violation.rule.as_str().into(),
+            violation.severity.as_str().into(),
+            violation.authorisation().into(),
+            violation.responsibility.accountable.as_str().into(),
+            violation.state.as_str().into(),
+            int(violation.first_seen.round)?.into(),
+            violation.first_seen.read.0.into(),
+            assignee.as_deref().into(),
+            json(violation.as_ref())?.into(),
+        ]);
     }
-    let head = "INSERT INTO violations (id, station, element, object, attribute, rule, severity, authorisation, \
-                operator, state, first_round, first_seen_at, violation) ";
-    insert_many(link, head, "", &rows, |tuple, (violation, station, first_round, whole)| {
-        tuple.push_bind(violation.id.clone()).push_bind(*station).push_bind(violation.element.to_string());
-        tuple.push_bind(violation.object.to_string()).push_bind(violation.attribute.clone());
-        tuple.push_bind(violation.rule.clone()).push_bind(violation.severity.as_str());
-        tuple.push_bind(violation.authorisation());
-        tuple.push_bind(violation.responsibility.accountable.clone()).push_bind(violation.state.as_str());
-        tuple.push_bind(*first_round).push_bind(violation.first_seen.read.0).push_bind(whole.clone());
-    })
-    .await
-    .map(drop)
+    upsert_sealed(link, "violations", "id", columns, cells).await
+}
+
+/// A violation to be written.
+struct Written<'a> {
+    violation: Cow<'a, Violation>,
+    assignee: Option<String>,
+    /// The station's number.
+    station: i64,
 }
 
 /// Writes a violation that no committed round has; one that is there stays as it is.
 pub(crate) async fn add(link: &mut Link, violation: &Violation) -> Result<()> {
-    match find(link, &violation.id).await? {
-        Some(_) => Ok(()),
-        None => insert(link, &[violation], &BTreeMap::new()).await,
+    if find(link, &violation.id).await?.is_some() {
+        return Ok(());
     }
+    let station = names::station(link, &violation.element).await?;
+    put(link, &[Written { violation: Cow::Borrowed(violation), assignee: None, station }]).await
 }
-
-/// Writes what changed of violations that are stored; each stands there once.
-async fn update(link: &mut Link, rows: &[ViolationRow]) -> Result<()> {
-    for rows in rows.chunks(WRITTEN) {
-        let mut values = Vec::with_capacity(rows.len());
-        for row in rows {
-            values.push((row, int(row.violation.first_seen.round)?, json(&row.violation)?));
-        }
-        let mut update = QueryBuilder::<Sqlite>::new(
-            "UPDATE violations SET severity = now.column2, authorisation = now.column3, operator = now.column4, \
-             state = now.column5, assignee = now.column6, first_round = now.column7, first_seen_at = now.column8, \
-             violation = now.column9, seal = zeroblob(32) FROM (",
-        );
-        update.push_values(&values, |mut tuple, (row, first_round, whole)| {
-            let violation = &row.violation;
-            tuple.push_bind(violation.id.clone()).push_bind(violation.severity.as_str());
-            tuple.push_bind(violation.authorisation());
-            tuple.push_bind(violation.responsibility.accountable.clone()).push_bind(violation.state.as_str());
-            tuple.push_bind(row.assignee.clone()).push_bind(*first_round);
-            tuple.push_bind(violation.first_seen.read.0).push_bind(whole.clone());
-        });
-        update.push(") AS now WHERE violations.id = now.column1");
-        link.execute(update.build().persistent(rows.len() == WRITTEN)).await?;
-    }
-    Ok(())
-}
-
-/// Violations that are written by one statement.
-const WRITTEN: usize = 64;
 
 async fn note(
     link: &mut Link,
@@ -291,67 +290,77 @@ pub(crate) async fn upsert(
     let mut changed = Changed::default();
     for violations in commit.violations.chunks(TOGETHER) {
         let mut known = find_all(link, violations).await?;
-        let (mut fresh, mut seen) = (BTreeMap::<&str, &Violation>::new(), BTreeSet::new());
-        let mut again = Vec::new();
+        let mut found = Found { commit, waivers: &waivers, rows: BTreeMap::new(), moves: vec![] };
         for violation in violations {
-            if !seen.insert(violation.id.as_str()) {
-                // Told twice: the second time it is stored.
-                insert(link, fresh.remove(violation.id.as_str()).as_slice(), stations).await?;
-                update(link, &std::mem::take(&mut again)).await?;
-                known.extend(find(link, &violation.id).await?.map(|row| (violation.id.clone(), row)));
-            }
-            let Some(stored) = known.remove(&violation.id) else {
-                fresh.insert(&violation.id, violation);
-                changed.opened += u64::from(violation.state != ViolationState::Resolved);
-                continue;
+            let station = match stations.get(&violation.element) {
+                Some(station) => *station,
+                None => names::station(link, &violation.element).await?,
             };
-            again.extend(seen_again(link, commit, violation, stored, &waivers, &mut changed).await?);
+            found.take(violation, station, known.remove(&violation.id), &mut changed);
         }
-        update(link, &again).await?;
-        insert(link, &fresh.into_values().collect::<Vec<_>>(), stations).await?;
+        put(link, &found.rows.into_values().collect::<Vec<_>>()).await?;
+        for (id, before, after) in found.moves {
+            let (by, at, reason) = ("ranproof".to_owned(), commit.finished, String::new());
+            let action = ViolationAction { by, at, reason, verb: Verb::Round { round: commit.round } };
+            note(link, id, &action, before, after).await?;
+        }
     }
     Ok(changed)
 }
 
-/// Violations that are looked up, and inserted, by one statement.
+/// What becomes of some of a round's violations, by id.
+struct Found<'a> {
+    commit: &'a RoundCommit,
+    waivers: &'a [Waiver],
+    rows: BTreeMap<&'a str, Written<'a>>,
+    /// Id, state before and after.
+    moves: Vec<(&'a str, ViolationState, ViolationState)>,
+}
+
+impl<'a> Found<'a> {
+    fn take(
+        &mut self,
+        violation: &'a Violation,
+        station: i64,
+        stored: Option<ViolationRow>,
+        changed: &mut Changed,
+    ) {
+        // Told twice: the second time it is stored.
+        let told = self.rows.get(violation.id.as_str()).map(|w| (w.violation.state, w.assignee.clone()));
+        let stored = told.or_else(|| stored.map(|row| (row.violation.state, row.assignee)));
+        let Some((before, assignee)) = stored else {
+            changed.opened += u64::from(violation.state != ViolationState::Resolved);
+            let written = Written { violation: Cow::Borrowed(violation), assignee: None, station };
+            self.rows.insert(&violation.id, written);
+            return;
+        };
+        if before == ViolationState::Resolved {
+            return;
+        }
+        let after = merged_state(before, violation, self.waivers, self.commit.finished);
+        changed.resolved += u64::from(after == ViolationState::Resolved);
+        if before != after {
+            self.moves.push((&violation.id, before, after));
+        }
+        let violation_now = Cow::Owned(Violation { state: after, ..violation.clone() });
+        self.rows.insert(&violation.id, Written { violation: violation_now, assignee, station });
+    }
+}
+
+/// Violations that are looked up by one statement.
 const TOGETHER: usize = 256;
 
 /// Those of them that are stored, by id.
 async fn find_all(link: &mut Link, violations: &[Violation]) -> Result<BTreeMap<String, ViolationRow>> {
     let ids: Vec<&str> = violations.iter().map(|violation| violation.id.as_str()).collect();
-    let query = "SELECT json_group_array(json_array(json(violation), assignee)) AS packed FROM violations \
+    let query = "SELECT json_group_array(json_array(id, violation, assignee)) AS packed FROM violations \
                  WHERE id IN (SELECT value FROM json_each(?))";
-    let rows: Vec<(Violation, Option<String>)> = link.packed(sqlx::query(query).bind(json(&ids)?)).await?;
-    let row =
-        |(violation, assignee): (Violation, _)| (violation.id.clone(), ViolationRow { violation, assignee });
-    Ok(rows.into_iter().map(row).collect())
-}
-
-/// What becomes of a violation that is stored already; nothing if it was over.
-async fn seen_again(
-    link: &mut Link,
-    commit: &RoundCommit,
-    violation: &Violation,
-    stored: ViolationRow,
-    waivers: &[Waiver],
-    changed: &mut Changed,
-) -> Result<Option<ViolationRow>> {
-    let before = stored.violation.state;
-    let after = merged_state(before, violation, waivers, commit.finished);
-    if before == ViolationState::Resolved {
-        return Ok(None);
-    }
-    let row = ViolationRow {
-        violation: Violation { state: after, ..violation.clone() },
-        assignee: stored.assignee,
+    let rows: Vec<(String, String, Option<String>)> =
+        link.packed(sqlx::query(query).bind(json(&ids)?)).await?;
+    let row = |(id, violation, assignee): (_, String, _)| {
+        Ok((id, ViolationRow { violation: parse("violation", &violation)?, assignee }))
     };
-    changed.resolved += u64::from(after == ViolationState::Resolved);
-    if before != after {
-        let verb = Verb::Round { round: commit.round };
-        let (by, at, reason) = ("ranproof".to_owned(), commit.finished, String::new());
-        note(link, &violation.id, &ViolationAction { by, at, reason, verb }, before, after).await?;
-    }
-    Ok(Some(row))
+    rows.into_iter().map(row).collect()
 }
 
 /// The judge read the state at the beginning of its work; people may have acted since. A round resolves anything,
@@ -366,10 +375,14 @@ fn merged_state(
     match (before, violation.state) {
         (ViolationState::Resolved, _) => ViolationState::Resolved,
         (ViolationState::Acknowledged, ViolationState::Open) => ViolationState::Acknowledged,
-        (ViolationState::Waived, ViolationState::Open | ViolationState::Acknowledged)
-            if waivers.iter().any(|w| w.covers(violation, now)) =>
-        {
-            ViolationState::Waived
+        (ViolationState::Waived, judged) if judged != ViolationState::Resolved => {
+            // A judge hands back the state that it read, so `judged` may be waived by what covers no longer.
+            let covered = waivers.iter().any(|w| w.covers(violation, now));
+            match judged {
+                _ if covered => ViolationState::Waived,
+                ViolationState::Waived => ViolationState::Open,
+                judged => judged,
+            }
         }
         (_, judged) => judged,
     }

@@ -1,8 +1,10 @@
 //! What rounds and people do to violations at the same time, and what pages ask.
 
 use model::violation::Waiver;
-use model::{Authorisation, Outcome, Severity, Timestamp, Violation, ViolationState};
-use store::{Store, StoreError, Verb, ViolationAction, ViolationFilter};
+use model::{
+    Authorisation, Edit, Object, Outcome, Severity, Snapshot, Timestamp, Value, Violation, ViolationState,
+};
+use store::{RoundEdit, Store, StoreError, Verb, ViolationAction, ViolationFilter};
 
 use crate::world::*;
 
@@ -74,10 +76,14 @@ async fn a_waiver_holds_while_it_covers_and_not_longer() {
     assert!(store.waivers().await.unwrap().is_empty(), "a refused action leaves nothing");
     store.act_on_violation(&seen.id, &action(1_950, Verb::Waive { waiver: waiver(3_000) })).await.unwrap();
     assert_eq!(store.waivers().await.unwrap(), [waiver(3_000)]);
+    // A judge that read it before the waiver says open, one that read it since says what it read.
     round_with(&store, 2, vec![seen.clone()]).await;
     assert_eq!(state(&store, &seen.id).await, ViolationState::Waived);
-    round_with(&store, 3, vec![seen.clone()]).await;
+    let waived = Violation { state: ViolationState::Waived, ..seen.clone() };
+    round_with(&store, 3, vec![waived]).await;
     assert_eq!(state(&store, &seen.id).await, ViolationState::Open);
+    let verbs: Vec<_> = store.actions_on(&seen.id).await.unwrap().iter().map(|a| a.after).collect();
+    assert_eq!(verbs, [ViolationState::Waived, ViolationState::Open], "the end of a waiver is on record");
 }
 
 #[tokio::test]
@@ -159,4 +165,51 @@ async fn pages_cover_each_match_once_and_counts_agree() {
     assert_eq!(count(by(|f| f.authorisation = Some("unapproved".into()))).await, 15);
     assert_eq!(count(by(|f| f.element = Some(element(2)))).await, 0);
     assert_eq!(count(by(|f| f.operator = Some("unicom".into()))).await, 0);
+}
+
+/// A value so deep as the deepest reply that a reader takes: 62 elements below its object, each a list of structures.
+fn deepest() -> Value {
+    (0..62).fold(Value::text("leaf"), |inner, _| {
+        Value::Sequence(vec![Value::Fields([("inner".to_owned(), inner)].into())])
+    })
+}
+
+#[tokio::test]
+async fn the_deepest_value_that_is_read_can_be_stored_and_read_back_everywhere() {
+    let (store, _folder) = scratch().await;
+    let object = Object::new(cell(1, 1), vec![("deep".to_owned(), deepest())], vec![]);
+    let snapshot = Snapshot::new(interpretation(), vec![object], vec![]);
+    let edit = Edit::between(&cell(1, 1), "deep", None, Some(&deepest())).unwrap();
+    let seen = Violation { old: None, new: Some(deepest()), ..violation(1, "deep", 1) };
+    for round in 1..=2 {
+        store.begin_round(&start(round, 1)).await.unwrap();
+        let mut found = commit(round);
+        collect(&mut found, 1, snapshot.clone());
+        let (authorisation, request) = (Some(Authorisation::Unapproved), None);
+        found.edits.push(RoundEdit { element: element(1), edit: edit.clone(), authorisation, request });
+        found.violations.push(Violation { last_seen: sighting(round), ..seen.clone() });
+        store.commit_round(&found).await.unwrap();
+    }
+    assert_eq!(store.newest_snapshot(&element(1)).await.unwrap().unwrap().snapshot.as_ref(), &snapshot);
+    assert_eq!(memory_of(&store, 1, Timestamp(0)).await.open[0].new, Some(deepest()));
+    assert_eq!(store.violation(&seen.id).await.unwrap().unwrap().violation.last_seen, sighting(2));
+    assert!(store.fsck().await.unwrap().faults.is_empty());
+}
+
+#[tokio::test]
+async fn a_damaged_violation_is_named_by_whatever_reads_it() {
+    let (store, folder) = scratch().await;
+    let seen = violation(1, "nRPCI", 1);
+    round_with(&store, 1, vec![seen.clone()]).await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("ranproof.db"));
+    let mut beside = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query("UPDATE violations SET violation = '{\"id\":'").execute(&mut beside).await.unwrap();
+    store.begin_round(&start(2, 1)).await.unwrap();
+    let mut found = commit(2);
+    found.stations.push(result(1, Outcome::Unchanged, 2));
+    found.violations.push(seen);
+    let unreadable = |error: &StoreError| matches!(error, StoreError::Unreadable { column: "violation", .. });
+    assert!(unreadable(&store.commit_round(&found).await.unwrap_err()));
+    assert!(unreadable(&store.memory_of(&[(&element(1), None)], Timestamp(0)).await.unwrap_err()));
+    assert!(!store.fsck().await.unwrap().faults.is_empty());
 }
