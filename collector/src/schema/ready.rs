@@ -25,7 +25,7 @@ pub struct SchemaSet {
     origins: BTreeMap<ModuleId, String>,
     /// What is wrong with the texts themselves.
     faults: Vec<SchemaFault>,
-    /// libyang found something wrong too.
+    /// libyang came to the answer that something else is wrong too.
     faulty: AtomicBool,
     /// Modules of which another station gives another text, and who.
     doubts: Mutex<BTreeMap<ModuleId, String>>,
@@ -79,8 +79,9 @@ impl SchemaSet {
         !self.faults.is_empty() || self.faulty.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn note_faulty(&self, faulty: bool) {
-        self.faulty.store(faulty, Ordering::Relaxed);
+    /// Notes that libyang found something wrong. It would again: equal texts have equal faults.
+    pub(crate) fn note_faulty(&self) {
+        self.faulty.store(true, Ordering::Relaxed);
     }
 
     /// The modules and submodules whose texts it has.

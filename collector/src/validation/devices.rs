@@ -3,7 +3,8 @@
 //! A list of modules whose texts were all given and compile is fetched once, from the first station that has it; every
 //! other station with this list has the same set. Where something is wrong with a set, each station with that list
 //! is asked for its own texts: what one station serves must not decide what is said of another. Equal texts are
-//! one set even then.
+//! one set even then. A set that a worker failed on, short of memory perhaps, is lent to nobody until one comes to an
+//! answer: as long each station is asked itself, and nothing else is decided.
 //!
 //! A text that was altered and still compiles is nothing wrong. So each station that gets the set of another gives a few of
 //! the texts itself, the next ones of the set in turn; where one differs, the two stations and the module are named
@@ -103,22 +104,25 @@ impl Devices {
             set = self.kept(&name, &library).await?;
             shared.set = set.as_ref().map_or_else(Weak::new, Arc::downgrade);
         }
-        if let Some(set) = set.filter(|_| !shared.apart) {
+        // One that may end every worker is for no other station, until it is known not to.
+        let unsure = set.as_ref().is_some_and(|set| self.pool.failed_on(set));
+        if let Some(set) = set.as_ref().filter(|_| !shared.apart && !unsure) {
             let first = shared.sampled;
             shared.sampled = first.wrapping_add(SAMPLES);
             // Who answers slowly holds up nobody else.
             drop(shared);
-            let differing = self.compare(session, target, &set, first).await;
+            let differing = self.compare(session, target, set, first).await;
             if differing.is_empty() {
-                return Ok(Fetched { set, faults: vec![], own: false });
+                return Ok(Fetched { set: Arc::clone(set), faults: vec![], own: false });
             }
             place.lock().await.apart = true;
             self.cache.forget(&name);
-            note(&set, &differing);
+            note(set, &differing);
             return self.own(session, target, &library, differing).await;
         }
-        if shared.apart {
+        if shared.apart || unsure {
             drop(shared);
+            // The set lives as long: where this station's texts are those, it is the same one.
             return self.own(session, target, &library, vec![]).await;
         }
         self.first(session, target, &library, &name, &mut shared).await
@@ -135,16 +139,19 @@ impl Devices {
     ) -> Result<Fetched, String> {
         let given = self.texts(session, target, library).await?;
         let set = self.set(&given.texts, library)?;
-        self.pool.compile(Arc::clone(&set)).await;
+        self.pool.compile(&set).await;
         note(&set, &given.differing);
         if !given.faults.is_empty() || !given.differing.is_empty() || set.is_faulty() {
             shared.apart = true;
             return Ok(Fetched { set, faults: given.faults, own: true });
         }
+        shared.set = Arc::downgrade(&set);
+        if self.pool.failed_on(&set) {
+            return Ok(Fetched { set, faults: vec![], own: true });
+        }
         if let Err(error) = self.cache.keep(name, &given.texts) {
             tracing::warn!("Texts of YANG modules cannot be kept, they will be fetched again: {error}");
         }
-        shared.set = Arc::downgrade(&set);
         Ok(Fetched { set, faults: vec![], own: true })
     }
 
@@ -196,7 +203,7 @@ impl Devices {
     async fn kept(&self, name: &[u8; 32], library: &Library) -> Result<Option<Arc<SchemaSet>>, String> {
         let Some(texts) = self.cache.whole(name) else { return Ok(None) };
         let set = self.set(&texts, library)?;
-        self.pool.compile(Arc::clone(&set)).await;
+        self.pool.compile(&set).await;
         if set.is_faulty() {
             self.cache.forget(name);
             return Ok(None);

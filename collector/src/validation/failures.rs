@@ -72,6 +72,11 @@ impl Failures {
         failure
     }
 
+    /// Whether it failed, and has not gone well since.
+    pub(super) fn stands(&self, work: Work) -> bool {
+        self.remembered().contains_key(&work)
+    }
+
     /// Forgets what went well.
     pub(super) fn succeeded(&self, work: Work) {
         self.remembered().remove(&work);

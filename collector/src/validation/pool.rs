@@ -90,11 +90,16 @@ impl WorkerPool {
         self.beside(work).await.unwrap_or_else(|| (lost(), vec![]))
     }
 
-    /// Compiles a schema, if nobody has: then it knows whether something is wrong with it.
-    pub(crate) async fn compile(self: &Arc<Self>, set: Arc<SchemaSet>) {
+    /// Compiles a schema and makes its table, if nobody has: then it knows whether something is wrong with it.
+    pub(crate) async fn compile(self: &Arc<Self>, set: &Arc<SchemaSet>) {
         // What goes wrong here is told where the set is used.
-        let work = move |pool: &WorkerPool| pool.with_worker(&set, |worker| drop(pool.ready(worker, &set)));
-        self.beside(work).await;
+        drop(self.table(set).await);
+    }
+
+    /// Whether a worker failed on a schema and none has come to an answer since: it may be the schema, and it may have been
+    /// this machine.
+    pub(crate) fn failed_on(&self, set: &SchemaSet) -> bool {
+        [Work::Compile(set.hash()), Work::Table(set.hash())].into_iter().any(|work| self.failures.stands(work))
     }
 
     /// What the reader goes by under a schema.
@@ -123,8 +128,11 @@ impl WorkerPool {
             self.ready(worker, set)?;
             self.attempt(Work::Table(set.hash()), || match worker.table(set) {
                 Ok(table) => Ok(Ok(Arc::new(table))),
-                // It would refuse again.
-                Err(WorkerError::Refused { message }) => Ok(Err(message)),
+                // It would refuse again, and so it would for every station that had the set.
+                Err(WorkerError::Refused { message }) => {
+                    set.note_faulty();
+                    Ok(Err(message))
+                }
                 Err(error) => Err(error),
             })
         });
@@ -206,14 +214,11 @@ impl WorkerPool {
         if let Some(findings) = known.filter(|_| worker.holds(set)) {
             return Ok(findings);
         }
-        let loaded = self.attempt(Work::Compile(set.hash()), || worker.load_set(set));
-        match &loaded {
-            Ok(schema) => set.note_faulty(!schema.faults.is_empty()),
-            // What one station serves decides nothing about others, also while it may be this machine that failed.
-            Err(Trouble::Worker(_)) => set.note_faulty(true),
-            Err(Trouble::Machine(_)) => {}
+        let schema = self.attempt(Work::Compile(set.hash()), || worker.load_set(set))?;
+        if !schema.faults.is_empty() {
+            set.note_faulty();
         }
-        let findings = schema_findings(&loaded?.faults, &hex::encode(set.hash()));
+        let findings = schema_findings(&schema.faults, &hex::encode(set.hash()));
         let mut compiled = self.compiled();
         if compiled.len() >= MAX_REMEMBERED {
             compiled.clear();
@@ -361,12 +366,13 @@ mod tests {
             let unread = pool.table(&set).await.unwrap_err();
             assert_eq!(unread.code, "schema-not-used");
             assert!(unread.message.contains("was killed"), "{unread:?}");
-            assert!(set.is_faulty(), "nobody else has it by this station's word");
+            assert!(pool.failed_on(&set), "nobody else has it by this station's word");
+            assert!(!set.is_faulty(), "no worker said so");
             assert_eq!(codes(&pool).await, (vec!["schema-not-loaded".to_owned()], false));
         }
         pool.failures.let_time_pass();
         pool.table(&set).await.unwrap();
-        assert!(!set.is_faulty());
+        assert!(!pool.failed_on(&set) && !set.is_faulty());
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::previous_of;
 use crate::support::{BASE, Script, Server, Step, data, limits};
@@ -358,4 +359,32 @@ async fn stations_that_share_a_set_are_asked_for_its_texts_in_turn() {
     let [first, believing, other, own, last] = interpretations[..] else { panic!("five reads") };
     assert_eq!((believing, own, last), (first, other, first));
     assert_ne!(other, first);
+}
+
+/// How many sets are recorded as whole.
+fn records(cache: &Path) -> usize {
+    std::fs::read_dir(cache.join("sets")).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_worker_that_ends_decides_nothing_about_the_texts_that_were_kept() {
+    let cache = tempfile::tempdir().unwrap();
+    let server = station(CONTENT, "a", &[("a", A)]).await;
+    collected(read(0, &server, &schemas(cache.path()), None).await);
+    assert_eq!(records(cache.path()), 1);
+    let killed = worker("read line; kill -KILL $$".to_owned());
+    let killed = Arc::new(Schemas::from_devices(TextCache::open(cache.path()).unwrap(), killed));
+    for n in 0..2 {
+        // Nobody has the set by another's word meanwhile: the station is asked itself.
+        let asked = server.seen.requests.load(Ordering::SeqCst);
+        let without = collected(read(n, &server, &killed, None).await);
+        assert_eq!(codes(without.snapshot.findings()), ["schema-not-used", "schema-not-loaded"]);
+        // The configuration, the text, and the end of two sessions.
+        assert_eq!(server.seen.requests.load(Ordering::SeqCst) - asked, 4);
+    }
+    assert_eq!(records(cache.path()), 1);
+    // The next worker comes to an answer.
+    let mute = station(CONTENT, "a", &[]).await;
+    let fine = collected(read(0, &mute, &schemas(cache.path()), None).await);
+    assert_eq!(codes(fine.snapshot.findings()), ["not-validated"]);
 }
