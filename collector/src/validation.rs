@@ -21,7 +21,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use model::{Digest, Dn, Finding};
 
@@ -34,6 +34,10 @@ pub use pool::WorkerPool;
 
 use devices::{Devices, Fetched};
 use findings::{finding, schema_findings};
+
+/// A station that could not be asked for its own texts goes on as it is so long before it is asked again: each time is a
+/// session, and one that answers slowly holds up its round.
+const ASK_AGAIN: Duration = Duration::from_secs(3600);
 
 /// Where the schemas of stations come from, what is known of each, and who validates.
 pub struct Schemas {
@@ -55,6 +59,19 @@ struct Known {
     announced: Digest,
     schema: StationSchema,
     checked: Option<Checked>,
+    /// It was asked for its own texts in vain: not again before then.
+    ask_again: Option<Instant>,
+}
+
+impl Known {
+    fn new(announced: Digest, schema: StationSchema) -> Known {
+        Known { announced, schema, checked: None, ask_again: None }
+    }
+
+    /// Whether there is nothing to ask the station for.
+    fn stands(&self) -> bool {
+        !self.schema.is_hearsay() || self.ask_again.is_some_and(|again| again > Instant::now())
+    }
 }
 
 /// A reply that was held against its schema.
@@ -124,7 +141,7 @@ impl Schemas {
     }
 
     /// The schema of a station whose hello has just been read. Another session is opened where the hello says that its
-    /// modules are others than before.
+    /// modules are others than before, and where others doubt the texts that it is read by.
     pub(crate) async fn find(
         &self,
         element: &Dn,
@@ -139,21 +156,39 @@ impl Schemas {
             Source::Devices(devices) => devices,
         };
         let announced = announced(capabilities);
-        let stands = |known: &&Known| known.announced == announced && !known.schema.is_hearsay();
-        if let Some(known) = self.stations().get(element).filter(stands) {
-            return Ok(known.schema.clone());
-        }
-        let Fetched { set, faults, own } =
-            devices.fetch(target, limits).await.map_err(|message| Finding {
-                code: "schema-not-known".to_owned(),
-                place: "document".to_owned(),
-                message: format!("not validated: {message}"),
-            })?;
+        let same = |known: &&Known| known.announced == announced;
+        let known =
+            self.stations().get(element).filter(same).map(|known| (known.schema.clone(), known.stands()));
+        let doubted = match known {
+            Some((schema, true)) => return Ok(schema),
+            Some((schema, false)) => Some(schema),
+            None => None,
+        };
+        let Fetched { set, faults, own } = match (devices.fetch(target, limits).await, doubted) {
+            (Err(why), Some(doubted)) => return Ok(self.keep(element, doubted, &why)),
+            // What it leaves out makes another schema of it, and a worse one.
+            (Ok(Fetched { faults, .. }), Some(doubted)) if !faults.is_empty() => {
+                return Ok(self.keep(element, doubted, &faults[0].message));
+            }
+            (Err(message), None) => {
+                return Err(finding("schema-not-known", "document", format!("not validated: {message}")));
+            }
+            (Ok(fetched), _) => fetched,
+        };
         let findings = schema_findings(&faults, &hex::encode(set.hash())).into();
         let schema = StationSchema { set, findings, own };
-        let known = Known { announced, schema: schema.clone(), checked: None };
-        self.stations().insert(element.clone(), known);
+        self.stations().insert(element.clone(), Known::new(announced, schema.clone()));
         Ok(schema)
+    }
+
+    /// A station that others' texts are doubted for and that does not give its own is read as before, with the doubt
+    /// beside it: one altered answer of another station ends no reading.
+    fn keep(&self, element: &Dn, schema: StationSchema, why: &str) -> StationSchema {
+        tracing::warn!(target.id = %element, "`{element}` does not give the texts of its modules, so that it is still read by those of another station, which are doubted: {why}");
+        if let Some(known) = self.stations().get_mut(element) {
+            known.ask_again = Some(Instant::now() + ASK_AGAIN);
+        }
+        schema
     }
 
     /// What the reader goes by under a station's schema.
@@ -191,7 +226,7 @@ impl Schemas {
         let told = schema.findings.iter().cloned().chain(doubts.into_iter().map(differs));
         let findings = told.chain(verdict.findings).collect();
         let hash = schema.set.hash();
-        let known = || Known { announced: Digest([0; 32]), schema, checked: None };
+        let known = || Known::new(Digest([0; 32]), schema);
         let mut stations = self.stations();
         let known = stations.entry(element.clone()).or_insert_with(known);
         if known.schema.set.hash() == hash {

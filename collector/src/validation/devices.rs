@@ -8,7 +8,8 @@
 //!
 //! A text that was altered and still compiles is nothing wrong. So each station that gets the set of another gives a few of
 //! the texts itself, the next ones of the set in turn; where one differs, the two stations and the module are named
-//! beside every reply that is held against either set, and from then on each station is read by its own texts.
+//! beside every reply that is held against either set, and from then on each station is read by its own texts, if it gives
+//! them all: until then by those that it was read by.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -188,7 +189,7 @@ impl Devices {
                 Ok(_) => {
                     let address = &target.address;
                     let message = format!(
-                        "{origin} and {address} give different texts of {id}; each station is read by its own; hint: one of the two was changed without a new revision"
+                        "{origin} and {address} give different texts of {id}; each station that gives its own is read by it; hint: one of the two was changed without a new revision"
                     );
                     differing.push((id.clone(), message));
                 }

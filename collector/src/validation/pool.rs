@@ -99,7 +99,9 @@ impl WorkerPool {
     /// Whether a worker failed on a schema and none has come to an answer since: it may be the schema, and it may have been
     /// this machine.
     pub(crate) fn failed_on(&self, set: &SchemaSet) -> bool {
-        [Work::Compile(set.hash()), Work::Table(set.hash())].into_iter().any(|work| self.failures.stands(work))
+        [Work::Compile(set.hash()), Work::Table(set.hash())]
+            .into_iter()
+            .any(|work| self.failures.stands(work))
     }
 
     /// What the reader goes by under a schema.

@@ -44,6 +44,9 @@ fn schemas(cache: &Path) -> Arc<Schemas> {
     Arc::new(Schemas::from_devices(TextCache::open(cache).unwrap(), pool()))
 }
 
+/// For a text that a station refuses to give.
+const REFUSED: &str = "<rpc-error><error-type>application</error-type><error-tag>invalid-value</error-tag><error-severity>error</error-severity></rpc-error>";
+
 /// A station that lists module `a` and what else is given, and serves these texts.
 async fn station(content: &str, more: &str, texts: &[(&str, &str)]) -> Server {
     station_with(content, &["a", more], texts).await
@@ -51,6 +54,9 @@ async fn station(content: &str, more: &str, texts: &[(&str, &str)]) -> Server {
 
 async fn station_with(content: &str, modules: &[&str], texts: &[(&str, &str)]) -> Server {
     let reply = |text: &str| {
+        if text == REFUSED {
+            return format!("<rpc-reply xmlns=\"{BASE}\" message-id=\"{{id}}\">{text}</rpc-reply>");
+        }
         let text = text.replace('<', "&lt;");
         format!("<rpc-reply xmlns=\"{BASE}\" message-id=\"{{id}}\"><data xmlns=\"urn:m\">{text}</data></rpc-reply>")
             .replace("urn:m", "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring")
@@ -64,6 +70,14 @@ async fn station_with(content: &str, modules: &[&str], texts: &[(&str, &str)]) -
         capabilities.push(format!("urn:{module}?module={module}&revision=2020-01-01"));
     }
     capabilities.dedup();
+    let answer = vec![Step::Reply(data(content))];
+    Server::start(Script { answer, answers, capabilities, ..Script::default() }).await
+}
+
+/// A station that lists module `a` and ends the session where it is asked for it.
+async fn breaking_at_schemas(content: &str) -> Server {
+    let answers = vec![("<get-schema".to_owned(), vec![Step::Close])];
+    let capabilities = vec!["urn:a?module=a&revision=2020-01-01".to_owned()];
     let answer = vec![Step::Reply(data(content))];
     Server::start(Script { answer, answers, capabilities, ..Script::default() }).await
 }
@@ -387,4 +401,35 @@ async fn a_worker_that_ends_decides_nothing_about_the_texts_that_were_kept() {
     let mute = station(CONTENT, "a", &[]).await;
     let fine = collected(read(0, &mute, &schemas(cache.path()), None).await);
     assert_eq!(codes(fine.snapshot.findings()), ["not-validated"]);
+}
+
+#[tokio::test]
+async fn a_station_that_cannot_be_asked_anew_is_read_as_before_with_the_doubt_beside_it() {
+    let cache = tempfile::tempdir().unwrap();
+    let schemas = schemas(cache.path());
+    let honest = station(CONTENT, "a", &[("a", A)]).await;
+    // Both are read by the text that the first one gave: one refuses its own, one ends the session over it.
+    let refusing = station(CONTENT, "a", &[("a", REFUSED)]).await;
+    let breaking = breaking_at_schemas(CONTENT).await;
+    let liar = station(CONTENT, "a", &[("a", OTHER_A)]).await;
+    let servers = [&honest, &refusing, &breaking];
+    let mut firsts = vec![];
+    for (n, server) in servers.into_iter().enumerate() {
+        let first = collected(read(n, server, &schemas, None).await);
+        assert_eq!(codes(first.snapshot.findings()), ["not-validated"], "{n}");
+        firsts.push(first);
+    }
+    let other = collected(read(3, &liar, &schemas, None).await);
+    assert_ne!(other.snapshot.interpretation(), firsts[0].snapshot.interpretation());
+    for (n, (server, first)) in servers.into_iter().zip(&firsts).enumerate() {
+        let again = read(n, server, &schemas, Some(previous_of(first))).await;
+        let Reading::Unchanged { fresh: Some(fresh), .. } = again else { panic!("{n}: {again:?}") };
+        assert_eq!(fresh.snapshot.interpretation(), first.snapshot.interpretation(), "{n}");
+        assert_eq!(codes(fresh.snapshot.findings()), ["module-text-differs", "not-validated"], "{n}");
+        // Whoever was asked in vain is not asked each round.
+        let connections = server.seen.connections.load(Ordering::SeqCst);
+        let quiet = read(n, server, &schemas, Some(previous_of(&fresh))).await;
+        assert!(matches!(quiet, Reading::Unchanged { fresh: None, .. }), "{n}: {quiet:?}");
+        assert_eq!(server.seen.connections.load(Ordering::SeqCst), connections + 1, "{n}");
+    }
 }
