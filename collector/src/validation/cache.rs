@@ -1,13 +1,15 @@
 //! Texts of modules that stations gave, on disk by name and revision.
 //!
 //! Rebuildable: without it the stations are asked again. A module's text never changes under one revision
-//! (RFC 7950 §11), so the first text stays here; a station that has another one under the same name is told of, and is
-//! validated by its own.
+//! (RFC 7950 §11), so the first text stays here until a station has another one under the same name: which of the two is
+//! right nobody here knows, so that the file goes and, until the next start, neither is kept.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,10 @@ const MAX_BYTES: u64 = 512 << 20;
 
 /// Bytes of one record.
 const MAX_RECORD: u64 = 16 << 20;
+
+/// Modules of which it is remembered that two stations gave different texts. Where there are more, nothing is kept or
+/// given any more.
+const MAX_DOUBTED: usize = 4096;
 
 /// What a set of modules was when it was fetched whole: with it nothing has to be asked again.
 #[derive(Serialize, Deserialize)]
@@ -46,6 +52,8 @@ const RECORD: &str = "ranproof/schema-record/1";
 pub struct TextCache {
     folder: PathBuf,
     bytes: AtomicU64,
+    /// Modules of which two stations gave different texts.
+    doubted: Mutex<BTreeSet<ModuleId>>,
 }
 
 impl TextCache {
@@ -62,25 +70,26 @@ impl TextCache {
                 bytes += entry?.metadata()?.len();
             }
         }
-        Ok(TextCache { folder: folder.to_owned(), bytes: AtomicU64::new(bytes) })
+        Ok(TextCache { folder: folder.to_owned(), bytes: AtomicU64::new(bytes), doubted: Mutex::default() })
     }
 
-    /// The text that is kept of a module, if there is one.
+    /// The text that is kept of a module, if there is one that nobody contradicted.
     pub(super) fn text(&self, id: &ModuleId) -> Option<String> {
         // A module without revision has no name that lasts.
-        id.revision.as_ref()?;
+        id.revision.as_ref().filter(|_| !self.is_doubted(id))?;
         let text = read_bounded(&self.text_path(id), MAX_MODULE_BYTES as u64)?;
         read_head(&text).is_ok_and(|head| &head.id == id).then_some(text)
     }
 
     /// Keeps a set that was fetched whole and without faults, under `name`. What cannot be kept is asked for again.
     pub(super) fn keep(&self, name: &[u8; 32], set: &ModuleSet) -> io::Result<()> {
+        let cannot = |id: &ModuleId| id.revision.is_none() || self.is_doubted(id);
+        if set.modules().any(|module| cannot(&module.head.id)) {
+            return Ok(());
+        }
         let mut texts = vec![];
         for module in set.modules() {
             let id = &module.head.id;
-            if id.revision.is_none() {
-                return Ok(());
-            }
             let path = self.text_path(id);
             if !path.exists() && !self.write(&path, module.text.as_bytes())? {
                 return Ok(());
@@ -100,7 +109,8 @@ impl TextCache {
         let mut set = ModuleSet::new();
         for RecordedText { id, hash: recorded, origin } in record.texts {
             // The name may have been edited: checked again before it becomes a path.
-            let id = ModuleId::new(&id.name, id.revision.as_deref()).ok()?;
+            let id =
+                ModuleId::new(&id.name, id.revision.as_deref()).ok().filter(|id| !self.is_doubted(id))?;
             let text = read_bounded(&self.text_path(&id), MAX_MODULE_BYTES as u64)?;
             if hash(&text) != recorded {
                 return None;
@@ -112,8 +122,26 @@ impl TextCache {
 
     /// Forgets what belongs together under `name`: something was wrong with it.
     pub(super) fn forget(&self, name: &[u8; 32]) {
-        // It may never have been kept.
-        let _ = fs::remove_file(self.record_path(name));
+        self.remove(&self.record_path(name));
+    }
+
+    /// Forgets the text of a module of which two stations gave different ones, and takes none from then on.
+    pub(super) fn doubt(&self, id: &ModuleId) {
+        let mut doubted = self.doubted();
+        if doubted.len() < MAX_DOUBTED {
+            doubted.insert(id.clone());
+        }
+        drop(doubted);
+        self.remove(&self.text_path(id));
+    }
+
+    fn is_doubted(&self, id: &ModuleId) -> bool {
+        let doubted = self.doubted();
+        doubted.len() >= MAX_DOUBTED || doubted.contains(id)
+    }
+
+    fn doubted(&self) -> MutexGuard<'_, BTreeSet<ModuleId>> {
+        self.doubted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn text_path(&self, id: &ModuleId) -> PathBuf {
@@ -128,14 +156,44 @@ impl TextCache {
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<bool> {
         let length = bytes.len() as u64;
         if self.bytes.fetch_add(length, Ordering::Relaxed) + length > MAX_BYTES {
-            self.bytes.fetch_sub(length, Ordering::Relaxed);
+            self.give_back(length);
             return Ok(false);
         }
+        let replaced = length_of(path);
+        let written = self.replace(path, bytes);
+        self.give_back(if written.is_ok() { replaced } else { length });
+        written.map(|()| true)
+    }
+
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(&self.folder))?;
         file.write_all(bytes)?;
         file.persist(path)?;
-        Ok(true)
+        Ok(())
     }
+
+    fn remove(&self, path: &Path) {
+        let length = length_of(path);
+        match fs::remove_file(path) {
+            Ok(()) => self.give_back(length),
+            // It may never have been kept.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!("{} cannot be removed, it is not used any more: {error}", path.display())
+            }
+        }
+    }
+
+    /// Room for so many bytes again. Somebody else may have changed the files: there is never less than none in use.
+    fn give_back(&self, length: u64) {
+        let less = |bytes: u64| Some(bytes.saturating_sub(length));
+        // It always gives a number.
+        let _ = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+}
+
+fn length_of(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 /// Name of what a station lists: stations with equal lists have equal modules.
@@ -200,6 +258,45 @@ mod tests {
         cache.keep(&[2; 32], &set_of(&[OTHER_A])).unwrap();
         assert_eq!(cache.text(&id).as_deref(), Some(A));
         assert!(cache.whole(&[1; 32]).is_some() && cache.whole(&[2; 32]).is_none());
+    }
+
+    #[test]
+    fn a_text_that_was_doubted_is_gone_and_neither_it_nor_another_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = TextCache::open(folder.path()).unwrap();
+        let id = ModuleId::new("a", Some("2020-01-01")).unwrap();
+        cache.keep(&[1; 32], &set_of(&[A])).unwrap();
+        cache.doubt(&id);
+        assert!(!folder.path().join("texts/a@2020-01-01.yang").exists());
+        for text in [A, OTHER_A] {
+            cache.keep(&[1; 32], &set_of(&[text])).unwrap();
+            assert_eq!(cache.text(&id), None);
+            assert!(cache.whole(&[1; 32]).is_none());
+        }
+        let restarted = TextCache::open(folder.path()).unwrap();
+        assert_eq!(restarted.text(&id), None);
+        restarted.keep(&[1; 32], &set_of(&[A])).unwrap();
+        assert!(restarted.whole(&[1; 32]).is_some(), "the stations are asked again after a start");
+    }
+
+    #[test]
+    fn what_is_gone_or_written_over_takes_no_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = TextCache::open(folder.path()).unwrap();
+        let in_use = || cache.bytes.load(Ordering::Relaxed);
+        let on_disk = || TextCache::open(folder.path()).unwrap().bytes.into_inner();
+        for name in [[1; 32], [1; 32], [2; 32]] {
+            cache.keep(&name, &set_of(&[A])).unwrap();
+            assert_eq!(in_use(), on_disk());
+        }
+        cache.forget(&[1; 32]);
+        cache.forget(&[1; 32]);
+        cache.doubt(&ModuleId::new("a", Some("2020-01-01")).unwrap());
+        assert_eq!(in_use(), on_disk());
+        cache.forget(&[2; 32]);
+        assert_eq!(in_use(), 0);
+        assert!(cache.write(&folder.path().join("absent/file"), b"text").is_err());
+        assert_eq!(in_use(), 0);
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Devices {
             }
             place.lock().await.apart = true;
             self.cache.forget(&name);
-            note(set, &differing);
+            self.doubt(set, &differing);
             return self.own(session, target, &library, differing).await;
         }
         if shared.apart || unsure {
@@ -141,7 +141,7 @@ impl Devices {
         let given = self.texts(session, target, library).await?;
         let set = self.set(&given.texts, library)?;
         self.pool.compile(&set).await;
-        note(&set, &given.differing);
+        self.doubt(&set, &given.differing);
         if !given.faults.is_empty() || !given.differing.is_empty() || set.is_faulty() {
             shared.apart = true;
             return Ok(Fetched { set, faults: given.faults, own: true });
@@ -168,7 +168,7 @@ impl Devices {
         let set = self.set(&texts, library)?;
         // What names both stations comes first, and stays.
         known.extend(differing);
-        note(&set, &known);
+        self.doubt(&set, &known);
         Ok(Fetched { set, faults, own: true })
     }
 
@@ -198,6 +198,14 @@ impl Devices {
             }
         }
         differing
+    }
+
+    /// Notes beside a set which of its modules somebody has another text of; what was kept of these is kept no longer.
+    fn doubt(&self, set: &SchemaSet, differing: &Differing) {
+        for (id, message) in differing {
+            set.doubt(id, message);
+            self.cache.doubt(id);
+        }
     }
 
     /// The set that was kept for this list, if nothing is wrong with it.
@@ -307,12 +315,6 @@ impl Devices {
             message,
             affects: vec![],
         }))
-    }
-}
-
-fn note(set: &SchemaSet, differing: &Differing) {
-    for (id, message) in differing {
-        set.doubt(id, message);
     }
 }
 

@@ -184,19 +184,27 @@ async fn what_a_list_leaves_out_is_asked_for_where_it_is_imported() {
 }
 
 #[tokio::test]
-async fn another_text_of_a_known_revision_is_told_and_replaces_none() {
+async fn another_text_of_a_known_revision_is_told_and_neither_is_kept() {
     let cache = tempfile::tempdir().unwrap();
     let schemas = schemas(cache.path());
     let first = station(CONTENT, "a", &[("a", A)]).await;
     collected(read(0, &first, &schemas, None).await);
     let b = "module b { namespace \"urn:b\"; prefix b; revision 2020-01-01; }";
     let second = station(CONTENT, "b", &[("a", OTHER_A), ("b", b)]).await;
-    let read = collected(read(1, &second, &schemas, None).await);
-    assert_eq!(codes(read.snapshot.findings()), ["module-text-differs", "not-validated"]);
-    let finding = &read.snapshot.findings()[0];
+    let other = collected(read(1, &second, &schemas, None).await);
+    assert_eq!(codes(other.snapshot.findings()), ["module-text-differs", "not-validated"]);
+    let finding = &other.snapshot.findings()[0];
     assert_eq!(finding.place, "module a");
     assert!(finding.message.contains("another text of a@2020-01-01"), "{finding:?}");
-    assert_eq!(std::fs::read_to_string(cache.path().join("texts/a@2020-01-01.yang")).unwrap(), A);
+    assert!(!cache.path().join("texts/a@2020-01-01.yang").exists(), "the first one may be the altered one");
+    // Where a station does not give its own, neither stands in for it.
+    let c = "module c { namespace \"urn:c\"; prefix c; revision 2020-01-01; }";
+    let third = station(CONTENT, "c", &[("a", REFUSED), ("c", c)]).await;
+    let read_third = collected(read(2, &third, &schemas, None).await);
+    assert_eq!(codes(read_third.snapshot.findings()), ["schema-not-loaded", "not-validated"]);
+    let only_c = station_with(CONTENT, &["c"], &[("c", c)]).await;
+    let read_only_c = collected(read(3, &only_c, &schemas, None).await);
+    assert_eq!(read_third.snapshot.interpretation(), read_only_c.snapshot.interpretation());
 }
 
 #[tokio::test]
