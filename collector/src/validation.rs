@@ -209,15 +209,15 @@ impl Schemas {
         })
     }
 
-    /// What is to be said of a reply. Gives the document back.
+    /// What is to be said of a reply.
     pub(crate) async fn check(
         &self,
         element: &Dn,
         schema: StationSchema,
-        document: Vec<u8>,
+        document: Arc<Vec<u8>>,
         raw: Digest,
-    ) -> (Vec<Finding>, Vec<u8>) {
-        let (verdict, document) = self.pool.validate(Arc::clone(&schema.set), document, raw).await;
+    ) -> Vec<Finding> {
+        let verdict = self.pool.validate(Arc::clone(&schema.set), document, raw).await;
         let doubts = schema.set.doubts();
         let checked = Some(Checked { raw, again: verdict.again, doubts: doubts.len() });
         let differs = |(id, message): (ModuleId, String)| {
@@ -232,8 +232,7 @@ impl Schemas {
         if known.schema.set.hash() == hash {
             known.checked = checked;
         }
-        drop(stations);
-        (findings, document)
+        findings
     }
 
     fn stations(&self) -> MutexGuard<'_, HashMap<Dn, Known>> {

@@ -6,7 +6,9 @@ use std::io::{self, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use super::bare::bare;
@@ -52,7 +54,11 @@ impl Default for WorkerLimits {
     }
 }
 
-/// Why a worker gave no answer. All but [`WorkerError::Start`] and [`WorkerError::Folder`] say something about the modules or the document.
+/// Stack of the thread that talks to a worker.
+const STACK: usize = 2 << 20;
+
+/// Why a worker gave no answer. All but [`WorkerError::Start`], [`WorkerError::Thread`] and [`WorkerError::Folder`] say
+/// something about the modules or the document.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// Not started.
@@ -63,6 +69,9 @@ pub enum WorkerError {
         /// Why not.
         source: io::Error,
     },
+    /// Nobody could talk to it.
+    #[error("cannot start a thread for the YANG worker; hint: how many tasks may this user have?")]
+    Thread(#[source] io::Error),
     /// The texts could not be laid out for it.
     #[error("cannot write the modules for the YANG worker; hint: is the disk full?")]
     Folder(#[source] io::Error),
@@ -95,7 +104,7 @@ pub enum WorkerError {
 impl WorkerError {
     /// Whether it says something about this machine only: another try may go better.
     pub fn is_of_this_machine(&self) -> bool {
-        matches!(self, WorkerError::Start { .. } | WorkerError::Folder(_))
+        matches!(self, WorkerError::Start { .. } | WorkerError::Thread(_) | WorkerError::Folder(_))
     }
 
     /// As a fault of a schema, where it is one.
@@ -128,6 +137,8 @@ pub struct YangWorker {
     running: Option<Running>,
     /// The schema that is loaded, or will be before the next configuration.
     schema: Option<Arc<SchemaSet>>,
+    /// [`STACK`].
+    stack: usize,
 }
 
 struct Running {
@@ -138,7 +149,13 @@ struct Running {
 impl YangWorker {
     /// None is started before there is something to do.
     pub fn new(command: WorkerCommand, limits: WorkerLimits) -> YangWorker {
-        YangWorker { command, limits, running: None, schema: None }
+        YangWorker { command, limits, running: None, schema: None, stack: STACK }
+    }
+
+    /// One that this machine has no thread for.
+    #[cfg(test)]
+    pub(crate) fn without_threads(command: WorkerCommand, limits: WorkerLimits) -> YangWorker {
+        YangWorker { stack: usize::MAX / 2, ..YangWorker::new(command, limits) }
     }
 
     /// Compiles all modules of a set, all features on.
@@ -233,7 +250,7 @@ impl YangWorker {
         };
         let request = Request { version: VERSION, task, body: body.len() };
         // A worker that failed is not used again: dropping it ends it.
-        let answer = running.exchange(request, body, time)?;
+        let answer = running.exchange(request, body, time, self.stack)?;
         if answer.0.is_for_want_of_memory() {
             return Err(WorkerError::Died { how: WITHOUT_MEMORY.to_owned() });
         }
@@ -273,20 +290,30 @@ impl Running {
         request: Request,
         body: Vec<u8>,
         time: Duration,
+        stack: usize,
     ) -> Result<(Outcome, Vec<u8>), WorkerError> {
         let Some((mut stdin, mut stdout)) = self.pipes.take() else {
             return Err(WorkerError::Garbled { message: "it is busy".to_owned() });
         };
         let (sender, receiver) = mpsc::channel();
-        std::thread::spawn(move || {
+        let talk = move || {
             let written = frame::write(&mut stdin, &request, &body);
             let answer = written.and_then(|()| frame::read(&mut stdout, |answer: &Answer| answer.body));
             // Nobody waits any more if it took too long.
             let _ = sender.send((answer, stdin, stdout));
-        });
-        let Ok((answer, stdin, stdout)) = receiver.recv_timeout(time) else {
-            self.end();
-            return Err(WorkerError::TooLong { seconds: time.as_secs() });
+        };
+        // Where there is none, the pipes are gone with what it would have done, and the worker ends.
+        thread::Builder::new().stack_size(stack).spawn(talk).map_err(WorkerError::Thread)?;
+        let (answer, stdin, stdout) = match receiver.recv_timeout(time) {
+            Ok(answered) => answered,
+            Err(RecvTimeoutError::Timeout) => {
+                self.end();
+                return Err(WorkerError::TooLong { seconds: time.as_secs() });
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                self.end();
+                return Err(WorkerError::Garbled { message: "the thread that reads it failed".to_owned() });
+            }
         };
         let nonsense = match answer {
             Ok(Some((Answer { version: VERSION, outcome, .. }, body))) => {
@@ -406,6 +433,14 @@ mod tests {
             let error = failure(&mut shell(&script));
             assert!(matches!(error, WorkerError::Garbled { .. }), "{script}: {error}");
         }
+    }
+
+    #[test]
+    fn a_thread_that_cannot_start_is_no_fault_of_the_schema() {
+        let mut worker = YangWorker::without_threads(shell("cat").command, WorkerLimits::default());
+        let error = failure(&mut worker);
+        assert!(matches!(error, WorkerError::Thread(_)), "{error}");
+        assert!(worker.running.is_none() && error.into_fault().is_err());
     }
 
     #[test]

@@ -185,10 +185,11 @@ impl<'a> Schema<'a> {
             None => {}
             Some((_, Err(finding))) => collected.snapshot.add_findings([finding]),
             Some((schemas, Ok(schema))) => {
-                let document = std::mem::take(&mut collected.raw);
-                let (findings, document) =
-                    schemas.check(element, schema, document, collected.raw_digest).await;
-                collected.raw = document;
+                // Held here as well: a validation that fails takes no reply with it, and none is stored without.
+                let document = Arc::new(std::mem::take(&mut collected.raw));
+                let held = Arc::clone(&document);
+                let findings = schemas.check(element, schema, held, collected.raw_digest).await;
+                collected.raw = Arc::unwrap_or_clone(document);
                 collected.snapshot.add_findings(findings);
             }
         }

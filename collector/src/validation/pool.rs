@@ -72,22 +72,22 @@ impl WorkerPool {
         })
     }
 
-    /// Holds an XML document, named by its digest, against a schema. Gives the document back.
+    /// Holds an XML document, named by its digest, against a schema. The caller keeps the document, whatever becomes of
+    /// the thread that works on it.
     pub(crate) async fn validate(
         self: &Arc<Self>,
         set: Arc<SchemaSet>,
-        document: Vec<u8>,
+        document: Arc<Vec<u8>>,
         digest: Digest,
-    ) -> (Verdict, Vec<u8>) {
+    ) -> Verdict {
         let work = move |pool: &WorkerPool| {
-            let verdict = pool.with_worker(&set, |worker| pool.judge(worker, &set, &document, digest));
-            (verdict, document)
+            pool.with_worker(&set, |worker| pool.judge(worker, &set, &document, digest))
         };
         let lost = || Verdict {
             findings: vec![failed("the validating thread failed")],
             again: Some(Instant::now()),
         };
-        self.beside(work).await.unwrap_or_else(|| (lost(), vec![]))
+        self.beside(work).await.unwrap_or_else(lost)
     }
 
     /// Compiles a schema and makes its table, if nobody has: then it knows whether something is wrong with it.
@@ -303,20 +303,22 @@ mod tests {
     const INVALID: &str =
         r#"{"version":2,"outcome":{"validated":{"message":"out of range","path":"/m:a","line":3}},"body":0}"#;
 
-    async fn validate(pool: &Arc<WorkerPool>) -> (Verdict, Vec<u8>) {
-        pool.validate(set(), b"<a/>".to_vec(), Digest::of(b"<a/>")).await
+    async fn validate(pool: &Arc<WorkerPool>) -> Verdict {
+        let document = Arc::new(b"<a/>".to_vec());
+        let verdict = pool.validate(set(), Arc::clone(&document), Digest::of(b"<a/>")).await;
+        assert_eq!(Arc::try_unwrap(document).unwrap(), b"<a/>", "nobody else has it any more");
+        verdict
     }
 
     async fn codes(pool: &Arc<WorkerPool>) -> (Vec<String>, bool) {
-        let (verdict, document) = validate(pool).await;
-        assert_eq!(document, b"<a/>");
+        let verdict = validate(pool).await;
         (verdict.findings.into_iter().map(|finding| finding.code).collect(), verdict.again.is_none())
     }
 
     #[tokio::test]
     async fn faults_of_schema_and_document_are_told_with_their_places() {
         let pool = pool(&format!("read l; echo '{LOADED}'; read l; echo '{INVALID}'; sleep 9"), 1);
-        let (verdict, _) = validate(&pool).await;
+        let verdict = validate(&pool).await;
         let [schema, document] = verdict.findings.as_slice() else { panic!("{:?}", verdict.findings) };
         assert_eq!((schema.code.as_str(), schema.place.as_str()), ("schema-not-loaded", "module m line 7"));
         assert!(schema.message.contains("no such type; left out: m@2020-01-01; schema set "), "{schema:?}");
@@ -338,7 +340,7 @@ mod tests {
         let fine = ["schema-not-loaded", "not-validated"].map(String::from).to_vec();
         assert_eq!(codes(&pool).await, (failed.clone(), false));
         assert_eq!(codes(&pool).await, (failed.clone(), false));
-        let (other, _) = pool.validate(set(), b"<b/>".to_vec(), Digest::of(b"<b/>")).await;
+        let other = pool.validate(set(), Arc::new(b"<b/>".to_vec()), Digest::of(b"<b/>")).await;
         assert_eq!(
             other.findings.last().unwrap().code,
             "not-validated",
@@ -401,6 +403,30 @@ mod tests {
             assert_eq!(unread.message, "read as without one: the schema is too large");
             pool.failures.let_time_pass();
         }
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_cannot_be_started_says_nothing_about_the_document_and_leaves_it_there() {
+        let pool = pool(&format!("read l; echo '{WHOLE}'; read l; echo '{INVALID}'; sleep 9"), 1);
+        pool.idle().push(YangWorker::without_threads(pool.command.clone(), pool.limits));
+        let verdict = validate(&pool).await;
+        let [finding] = verdict.findings.as_slice() else { panic!("{:?}", verdict.findings) };
+        assert_eq!(finding.code, "validation-failed");
+        assert!(finding.message.contains("cannot start a thread"), "{finding:?}");
+        assert!(verdict.again.is_some_and(|again| again <= Instant::now()), "the next round tries it again");
+        pool.idle().clear();
+        assert_eq!(codes(&pool).await, (vec!["not-validated".to_owned()], true));
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_panics_gives_its_place_back() {
+        let pool = pool("", 1);
+        let document = Arc::new(b"<a/>".to_vec());
+        let held = Arc::clone(&document);
+        let outcome: Option<()> = pool.beside(move |_| panic!("over {} bytes", held.len())).await;
+        assert_eq!(outcome, None);
+        assert_eq!(Arc::try_unwrap(document).unwrap(), b"<a/>", "whoever gave it still has it");
+        assert_eq!(pool.beside(|_| 1).await, Some(1));
     }
 
     #[tokio::test]
