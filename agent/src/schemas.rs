@@ -7,6 +7,7 @@ use collector::schema::WorkerCommand;
 use collector::validation::{Schemas, TextCache, WorkerPool};
 
 use crate::config::{AgentConfig, SchemaSource};
+use crate::keys;
 
 /// Reads the folder, or opens the cache of what stations gave. No worker is started before there is a reply.
 pub(crate) fn open(config: &AgentConfig) -> Result<Option<Arc<Schemas>>> {
@@ -20,7 +21,7 @@ pub(crate) fn open(config: &AgentConfig) -> Result<Option<Arc<Schemas>>> {
             let folder = config.data.join("schemas");
             let cache =
                 TextCache::open(&folder).with_context(|| format!("cannot use {}", folder.display()))?;
-            Schemas::from_devices(cache, pool()?)
+            Schemas::from_devices(cache, pool()?, keys::random_bytes()?)
         }
         (SchemaSource::Folder, Some(folder)) => Schemas::from_folder(folder, pool()?).with_context(|| {
             format!("YANG modules in {}; hint: `ranproof schema check` says what is there", folder.display())

@@ -15,6 +15,7 @@ mod devices;
 mod failures;
 mod findings;
 mod pool;
+mod turns;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -134,9 +135,10 @@ impl Schemas {
         Ok(Schemas { source: Source::Folder(set), pool, stations: Mutex::default() })
     }
 
-    /// The modules that each station lists, by `<get-schema>`; texts that were fetched once are kept in `cache`.
-    pub fn from_devices(cache: TextCache, pool: Arc<WorkerPool>) -> Schemas {
-        let devices = Devices::new(cache, Arc::clone(&pool));
+    /// The modules that each station lists, by `<get-schema>`; texts that were fetched once are kept in `cache`. From the
+    /// `seed`, random bytes that no station knows, follows which texts are compared first.
+    pub fn from_devices(cache: TextCache, pool: Arc<WorkerPool>, seed: [u8; 32]) -> Schemas {
+        let devices = Devices::new(cache, Arc::clone(&pool), seed);
         Schemas { source: Source::Devices(devices), pool, stations: Mutex::default() }
     }
 

@@ -21,7 +21,7 @@ fn from_devices(folder: &Path) -> How {
     let program = env!("CARGO_BIN_EXE_ranproof").into();
     let command = WorkerCommand { program, arguments: vec!["yang-worker".into()] };
     let cache = TextCache::open(folder).expect("a folder of ours");
-    let schemas = Schemas::from_devices(cache, WorkerPool::new(command, 1));
+    let schemas = Schemas::from_devices(cache, WorkerPool::new(command, 1), [7; 32]);
     How { schemas: Some(Arc::new(schemas)), with_defaults: None }
 }
 

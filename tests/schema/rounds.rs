@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 fn schemas(cache: &Path) -> Arc<Schemas> {
     let command = WorkerCommand { program: super::PROGRAM.into(), arguments: vec!["yang-worker".into()] };
-    Arc::new(Schemas::from_devices(TextCache::open(cache).unwrap(), WorkerPool::new(command, 2)))
+    Arc::new(Schemas::from_devices(TextCache::open(cache).unwrap(), WorkerPool::new(command, 2), [7; 32]))
 }
 
 /// One round over stations with these faults, one after the other.

@@ -7,7 +7,7 @@
 //! answer: as long each station is asked itself, and nothing else is decided.
 //!
 //! A text that was altered and still compiles is nothing wrong. So each station that gets the set of another gives a few of
-//! the texts itself, the next ones of the set in turn; where one differs, the two stations and the module are named
+//! the texts itself, in turn; where one differs, the two stations and the module are named
 //! beside every reply that is held against either set, and from then on each station is read by its own texts, if it gives
 //! them all: until then by those that it was read by.
 
@@ -19,6 +19,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::cache::{TextCache, library_name};
 use super::pool::WorkerPool;
+use super::turns::Turns;
 use crate::schema::set::same_words;
 use crate::schema::{Library, ModuleEntry, ModuleId, ModuleSet, SchemaFault, SchemaSet};
 use crate::session::{FetchError, Limits, PollError, SchemaError, Session, Target};
@@ -31,20 +32,16 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// attack.
 const MAX_SETS: usize = 256;
 
-/// Texts that a station which gets another one's set is asked for, to be compared.
-const SAMPLES: usize = 3;
-
 /// One list of modules: whoever comes first fetches its texts, the others wait.
 type Place = Arc<AsyncMutex<Shared>>;
 
-#[derive(Default)]
 struct Shared {
     /// The set of all stations with this list. It lives while one of them has it.
     set: Weak<SchemaSet>,
     /// Something was wrong with it: each station is asked itself.
     apart: bool,
-    /// Texts that were asked for to be compared: the next station is asked for the ones after these.
-    sampled: usize,
+    /// What the next station is asked for, to be compared.
+    turns: Arc<Mutex<Turns>>,
 }
 
 /// A station's set, and what was wrong with the texts that it gave.
@@ -70,6 +67,8 @@ type Differing = Vec<(ModuleId, String)>;
 pub(super) struct Devices {
     cache: TextCache,
     pool: Arc<WorkerPool>,
+    /// Of the places where comparisons begin.
+    seed: [u8; 32],
     /// By the list's name.
     lists: Mutex<HashMap<[u8; 32], Place>>,
     /// By the set's hash.
@@ -77,8 +76,8 @@ pub(super) struct Devices {
 }
 
 impl Devices {
-    pub(super) fn new(cache: TextCache, pool: Arc<WorkerPool>) -> Devices {
-        Devices { cache, pool, lists: Mutex::default(), sets: Mutex::default() }
+    pub(super) fn new(cache: TextCache, pool: Arc<WorkerPool>, seed: [u8; 32]) -> Devices {
+        Devices { cache, pool, seed, lists: Mutex::default(), sets: Mutex::default() }
     }
 
     /// The set of the modules that a station lists.
@@ -108,11 +107,10 @@ impl Devices {
         // One that may end every worker is for no other station, until it is known not to.
         let unsure = set.as_ref().is_some_and(|set| self.pool.failed_on(set));
         if let Some(set) = set.as_ref().filter(|_| !shared.apart && !unsure) {
-            let first = shared.sampled;
-            shared.sampled = first.wrapping_add(SAMPLES);
+            let turns = Arc::clone(&shared.turns);
             // Who answers slowly holds up nobody else.
             drop(shared);
-            let differing = self.compare(session, target, set, first).await;
+            let differing = self.compare(session, target, set, &turns).await;
             if differing.is_empty() {
                 return Ok(Fetched { set: Arc::clone(set), faults: vec![], own: false });
             }
@@ -172,31 +170,42 @@ impl Devices {
         Ok(Fetched { set, faults, own: true })
     }
 
-    /// Asks for a few texts of a set that another station gave: those that differ. A text that is refused says nothing.
+    /// Asks for a few texts of a set that another station gave: those that differ. A text that is refused says nothing, and
+    /// is owed.
     async fn compare(
         &self,
         session: &mut Session,
         target: &Target,
         set: &SchemaSet,
-        first: usize,
+        turns: &Mutex<Turns>,
     ) -> Differing {
-        let (ids, mut differing): (Vec<&ModuleId>, _) = (set.ids().collect(), vec![]);
-        let (first, count) = (first % ids.len().max(1), SAMPLES.min(ids.len()));
-        for id in ids.iter().copied().cycle().skip(first).take(count) {
-            let Some((text, origin)) = set.text(id) else { continue };
-            match session.get_schema(id).await {
+        let turns = || turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = turns().take(&set.ids().collect::<Vec<_>>()).into_iter();
+        let (mut differing, mut unanswered) = (vec![], vec![]);
+        for id in asked.by_ref() {
+            let Some((text, origin)) = set.text(&id) else {
+                unanswered.push(id);
+                continue;
+            };
+            match session.get_schema(&id).await {
                 Ok(other) if same_words(&text, &other) => {}
                 Ok(_) => {
                     let address = &target.address;
                     let message = format!(
                         "{origin} and {address} give different texts of {id}; each station that gives its own is read by it; hint: one of the two was changed without a new revision"
                     );
-                    differing.push((id.clone(), message));
+                    differing.push((id, message));
                 }
-                Err(error) if session_goes_on(&error) => {}
-                Err(_) => break,
+                Err(error) => {
+                    unanswered.push(id);
+                    if !session_goes_on(&error) {
+                        break;
+                    }
+                }
             }
         }
+        unanswered.extend(asked);
+        turns().owe(unanswered);
         differing
     }
 
@@ -232,7 +241,12 @@ impl Devices {
                 return Err(too_many());
             }
         }
-        Ok(Arc::clone(lists.entry(name).or_default()))
+        let shared = || Shared {
+            set: Weak::new(),
+            apart: false,
+            turns: Arc::new(Mutex::new(Turns::new(&self.seed, &name))),
+        };
+        Ok(Arc::clone(lists.entry(name).or_insert_with(|| Arc::new(AsyncMutex::new(shared())))))
     }
 
     /// The set of these texts, laid out once while somebody has it.

@@ -2,6 +2,7 @@
 //!
 //! The worker is a script that finds every document wrong; the real one is in `tests/netconfd` and `tests/schema.rs`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -41,7 +42,11 @@ fn pool() -> Arc<WorkerPool> {
 }
 
 fn schemas(cache: &Path) -> Arc<Schemas> {
-    Arc::new(Schemas::from_devices(TextCache::open(cache).unwrap(), pool()))
+    seeded(cache, FROM_THE_FIRST)
+}
+
+fn seeded(cache: &Path, seed: u8) -> Arc<Schemas> {
+    Arc::new(Schemas::from_devices(TextCache::open(cache).unwrap(), pool(), [seed; 32]))
 }
 
 /// For a text that a station refuses to give.
@@ -291,7 +296,7 @@ async fn a_station_whose_schema_ends_the_worker_is_not_read_without_it() {
     let server = station(CONTENT, "a", &[("a", A)]).await;
     let first = collected(read(0, &server, &schemas(cache.path()), None).await);
     let killed = worker("read line; kill -KILL $$".to_owned());
-    let killed = Arc::new(Schemas::from_devices(TextCache::open(cache.path()).unwrap(), killed));
+    let killed = Arc::new(Schemas::from_devices(TextCache::open(cache.path()).unwrap(), killed, [0; 32]));
     let Reading::Failed { reason, detail } = read(0, &server, &killed, Some(previous_of(&first))).await
     else {
         panic!("read without its schema");
@@ -349,26 +354,35 @@ async fn an_altered_text_that_compiles_is_told_of_both_and_believed_for_nobody_e
     assert!(matches!(quiet, Reading::Unchanged { fresh: None, .. }), "{quiet:?}");
 }
 
+/// Modules that the stations below list.
+const EIGHT: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+
+/// With this seed the comparison of those begins with the first one.
+const FROM_THE_FIRST: u8 = 3;
+
+/// One that lists eight modules, has its own text of `altered`, and refuses all where it is `mute`.
+async fn of_eight(altered: &str, mute: bool) -> Server {
+    let texts = EIGHT.map(|name| {
+        let inside = if name == altered { "leaf x { type string; }" } else { "" };
+        format!("module {name} {{ namespace \"urn:{name}\"; prefix p; revision 2020-01-01; {inside} }}")
+    });
+    let text = |at: usize| if mute { REFUSED } else { texts[at].as_str() };
+    let given: Vec<(&str, &str)> = EIGHT.iter().enumerate().map(|(at, name)| (*name, text(at))).collect();
+    station_with(CONTENT, &EIGHT, &given).await
+}
+
 #[tokio::test]
 async fn stations_that_share_a_set_are_asked_for_its_texts_in_turn() {
     let cache = tempfile::tempdir().unwrap();
-    let names = ["a", "b", "c", "d", "e"];
-    let text = |name: &str, inside: &str| {
-        format!("module {name} {{ namespace \"urn:{name}\"; prefix p; revision 2020-01-01; {inside} }}")
-    };
-    let texts: Vec<String> = names.iter().map(|name| text(name, "")).collect();
-    let altered = text("e", "leaf x { type string; }");
-    let mut given: Vec<(&str, &str)> = names.iter().copied().zip(texts.iter().map(String::as_str)).collect();
-    let honest = station_with(CONTENT, &names, &given).await;
-    given[4].1 = &altered;
-    let liar = station_with(CONTENT, &names, &given).await;
+    let (liar, honest) = (of_eight("h", false).await, of_eight("", false).await);
     let schemas = schemas(cache.path());
     let mut interpretations = vec![];
     for (n, server, differs) in [
         (0, &liar, false),
         (1, &honest, false),
-        // The fourth and the fifth are its turn.
-        (2, &honest, true),
+        (2, &honest, false),
+        // The last two are its turn.
+        (3, &honest, true),
         // What this one was read by was another's word: it is asked itself now.
         (1, &honest, true),
         (0, &liar, true),
@@ -378,9 +392,36 @@ async fn stations_that_share_a_set_are_asked_for_its_texts_in_turn() {
         assert_eq!(codes(read.snapshot.findings()), expected[usize::from(!differs)..], "{n}");
         interpretations.push(read.snapshot.interpretation());
     }
-    let [first, believing, other, own, last] = interpretations[..] else { panic!("five reads") };
+    let [first, believing, _, other, own, last] = interpretations[..] else { panic!("six reads") };
     assert_eq!((believing, own, last), (first, other, first));
     assert_ne!(other, first);
+}
+
+#[tokio::test]
+async fn a_text_that_a_station_does_not_give_is_asked_of_the_next_one() {
+    let cache = tempfile::tempdir().unwrap();
+    let (liar, honest) = (of_eight("a", false).await, of_eight("", false).await);
+    let accomplice = of_eight("", true).await;
+    let schemas = schemas(cache.path());
+    for (n, server, differs) in [(0, &liar, false), (1, &accomplice, false), (2, &honest, true)] {
+        let read = collected(read(n, server, &schemas, None).await);
+        let told = codes(read.snapshot.findings()).contains(&"module-text-differs");
+        assert_eq!(told, differs, "{n}");
+    }
+}
+
+#[tokio::test]
+async fn where_a_comparison_begins_is_for_the_seed_to_say() {
+    let (liar, honest) = (of_eight("h", false).await, of_eight("", false).await);
+    let mut found_by_the_first = BTreeSet::new();
+    for seed in 0..8 {
+        let cache = tempfile::tempdir().unwrap();
+        let schemas = seeded(cache.path(), seed);
+        collected(read(0, &liar, &schemas, None).await);
+        let other = collected(read(1, &honest, &schemas, None).await);
+        found_by_the_first.insert(codes(other.snapshot.findings()).contains(&"module-text-differs"));
+    }
+    assert_eq!(found_by_the_first.len(), 2, "not always, and not never");
 }
 
 /// How many sets are recorded as whole.
@@ -395,7 +436,7 @@ async fn a_worker_that_ends_decides_nothing_about_the_texts_that_were_kept() {
     collected(read(0, &server, &schemas(cache.path()), None).await);
     assert_eq!(records(cache.path()), 1);
     let killed = worker("read line; kill -KILL $$".to_owned());
-    let killed = Arc::new(Schemas::from_devices(TextCache::open(cache.path()).unwrap(), killed));
+    let killed = Arc::new(Schemas::from_devices(TextCache::open(cache.path()).unwrap(), killed, [0; 32]));
     for n in 0..2 {
         // Nobody has the set by another's word meanwhile: the station is asked itself.
         let asked = server.seen.requests.load(Ordering::SeqCst);
