@@ -72,7 +72,9 @@ impl Previous {
 #[derive(Debug)]
 pub struct LastReply {
     /// [`Collected::raw`].
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<Vec<u8>>,
+    /// [`Collected::raw_digest`].
+    pub digest: Digest,
     /// What it was read to.
     pub snapshot: Arc<Snapshot>,
     /// [`Collected::pieces`].
@@ -215,7 +217,7 @@ pub struct Collected {
     pub snapshot: Snapshot,
     /// The content of `<data>` as it came, wrapped so that it can be read again: see [`raw_document`].
     /// Secrets stand in it as sent.
-    pub raw: Vec<u8>,
+    pub raw: Arc<Vec<u8>>,
     /// Digest of `raw`.
     pub raw_digest: Digest,
     /// What to read the next reply by.

@@ -64,10 +64,11 @@ fn collected(read: StationRead) -> Collected {
 
 fn previous_of(collected: &Collected) -> Previous {
     let snapshot = Arc::new(collected.snapshot.clone());
-    let (bytes, pieces) = (collected.raw.clone(), collected.pieces.clone());
+    let (bytes, pieces) = (Arc::clone(&collected.raw), collected.pieces.clone());
+    let digest = collected.raw_digest;
     Previous {
         raw_digest: collected.raw_digest,
-        reply: Some(Arc::new(LastReply { bytes, snapshot: Arc::clone(&snapshot), pieces })),
+        reply: Some(Arc::new(LastReply { bytes, digest, snapshot: Arc::clone(&snapshot), pieces })),
         snapshot,
     }
 }

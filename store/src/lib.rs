@@ -2,7 +2,7 @@
 //!
 //! [`Store`] is the handle; all it can do stands in the file of its topic: [`bodies`], [`projection`],
 //! [`subjects`] and [`requests`] (what the chain ordered), [`transactions`] (signed, persisted, then sent), [`rounds`] with
-//! [`snapshots`], [`approved`], [`respellings`], [`violations`] and [`openings`] (one transaction per round), [`log`] (stage →
+//! [`snapshots`], [`replies`], [`approved`], [`respellings`], [`violations`] and [`openings`] (one transaction per round), [`log`] (stage →
 //! compare-and-swap → apply), [`mirrors`], [`forks`] and [`cosignatures`] (logs of other members), [`seconds`] and
 //! [`judgements`] (rounds that are judged twice), [`stats`] for pages, and [`fsck`], which hashes everything again.
 //!
@@ -32,6 +32,7 @@ mod objects;
 pub mod openings;
 pub mod projection;
 mod reads;
+pub mod replies;
 pub mod requests;
 pub mod respellings;
 pub mod rounds;
@@ -64,6 +65,7 @@ pub use openings::{CommittedAttribute, StoredOpening};
 pub use projection::{
     Applied, Event, Missed, ProjectedBlock, ProjectedTransaction, Refused, Registration, RequestTerms,
 };
+pub use replies::HeldReply;
 pub use requests::{ObservedEdit, RequestFilter, RequestRow};
 pub use respellings::Respelling;
 pub use rounds::{

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0003_second_judgement.sql"),
     include_str!("../migrations/0004_respellings.sql"),
     include_str!("../migrations/0005_approved_versions.sql"),
+    include_str!("../migrations/0006_replies_over_replies.sql"),
 ];
 
 /// `RANP`, set by the first migration.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use model::{Digest, Dn, Object};
 
-use crate::columns::{Hex, insert_many, int, json};
+use crate::columns::{Hex, insert_many, json};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
 use crate::objects::{self, Objects, Packer, with_bases};
+use crate::replies;
 use crate::rounds::StationSnapshot;
 use crate::seal::insert_sealed;
 use crate::snapshots::{Standing, manifest};
@@ -18,10 +19,6 @@ const TOGETHER: usize = 64;
 
 /// Names that are looked up by one statement, whose answer is one value.
 const NAMES: usize = 1_000;
-
-/// Level of compression of raw replies, written once and read almost never: twice as fast as the usual one, and a
-/// tenth larger.
-const RAW_LEVEL: i32 = 1;
 
 /// A station, by its number, with what was read of it.
 pub(crate) type Read<'a> = (i64, &'a StationSnapshot);
@@ -55,7 +52,7 @@ pub(crate) async fn write(link: &mut Link, round: i64, reads: &[Read<'_>], keep_
         look_up(link, &changes, &mut standing).await?;
         write_versions(link, round, &changes, &standing, &mut packer).await?;
         write_rows(link, round, reads).await?;
-        write_raws(link, round, reads, keep_raw).await?;
+        replies::write(link, round, reads, keep_raw).await?;
     }
     Ok(())
 }
@@ -67,11 +64,15 @@ fn between<'a>(station: i64, before: &'a [Arc<Object>], read: &'a StationSnapsho
     let mut change = Change { station, changed: vec![], gone: vec![] };
     let mut before = before.iter().peekable();
     for object in read.snapshot.objects() {
+        // Nearly all of them are those of before, and comparing names costs more than all the rest.
+        if before.next_if(|old| Arc::ptr_eq(old, object)).is_some() {
+            continue;
+        }
         while let Some(gone) = before.next_if(|old| old.dn() < object.dn()) {
             change.gone.push(gone.dn().clone());
         }
         match before.next_if(|old| old.dn() == object.dn()) {
-            Some(old) if Arc::ptr_eq(old, object) || old.digest() == object.digest() => {}
+            Some(old) if old.digest() == object.digest() => {}
             _ => change.changed.push(object),
         }
     }
@@ -202,28 +203,4 @@ async fn write_rows(link: &mut Link, round: i64, reads: &[Read<'_>]) -> Result<(
     }
     let columns = ["station", "round", "read_at", "interpretation", "root", "raw", "findings"];
     insert_sealed(link, "snapshots", columns, rows).await
-}
-
-async fn write_raws(link: &mut Link, round: i64, reads: &[Read<'_>], keep: u32) -> Result<()> {
-    let failed = |digest: &Digest, e: std::io::Error| {
-        StoreError::damaged("raw_replies", digest, format!("cannot be compressed: {e}"))
-    };
-    let mut zstd = zstd::bulk::Compressor::new(RAW_LEVEL).map_err(|e| failed(&Digest::of(b""), e))?;
-    let mut rows = Vec::with_capacity(reads.len());
-    for (station, read) in reads {
-        let digest = read.raw_digest;
-        let bytes = zstd.compress(&read.raw).map_err(|e| failed(&digest, e))?;
-        rows.push((*station, digest, int(read.raw.len() as u64)?, bytes));
-    }
-    let head = "INSERT INTO raw_replies (station, round, digest, length, bytes) ";
-    insert_many(link, head, "", &rows, |tuple, (station, digest, length, bytes)| {
-        tuple.push_bind(*station).push_bind(round).push_bind(digest.0.to_vec());
-        tuple.push_bind(*length).push_bind(bytes.clone());
-    })
-    .await?;
-    let stations: Vec<i64> = rows.iter().map(|(station, ..)| *station).collect();
-    let prune = "DELETE FROM raw_replies WHERE rowid IN (SELECT row FROM (SELECT r.rowid AS row, \
-                 row_number() OVER (PARTITION BY r.station ORDER BY r.round DESC) AS place \
-                 FROM json_each(?1) j CROSS JOIN raw_replies r ON r.station = j.value) WHERE place > ?2)";
-    link.execute(sqlx::query(prune).bind(json(&stations)?).bind(i64::from(keep.max(1)))).await.map(drop)
 }

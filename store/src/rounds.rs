@@ -15,6 +15,7 @@ use crate::database::Link;
 use crate::error::{Result, StoreError};
 use crate::log::{self, OutboxLeaf};
 use crate::openings::{self, CommittedAttribute};
+use crate::replies::HeldReply;
 use crate::respellings::{self, Respelling};
 use crate::seal::{insert_sealed, seal};
 use crate::stations::{self, is_complete};
@@ -92,9 +93,12 @@ pub struct StationSnapshot {
     /// root tells, does no harm.
     pub base: Option<Arc<Snapshot>>,
     /// The reply as it came; stored compressed.
-    pub raw: Vec<u8>,
+    pub raw: Arc<Vec<u8>>,
     /// BLAKE3 of it.
     pub raw_digest: Digest,
+    /// The reply of the newest stored snapshot where the caller holds it: then only what differs from it is stored. Another one,
+    /// which its digest tells, does no harm.
+    pub held: Option<HeldReply>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

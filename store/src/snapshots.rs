@@ -43,10 +43,7 @@ impl ObjectVersion {
 }
 
 /// The last round that a database can number.
-const NEWEST: u64 = u64::MAX >> 1;
-
-/// Largest raw reply that is read back; the collector's own limit is lower.
-const MAX_RAW: u64 = 512 << 20;
+pub(crate) const NEWEST: u64 = u64::MAX >> 1;
 
 impl Store {
     /// The newest snapshot of a station; `None` before its first complete read.
@@ -102,23 +99,6 @@ impl Store {
         Ok(read_at(&mut link, &[station], int(round)?).await?.remove(&station))
     }
 
-    /// The raw reply of the snapshot that stood in `round`. `None` if it is no longer kept (see
-    /// [`crate::StoreConfig::keep_raw`]).
-    pub async fn raw_reply(&self, element: &Dn, round: u64) -> Result<Option<Vec<u8>>> {
-        let mut link = self.reader().await?;
-        let query = "SELECT r.digest, r.length, r.bytes FROM stations t JOIN raw_replies r ON r.station = t.id \
-                     WHERE t.element = ? AND r.round = (SELECT max(round) FROM snapshots s \
-                     WHERE s.station = t.id AND s.round <= ?)";
-        let row = link.row(sqlx::query(query).bind(element.as_str()).bind(int(round)?)).await?;
-        let raw = row.as_ref().map(decode_raw).transpose()?;
-        raw.transpose().map_err(|why| StoreError::damaged("raw_replies", element, why))
-    }
-
-    /// The raw reply of a station's newest snapshot.
-    pub async fn newest_reply(&self, element: &Dn) -> Result<Option<Vec<u8>>> {
-        self.raw_reply(element, NEWEST).await
-    }
-
     /// All versions of the object with this name, oldest first.
     pub async fn history(&self, dn: &Dn) -> Result<Vec<ObjectVersion>> {
         let mut link = self.reader().await?;
@@ -135,19 +115,6 @@ impl Store {
         }
         Ok(versions)
     }
-}
-
-/// `Err`: what is wrong with it.
-pub(crate) fn decode_raw(row: &SqliteRow) -> Result<std::result::Result<Vec<u8>, String>> {
-    let (length, bytes, digest) = (row.number("length")?, row.blob("bytes")?, row.digest("digest")?);
-    let Some(length) = usize::try_from(length).ok().filter(|_| length <= MAX_RAW) else {
-        return Ok(Err("its stored length is past any reply's".into()));
-    };
-    Ok(match zstd::bulk::decompress(&bytes, length) {
-        Err(e) => Err(format!("cannot be decompressed: {e}")),
-        Ok(raw) if Digest::of(&raw) != digest => Err("the reply has another digest".into()),
-        Ok(raw) => Ok(raw),
-    })
 }
 
 /// One name of a station and the object it stood for, if any.

@@ -75,8 +75,8 @@ impl Scene {
     pub async fn read(&mut self, server: &Netconfd) -> Reading {
         let first = &self.first;
         let snapshot = Arc::new(first.snapshot.clone());
-        let (bytes, pieces) = (first.raw.clone(), first.pieces.clone());
-        let reply = Some(Arc::new(LastReply { bytes, snapshot: Arc::clone(&snapshot), pieces }));
+        let (bytes, digest, pieces) = (Arc::clone(&first.raw), first.raw_digest, first.pieces.clone());
+        let reply = Some(Arc::new(LastReply { bytes, digest, snapshot: Arc::clone(&snapshot), pieces }));
         let previous = Previous { snapshot, raw_digest: first.raw_digest, reply };
         read(server, &self.how, &self.clock, Some(previous)).await
     }

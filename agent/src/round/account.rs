@@ -104,6 +104,7 @@ fn take(
         base: before,
         raw,
         raw_digest,
+        held: memory.held(&element),
     });
     let respellings = respellings.unwrap_or_default();
     Ok((CompleteRead { element, read: finished, after: None, current, respellings }, stored))

@@ -12,7 +12,7 @@ use collector::reader::Pieces;
 use collector::sweep::LastReply;
 use model::{ApprovedState, Difference, Dn, Snapshot};
 use policies::{Evaluated, NetworkIndex};
-use store::{RoundCommit, StoredSnapshot};
+use store::{HeldReply, RoundCommit, StoredSnapshot};
 
 use super::judging::CompleteRead;
 use crate::pins::InForce;
@@ -109,17 +109,23 @@ impl Memory {
         self.replies.get(element).cloned()
     }
 
+    /// The same for the store, which keeps only what differs from it.
+    pub fn held(&self, element: &Dn) -> Option<HeldReply> {
+        let reply = self.replies.get(element)?;
+        Some(HeldReply { bytes: Arc::clone(&reply.bytes), digest: reply.digest })
+    }
+
     /// The pieces of a reply that the round will store.
     pub fn keep_pieces(&mut self, element: &Dn, pieces: Pieces) {
         self.pieces.insert(element.clone(), pieces);
     }
 
-    /// After the commit of a round that began with `newest`; the replies are taken out of it.
-    pub fn keep(&mut self, mut newest: BTreeMap<Dn, StoredSnapshot>, commit: &mut RoundCommit) {
-        for read in &mut commit.snapshots {
+    /// After the commit of a round that began with `newest`.
+    pub fn keep(&mut self, mut newest: BTreeMap<Dn, StoredSnapshot>, commit: &RoundCommit) {
+        for read in &commit.snapshots {
             if let Some(pieces) = self.pieces.remove(&read.element) {
-                let (bytes, snapshot) = (std::mem::take(&mut read.raw), Arc::clone(&read.snapshot));
-                let reply = LastReply { bytes, snapshot, pieces };
+                let (bytes, digest) = (Arc::clone(&read.raw), read.raw_digest);
+                let reply = LastReply { bytes, digest, snapshot: Arc::clone(&read.snapshot), pieces };
                 self.replies.insert(read.element.clone(), Arc::new(reply));
             }
             let stored = StoredSnapshot {

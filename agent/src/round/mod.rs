@@ -78,12 +78,12 @@ async fn in_turn(app: &App, memory: &mut Memory, only: &[Dn]) -> Result<RoundSum
     let (results, reads) = collect(app, memory, &opening, only, &previous).await;
     // Baselines that become final from here on count from the next round on: see `App::hold_baselines`.
     let held = app.hold_baselines().await?;
-    let mut commit = account::judge(app, memory, &opening, held.height, &previous, results, reads).await?;
+    let commit = account::judge(app, memory, &opening, held.height, &previous, results, reads).await?;
     // One transaction: a crash before it leaves the round open, after it everything, with the outbox to be anchored.
     let committed = app.store.commit_round(&commit).await.context("the round cannot be stored")?;
     drop(held);
     match committed {
-        Committed::Now => memory.keep(previous, &mut commit),
+        Committed::Now => memory.keep(previous, &commit),
         // What stands is another sweep's.
         Committed::AlreadyCommitted => *memory = memory.emptied(),
     }

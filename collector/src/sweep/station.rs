@@ -73,7 +73,7 @@ pub(super) async fn read(plan: &StationPlan, options: &SweepOptions) -> Reading 
 async fn attempt(plan: &StationPlan, options: &SweepOptions) -> Result<Reading, StationError> {
     let selection = selection(&plan.profile).map_err(StationError::Profile)?;
     let Poll { reply, hello } = poll(&plan.target, &options.limits, &selection).await?;
-    let raw = Raw::of(&reply);
+    let raw = Raw::of(reply);
     let schema = Schema::find(plan, options, &hello.capabilities).await;
     let context =
         ReadContext { schema: schema.table.as_deref(), ..ReadContext::new(&plan.profile, &plan.element) };
@@ -99,7 +99,7 @@ async fn attempt(plan: &StationPlan, options: &SweepOptions) -> Result<Reading, 
         let missing = missing(&previous.snapshot, &collected.snapshot);
         if options.mass_deletion.is_some_and(|rule| rule.applies(missing, before)) {
             let again = poll(&plan.target, &options.limits, &selection).await?;
-            let again = Raw::of(&again.reply).read(plan, options, &schema, context.fills).await?;
+            let again = Raw::of(again.reply).read(plan, options, &schema, context.fills).await?;
             if !same_objects(&collected.snapshot, &again.snapshot) {
                 return Err(StationError::Unstable { missing, previous: before });
             }
@@ -186,10 +186,8 @@ impl<'a> Schema<'a> {
             Some((_, Err(finding))) => collected.snapshot.add_findings([finding]),
             Some((schemas, Ok(schema))) => {
                 // Held here as well: a validation that fails takes no reply with it, and none is stored without.
-                let document = Arc::new(std::mem::take(&mut collected.raw));
-                let held = Arc::clone(&document);
-                let findings = schemas.check(element, schema, held, collected.raw_digest).await;
-                collected.raw = Arc::unwrap_or_clone(document);
+                let document = Arc::clone(&collected.raw);
+                let findings = schemas.check(element, schema, document, collected.raw_digest).await;
                 collected.snapshot.add_findings(findings);
             }
         }
@@ -228,7 +226,7 @@ fn selection(profile: &Profile) -> Result<Selection, XmlError> {
 /// A reply's data as a document of its own: `<data>` with the namespace declarations in force there, then the
 /// content byte for byte. Message-id and framing, which differ from reply to reply, are not in it; a prefix
 /// that changed its meaning is.
-pub fn raw_document(reply: &DataReply) -> Vec<u8> {
+pub fn raw_document(reply: DataReply) -> Vec<u8> {
     let mut head = String::from("<data");
     let mut end = "</data>".to_owned();
     if !reply.namespaces().iter().any(|(prefix, uri)| prefix.is_empty() && uri == BASE_NAMESPACE) {
@@ -244,7 +242,7 @@ pub fn raw_document(reply: &DataReply) -> Vec<u8> {
         let _ = write!(head, " xmlns{colon}{prefix}=\"{}\"", escape(uri));
     }
     head.push('>');
-    [head.as_bytes(), reply.content(), end.as_bytes()].concat()
+    reply.into_content(head.as_bytes(), end.as_bytes())
 }
 
 /// A reply's data with its digest, and what the station remarked.
@@ -255,10 +253,11 @@ struct Raw {
 }
 
 impl Raw {
-    fn of(reply: &DataReply) -> Raw {
+    fn of(reply: DataReply) -> Raw {
+        let warnings = reply.warnings().iter().map(ToString::to_string).collect();
         let bytes = raw_document(reply);
         let digest = Digest::of(&bytes);
-        Raw { bytes, digest, warnings: reply.warnings().iter().map(ToString::to_string).collect() }
+        Raw { bytes, digest, warnings }
     }
 
     async fn read(
@@ -286,7 +285,7 @@ impl Raw {
         } else {
             parse()?
         };
-        let (raw_digest, confirmed_deletion, before) = (digest, false, None);
+        let (raw, raw_digest, confirmed_deletion, before) = (Arc::new(raw), digest, false, None);
         Ok(Collected { snapshot, raw, raw_digest, pieces, warnings, confirmed_deletion, before })
     }
 }

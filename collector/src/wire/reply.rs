@@ -103,6 +103,15 @@ impl DataReply {
         self.bytes
     }
 
+    /// The content of `<data>` between a head and an end of its own, in the message's own memory.
+    pub fn into_content(self, head: &[u8], end: &[u8]) -> Vec<u8> {
+        let DataReply { mut bytes, data, .. } = self;
+        bytes.truncate(data.end);
+        bytes.splice(..data.start.min(bytes.len()), head.iter().copied());
+        bytes.extend_from_slice(end);
+        bytes
+    }
+
     /// Where the content of `<data>` lies in [`DataReply::bytes`].
     pub fn data_range(&self) -> Range<usize> {
         self.data.clone()

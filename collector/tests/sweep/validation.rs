@@ -249,7 +249,7 @@ async fn a_station_that_gets_a_schema_is_read_anew_with_its_last_reply() {
     let first = collected(read_as(0, &server, None, SweepOptions::default()).await);
     let schemas = schemas(cache.path());
     let other = first.raw.iter().rev().copied().collect();
-    for (kept, known) in [(Some(first.raw.clone()), true), (Some(other), false), (None, false)] {
+    for (kept, known) in [(Some(first.raw.to_vec()), true), (Some(other), false), (None, false)] {
         let options = SweepOptions {
             schemas: Some(Arc::clone(&schemas)),
             replies: Some(Arc::new(Kept(kept))),

@@ -47,7 +47,7 @@ async fn a_round_reads_back_as_it_was_committed_and_a_second_commit_changes_noth
     assert!(memory_of(&store, 1, Timestamp(0)).await.recent_changes(Timestamp(1_501)).is_empty());
     assert!(memory_of(&store, 1, Timestamp(1_501)).await.recent_changes(Timestamp(0)).is_empty());
     let raw = store.raw_reply(&element(1), 1).await.unwrap().unwrap();
-    assert_eq!(raw, found.snapshots[0].raw);
+    assert_eq!(&raw, found.snapshots[0].raw.as_ref());
     assert!(store.fsck().await.unwrap().is_clean());
 }
 

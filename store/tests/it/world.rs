@@ -116,7 +116,8 @@ pub fn collect(commit: &mut RoundCommit, station: u32, snapshot: Snapshot) {
         snapshot,
         base: None,
         raw_digest: model::Digest::of(&raw),
-        raw,
+        raw: raw.into(),
+        held: None,
     });
 }
 

@@ -17,7 +17,8 @@ use model::{
 };
 use policies::{Case, Evaluated, JudgedDifference, Judgement, NetworkIndex, PolicySet, judge};
 use store::{
-    RoundCommit, RoundEdit, RoundPins, RoundStart, StationResult, StationSnapshot, Store, StoreConfig,
+    HeldReply, RoundCommit, RoundEdit, RoundPins, RoundStart, StationResult, StationSnapshot, Store,
+    StoreConfig,
 };
 
 use super::documents::{Documents, MESSAGE_ID};
@@ -84,7 +85,9 @@ impl<'a> Ours<'a> {
         for number in 0..documents.stations() {
             let element: Dn = format!("SubNetwork=bj-east,ManagedElement=gnb-{:04}", number + 1).parse()?;
             let (raw, last, pieces) = side.read(documents.previous(number), &element, None)?;
-            let reply = LastReply { bytes: raw.clone(), snapshot: Arc::clone(&last), pieces };
+            let raw = Arc::new(raw);
+            let (bytes, digest) = (Arc::clone(&raw), Digest::of(&raw));
+            let reply = LastReply { bytes, digest, snapshot: Arc::clone(&last), pieces };
             side.index.update(&element, Arc::clone(&last), false);
             take(&mut commit, &element, raw, &last, None);
             let (approved, differences, rules) = (approve(&last), vec![], None);
@@ -130,7 +133,7 @@ impl<'a> Ours<'a> {
         }
         meter.step("rules")?;
         for (work, station) in work.into_iter().zip(&mut self.stations) {
-            take(&mut commit, &station.element, work.raw, &work.current, Some(&station.last));
+            take(&mut commit, &station.element, work.raw.into(), &work.current, Some(station));
             commit.violations.extend(work.violations);
             station.differences = work.judgement.differences.iter().map(difference).collect();
             commit.edits.extend(rows(&station.element, work.judgement));
@@ -139,7 +142,8 @@ impl<'a> Ours<'a> {
         }
         self.store.commit_round(&commit).await?;
         for (read, station) in commit.snapshots.into_iter().zip(&mut self.stations) {
-            (station.reply.bytes, station.reply.snapshot) = (read.raw, read.snapshot);
+            let reply = &mut station.reply;
+            (reply.bytes, reply.digest, reply.snapshot) = (read.raw, read.raw_digest, read.snapshot);
         }
         meter.step("store")?;
         Ok(meter.finish(count, commit.edits.len(), commit.violations.len()))
@@ -189,7 +193,7 @@ impl<'a> Ours<'a> {
         last: Option<&LastReply>,
     ) -> Result<(Vec<u8>, Arc<Snapshot>, Pieces)> {
         let Reply::Data(data) = parse_envelope(reply, MESSAGE_ID)? else { bail!("a reply without data") };
-        let raw = raw_document(&data);
+        let raw = raw_document(data);
         let context = ReadContext::new(&self.profile, element);
         let (snapshot, pieces) = read_xml_again(&raw, &context, last.map(LastReply::earlier))?;
         Ok((raw, Arc::new(snapshot), pieces))
@@ -248,9 +252,9 @@ fn rows(element: &Dn, judgement: Judgement) -> impl Iterator<Item = RoundEdit> {
 fn take(
     commit: &mut RoundCommit,
     element: &Dn,
-    raw: Vec<u8>,
+    raw: Arc<Vec<u8>>,
     snapshot: &Arc<Snapshot>,
-    base: Option<&Arc<Snapshot>>,
+    before: Option<&Station>,
 ) {
     let read = minute(commit.round);
     let (outcome, duration_ms) = (Outcome::Collected, 0);
@@ -259,7 +263,9 @@ fn take(
         element: element.clone(),
         read,
         snapshot: Arc::clone(snapshot),
-        base: base.cloned(),
+        base: before.map(|station| Arc::clone(&station.last)),
+        held: before
+            .map(|Station { reply, .. }| HeldReply { bytes: Arc::clone(&reply.bytes), digest: reply.digest }),
         raw_digest: Digest::of(&raw),
         raw,
     });

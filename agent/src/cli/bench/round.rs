@@ -149,10 +149,10 @@ impl Network {
             finished: minute(self.round + 1),
         };
         let Taken { results, reads, snapshots } = taken;
-        let mut commit = own.account(&mut self.memory, &previous, results, &reads, snapshots).await?;
+        let commit = own.account(&mut self.memory, &previous, results, &reads, snapshots).await?;
         meter.step("judge")?;
         self.store.commit_round(&commit).await?;
-        self.memory.keep(previous, &mut commit);
+        self.memory.keep(previous, &commit);
         meter.step("store")?;
         let measured = meter.finish(stations.len(), commit.edits.len(), commit.violations.len());
         Ok(Timed { measured, seconds: clock.elapsed().as_secs_f64() })
@@ -178,7 +178,7 @@ impl Network {
         taken: &mut Taken,
     ) -> Result<()> {
         let Reply::Data(data) = parse_envelope(reply, MESSAGE_ID)? else { bail!("a reply without data") };
-        let raw = raw_document(&data);
+        let raw = raw_document(data);
         let read = minute(self.round);
         let raw_digest = Digest::of(&raw);
         let same = previous.filter(|stored| stored.raw == raw_digest);
@@ -198,8 +198,9 @@ impl Network {
                 read,
                 snapshot: Arc::clone(&current),
                 base: previous.map(|stored| Arc::clone(&stored.snapshot)),
-                raw,
+                raw: raw.into(),
                 raw_digest,
+                held: self.memory.held(element),
             });
         }
         taken.results.push(StationResult { element: element.clone(), outcome, read, duration_ms: 0 });

@@ -50,11 +50,17 @@ pub(super) fn read(
         }
         let snapshot = Arc::new(snapshot(look, element, station, findings)?);
         if told.result.outcome == Outcome::Collected || station.whole {
-            let (element, read, raw) = (element.clone(), station.read, vec![]);
-            let base = look.before.snapshots.get(&element).map(|known| Arc::clone(&known.snapshot));
-            let snapshot = Arc::clone(&snapshot);
-            let raw_digest = Digest::of(&raw);
-            objects.snapshots.push(StationSnapshot { element, read, snapshot, base, raw, raw_digest });
+            // A judge never sees replies.
+            let raw = Arc::new(vec![]);
+            objects.snapshots.push(StationSnapshot {
+                element: element.clone(),
+                read: station.read,
+                snapshot: Arc::clone(&snapshot),
+                base: look.before.snapshots.get(element).map(|known| Arc::clone(&known.snapshot)),
+                raw_digest: Digest::of(&raw),
+                raw,
+                held: None,
+            });
         }
         let respellings = match look.before.snapshots.get(element) {
             Some(known) => believed(station, &known.snapshot, &snapshot, &mut objects.defaults),

@@ -306,7 +306,8 @@ impl World {
                 snapshots.push(StationSnapshot {
                     base: previous.get(&element).map(|p| Arc::clone(&p.snapshot)),
                     snapshot: Arc::new(current),
-                    raw: b"<x/>".to_vec(),
+                    raw: b"<x/>".to_vec().into(),
+                    held: None,
                     raw_digest: Digest::of(b"<x/>"),
                     element,
                     read,
@@ -330,10 +331,10 @@ impl World {
             epoch: &EpochSecret([7; 32]),
             finished: read_at(round).plus_millis(1_000),
         };
-        let mut commit = own.account(&mut self.memory, &previous, results, &reads, snapshots).await.unwrap();
+        let commit = own.account(&mut self.memory, &previous, results, &reads, snapshots).await.unwrap();
         self.origin.begin_round(&start).await.unwrap();
         self.origin.commit_round(&commit).await.unwrap();
-        self.memory.keep(previous, &mut commit);
+        self.memory.keep(previous, &commit);
         anchor(&self.origin).await;
         commit
     }

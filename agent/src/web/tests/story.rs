@@ -515,7 +515,8 @@ fn commit(round: u64, time: i64, edits: Vec<RoundEdit>) -> RoundCommit {
         .into(),
         base: None,
         raw_digest: Digest::of(format!("{}{round}", s.element).as_bytes()),
-        raw: format!("{}{round}", s.element).into_bytes(),
+        raw: format!("{}{round}", s.element).into_bytes().into(),
+        held: None,
     });
     let leaf = |v: &Violation| OutboxLeaf {
         kind: "violation".into(),
