@@ -10,7 +10,7 @@ use anchor::Hash;
 use anchor::map::Map;
 use collector::reader::Pieces;
 use collector::sweep::LastReply;
-use model::{ApprovedState, Difference, Dn, Snapshot};
+use model::{ApprovedState, Difference, Dn, Snapshot, Value};
 use policies::{Evaluated, NetworkIndex};
 use store::{HeldReply, RoundCommit, StoredSnapshot};
 
@@ -156,11 +156,13 @@ impl Memory {
         }
         let (all, replies, stations) = (self.newest.len(), &self.replies, &self.stations);
         self.newest.retain(|element, stored| {
-            let snapshot = &stored.snapshot;
-            let held =
-                snapshot.objects().len().saturating_mul(OBJECT) + snapshot.size().saturating_mul(COPIES);
-            let reply = replies.get(element).map_or(0, |reply| reply.bytes.len() + reply.pieces.size());
-            fits(held + reply + stations.get(element).map_or(0, Remembered::size))
+            let reply = replies.get(element).map_or(0, |reply| {
+                // Its snapshot is another one where nothing but its volatile values, or a finding, is.
+                let other = !Arc::ptr_eq(&reply.snapshot, &stored.snapshot);
+                let snapshot = if other { size(&reply.snapshot) } else { 0 };
+                snapshot + reply.bytes.len() + reply.pieces.size()
+            });
+            fits(size(&stored.snapshot) + reply + stations.get(element).map_or(0, Remembered::size))
         });
         if self.newest.len() < all {
             // It holds every station's snapshot.
@@ -170,6 +172,24 @@ impl Memory {
         self.replies.retain(|element, _| newest.contains_key(element));
         self.stations.retain(|element, _| newest.contains_key(element));
     }
+}
+
+/// Bytes of memory of a snapshot, roughly.
+fn size(snapshot: &Snapshot) -> usize {
+    let objects = snapshot.objects();
+    let volatile = objects.iter().flat_map(|object| object.volatile());
+    let volatile: usize = volatile.map(|(name, value)| name.len() + text_of(value)).sum();
+    objects.len().saturating_mul(OBJECT) + snapshot.size().saturating_mul(COPIES) + volatile
+}
+
+/// Bytes of a value, roughly, with the places of its parts.
+fn text_of(value: &Value) -> usize {
+    size_of::<Value>()
+        + match value {
+            Value::Text(text) => text.len(),
+            Value::Sequence(values) => values.iter().map(text_of).sum(),
+            Value::Fields(fields) => fields.iter().map(|(name, value)| name.len() + text_of(value)).sum(),
+        }
 }
 
 impl Remembered {
@@ -199,6 +219,17 @@ mod tests {
         let snapshot = Arc::new(Snapshot::new(interpretation, objects.collect(), vec![]));
         let (read, raw) = (Timestamp(0), Digest::of(b"r"));
         (element.clone(), StoredSnapshot { element, round: 1, read, raw, snapshot })
+    }
+
+    #[test]
+    fn volatile_values_count() {
+        let of = |volatile: Vec<(String, Value)>| {
+            let object = Object::new("ManagedElement=1".parse().unwrap(), vec![], volatile);
+            let interpretation = Interpretation::new("none", &Digest::of(b"p"));
+            size(&Snapshot::new(interpretation, vec![object], vec![]))
+        };
+        let counters = Value::Sequence(vec![Value::text("1".repeat(1_000)); 9]);
+        assert!(of(vec![("counters".to_owned(), counters)]) >= of(vec![]) + 9_000);
     }
 
     #[test]

@@ -238,6 +238,10 @@ impl Pieces {
 
     /// Bytes of memory, roughly, without the objects.
     pub fn size(&self) -> usize {
-        self.contexts.size() + self.list.len() * size_of::<Piece>()
+        let spaces = |piece: &Piece| -> usize {
+            piece.cost.spaces.iter().map(|space| space.len() + size_of::<Box<str>>()).sum()
+        };
+        let declared: usize = self.list.iter().map(spaces).sum();
+        self.contexts.size() + self.list.len() * size_of::<Piece>() + declared
     }
 }
