@@ -99,7 +99,7 @@ impl DisputeAnswer {
     }
 }
 
-/// Reads the `*.yaml` files of a folder and of its sub-folders except `tests`, sorted by name.
+/// Reads the YAML files (`.yaml`, `.yml`) of a folder and of its sub-folders except `tests`, sorted by name.
 pub fn policy_files(dir: &Path) -> Result<Vec<(String, String)>> {
     yaml_files(dir, |relative| !relative.split('/').any(|part| part == "tests"))
 }

@@ -162,6 +162,12 @@ impl Inventory {
 }
 
 impl WorldSpec {
+    /// A network without a western district, on free ports, whose stations offer all versions.
+    pub fn new(dir: impl Into<PathBuf>, stations: usize, cells: usize, seed: u64) -> WorldSpec {
+        let (dir, versions) = (dir.into(), Versions::Both);
+        WorldSpec { stations, cells, west: 0, seed, dir, only: None, first_port: 0, versions }
+    }
+
     fn check(&self) -> Result<(), WorldError> {
         let wrong = |text: &str| Err(WorldError::Spec(text.to_owned()));
         if !(1..=9999).contains(&self.stations) {

@@ -10,16 +10,7 @@ use ranproof_sim::modules::{CONTENT_ID, MODULES, Module};
 use ranproof_sim::{Fault, Versions, World, WorldSpec, manager, serve_stations};
 
 async fn world(dir: &Path, versions: Versions) -> (World, Target) {
-    let spec = WorldSpec {
-        stations: 1,
-        cells: 1,
-        west: 0,
-        seed: 5,
-        dir: dir.to_owned(),
-        only: None,
-        first_port: 0,
-        versions,
-    };
+    let spec = WorldSpec { versions, ..WorldSpec::new(dir, 1, 1, 5) };
     let world = serve_stations(&spec).await.unwrap();
     let target = manager::target(dir, &world.inventory().stations[0], "collector").unwrap();
     (world, target)

@@ -17,16 +17,7 @@ use ranproof_sim::{Fault, Inventory, Versions, World, WorldError, WorldSpec, ser
 const CELL: &str = "SubNetwork=bj-east,ManagedElement=gnb-0001,GNBDUFunction=1,NRCellDU=1";
 
 fn spec(dir: &Path, stations: usize) -> WorldSpec {
-    WorldSpec {
-        stations,
-        cells: 3,
-        west: 0,
-        seed: 11,
-        dir: dir.to_owned(),
-        only: None,
-        first_port: 0,
-        versions: Versions::Both,
-    }
+    WorldSpec::new(dir, stations, 3, 11)
 }
 
 fn limits() -> Limits {

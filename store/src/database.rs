@@ -59,38 +59,60 @@ struct Health {
 
 const BUSY: Duration = Duration::from_secs(10);
 
+/// What holds for every connection.
+fn options(config: &StoreConfig) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(&config.path)
+        .busy_timeout(BUSY)
+        .pragma("trusted_schema", "OFF")
+        // A sort that is spilled into a temporary folder that cannot be written would pass for a failed database. What is
+        // sorted here is held in memory anyway.
+        .pragma("temp_store", "MEMORY")
+        .pragma("cell_size_check", "ON")
+}
+
+fn pool(size: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .min_connections(size)
+        .max_connections(size)
+        .acquire_timeout(Duration::from_secs(60))
+        .idle_timeout(None)
+        .max_lifetime(None)
+}
+
 impl Store {
     /// Opens the database, creating it if there is none, and brings it to this version's schema. What a crash left
     /// in the write-ahead log is recovered by SQLite here.
     pub async fn open(config: StoreConfig) -> Result<Store> {
         let failed = |source| StoreError::Open { path: config.path.clone(), source };
-        let options = SqliteConnectOptions::new()
-            .filename(&config.path)
+        let options = options(&config)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // FULL: a commit that was acknowledged survives a power cut, not only a crash of the process.
             .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY)
-            .pragma("trusted_schema", "OFF")
-            // A sort that is spilled into a temporary folder that cannot be written would pass for a failed database. What is
-            // sorted here is held in memory anyway.
-            .pragma("temp_store", "MEMORY")
-            .pragma("cell_size_check", "ON");
-        let pool = |size: u32| {
-            SqlitePoolOptions::new()
-                .min_connections(size)
-                .max_connections(size)
-                .acquire_timeout(Duration::from_secs(60))
-                .idle_timeout(None)
-                .max_lifetime(None)
-        };
+            .foreign_keys(true);
         let writer = pool(1).connect_with(options.clone()).await.map_err(failed)?;
         migrate::run(&writer, &config.path).await?;
         let readers = options.pragma("query_only", "ON");
         let readers = pool(config.readers.max(1)).connect_with(readers).await.map_err(failed)?;
-        let inner = Inner { config, writer, readers, health: Health::default() };
-        Ok(Store { inner: Arc::new(inner) })
+        Ok(Store::of(config, writer, readers))
+    }
+
+    /// Opens a database only to read it: neither its schema nor anything else in it changes, whoever else has it open.
+    ///
+    /// # Errors
+    /// [`StoreError::Older`] where its schema is an earlier one than this version's.
+    pub async fn open_to_check(config: StoreConfig) -> Result<Store> {
+        let failed = |source| StoreError::Open { path: config.path.clone(), source };
+        let options = options(&config).pragma("query_only", "ON");
+        let connect = || pool(1).connect_with(options.clone());
+        let (writer, readers) = (connect().await.map_err(failed)?, connect().await.map_err(failed)?);
+        migrate::expect_current(&writer, &config.path).await?;
+        Ok(Store::of(config, writer, readers))
+    }
+
+    fn of(config: StoreConfig, writer: SqlitePool, readers: SqlitePool) -> Store {
+        Store { inner: Arc::new(Inner { config, writer, readers, health: Health::default() }) }
     }
 
     /// Waits for the connections to end and folds the write-ahead log into the file.

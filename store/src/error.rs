@@ -26,6 +26,10 @@ pub enum StoreError {
         "{path} was written by a newer version (schema {found}, this one knows {known}); hint: update ranproof"
     )]
     Newer { path: PathBuf, found: i64, known: i64 },
+    #[error(
+        "{path} was written by an earlier version (schema {found}, this one checks {known}) and is left as it is; hint: check it with the version that wrote it, or start the agent, which brings it up to date"
+    )]
+    Older { path: PathBuf, found: i64, known: i64 },
     /// What is stored is not what was written.
     #[error("{table} {key} is damaged: {why}; hint: run `ranproof fsck`")]
     Damaged { table: &'static str, key: String, why: String },

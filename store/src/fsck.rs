@@ -18,7 +18,7 @@ use crate::columns::{Columns as _, int};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
 use crate::objects::{Objects, with_bases};
-use crate::openings::opening_row;
+use crate::openings::{OPENINGS, opening_row};
 use crate::replies::Chain;
 use crate::seal::{self, SEALED};
 use crate::snapshots;
@@ -236,9 +236,9 @@ async fn raw_replies(link: &mut Link, report: &mut FsckReport) -> Result<()> {
 }
 
 async fn check_openings(link: &mut Link, report: &mut FsckReport, station: i64) -> Result<()> {
-    let query = "SELECT t.element, n.dn, o.* FROM openings o JOIN names n ON n.id = o.name \
-                 JOIN stations t ON t.id = n.station WHERE n.station = ?";
-    let rows = link.rows(sqlx::query(query).bind(station)).await?;
+    let mut query = sqlx::QueryBuilder::new(OPENINGS);
+    query.push("n.station = ").push_bind(station);
+    let rows = link.rows(query.build()).await?;
     report.count("openings", rows.len());
     for row in &rows {
         let stored = opening_row(row)?;

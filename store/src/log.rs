@@ -62,8 +62,6 @@ pub struct StagedGrowth {
     /// Anchored size before it.
     pub old_size: u64,
     pub new_size: u64,
-    /// Leaves `old_size .. new_size`.
-    pub leaves: Vec<LogLeaf>,
     /// The signed checkpoint of `new_size`, once saved.
     pub checkpoint: Option<SavedCheckpoint>,
     /// Height and index of the transaction that anchored it, once marked.
@@ -132,7 +130,7 @@ impl Store {
         let insert = sqlx::query("INSERT INTO growth (id, old_size, new_size) VALUES (1, ?, ?)");
         link.execute(insert.bind(int(size)?).bind(int(new_size)?)).await?;
         link.commit().await?;
-        Ok(Some(StagedGrowth { old_size: size, new_size, leaves, checkpoint: None, anchored: None }))
+        Ok(Some(StagedGrowth { old_size: size, new_size, checkpoint: None, anchored: None }))
     }
 
     /// Keeps the signed checkpoint of the growth under way. If one of this size and root stands already, that note
@@ -180,10 +178,10 @@ impl Store {
         let Some(growth) = growth(&mut link).await?.filter(|g| g.anchored.is_some()) else { return Ok(None) };
         let update = sqlx::query("UPDATE checkpoints SET applied = 1, seal = zeroblob(32) WHERE size = ?");
         link.execute(update.bind(int(growth.new_size)?)).await?;
-        for leaf in growth.leaves.iter().filter(|leaf| leaf.kind == ATTESTATION) {
-            let update = sqlx::query("UPDATE rounds SET leaf_index = ?, seal = zeroblob(32) WHERE round = ?");
-            link.execute(update.bind(int(leaf.index)?).bind(opt_int(leaf.round)?)).await?;
-        }
+        let update = "UPDATE rounds SET leaf_index = l.leaf, seal = zeroblob(32) FROM log_leaves l \
+                      WHERE l.leaf >= ? AND l.leaf < ? AND l.kind = ? AND rounds.round = l.round";
+        let update = sqlx::query(update).bind(int(growth.old_size)?).bind(int(growth.new_size)?);
+        link.execute(update.bind(ATTESTATION)).await?;
         link.execute(sqlx::query("DELETE FROM growth")).await?;
         seal(&mut link, &["checkpoints", "rounds"]).await?;
         link.commit().await?;
@@ -331,12 +329,9 @@ async fn write_leaves(link: &mut Link, leaves: &[LogLeaf]) -> Result<()> {
 async fn growth(link: &mut Link) -> Result<Option<StagedGrowth>> {
     let Some(row) = link.row(sqlx::query("SELECT * FROM growth")).await? else { return Ok(None) };
     let (old_size, new_size) = (row.number("old_size")?, row.number("new_size")?);
-    let query = "SELECT * FROM log_leaves WHERE leaf >= ? AND leaf < ? ORDER BY leaf";
-    let rows = link.rows(sqlx::query(query).bind(int(old_size)?).bind(int(new_size)?)).await?;
-    let leaves = rows.iter().map(leaf_row).collect::<Result<Vec<_>>>()?;
     let saved = saved(link, new_size).await?;
     let anchored = saved.as_ref().and_then(|s| s.anchored);
-    Ok(Some(StagedGrowth { old_size, new_size, leaves, checkpoint: saved.map(|s| s.checkpoint), anchored }))
+    Ok(Some(StagedGrowth { old_size, new_size, checkpoint: saved.map(|s| s.checkpoint), anchored }))
 }
 
 async fn log_size(link: &mut Link) -> Result<u64> {

@@ -38,6 +38,12 @@ pub(crate) async fn run(writer: &SqlitePool, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// That the schema is this version's; nothing is written.
+pub(crate) async fn expect_current(pool: &SqlitePool, path: &Path) -> Result<()> {
+    let (found, known) = (check(pool, path).await?, MIGRATIONS.len() as i64);
+    if found < known { Err(StoreError::Older { path: path.to_owned(), found, known }) } else { Ok(()) }
+}
+
 /// The schema's version; refuses files of other programs and of newer versions.
 async fn check(writer: &SqlitePool, path: &Path) -> Result<i64> {
     let failed = |source| StoreError::Open { path: path.to_owned(), source };
@@ -99,6 +105,20 @@ mod tests {
             sqlx::raw_sql(AssertSqlSafe(update)).execute(&pool).await.unwrap();
         }
         pool.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_check_leaves_an_earlier_schema_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ranproof.db");
+        before(&path).await;
+        let bytes = std::fs::read(&path).unwrap();
+        let refused = Store::open_to_check(StoreConfig::new(&path)).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Older { found: 2, .. }), "{refused}");
+        assert!(std::fs::read(&path).unwrap() == bytes, "the file is another one");
+        Store::open(StoreConfig::new(&path)).await.unwrap().close().await;
+        let checked = Store::open_to_check(StoreConfig::new(&path)).await.unwrap();
+        assert!(checked.put_body("agreement", b"{}", model::Timestamp(1)).await.is_err(), "it writes");
     }
 
     #[tokio::test]

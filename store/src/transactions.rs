@@ -19,7 +19,7 @@ pub struct OutgoingTransaction {
     pub id: Hash,
     pub key: PublicKey,
     pub sequence: u64,
-    /// What it is for, such as `open-round/17`; at most one that is not refused for each purpose.
+    /// What it is for, such as `open/17`; at most one that is not refused for each purpose.
     pub purpose: String,
     /// The encoded signed transaction.
     pub bytes: Vec<u8>,
@@ -225,15 +225,15 @@ mod tests {
     #[tokio::test]
     async fn what_was_signed_once_for_a_purpose_is_returned_and_never_signed_differently() {
         let (store, _folder) = scratch().await;
-        let first = stage(&store, "open-round/1").await;
+        let first = stage(&store, "open/1").await;
         assert_eq!(first.sequence, 1);
-        let again = store.stage_transaction(&KEY, "open-round/1", Timestamp(9), |_| unreachable!()).await;
+        let again = store.stage_transaction(&KEY, "open/1", Timestamp(9), |_| unreachable!()).await;
         assert_eq!(again.unwrap(), first);
         let second = stage(&store, "anchor/5").await;
         assert_eq!(second.sequence, 2);
         assert_eq!(store.pending_transactions().await.unwrap(), [first.clone(), second.clone()]);
         store.mark_final(&first.id, 4, 1).await.unwrap();
-        let state = store.outgoing("open-round/1").await.unwrap().unwrap().state;
+        let state = store.outgoing("open/1").await.unwrap().unwrap().state;
         assert_eq!(state, TransactionState::Final { height: 4, index: 1 });
         assert_eq!(store.pending_transactions().await.unwrap(), [second]);
     }

@@ -18,8 +18,7 @@ const FIRST_CARRIER: &str = "SubNetwork=bj,ManagedElement=gnb-101,GNBDUFunction=
 
 /// Schemas from stations, their texts kept in `folder`.
 fn from_devices(folder: &Path) -> How {
-    let program = env!("CARGO_BIN_EXE_ranproof").into();
-    let command = WorkerCommand { program, arguments: vec!["yang-worker".into()] };
+    let command = WorkerCommand::of(env!("CARGO_BIN_EXE_ranproof"));
     let cache = TextCache::open(folder).expect("a folder of ours");
     let schemas = Schemas::from_devices(cache, WorkerPool::new(command, 1), [7; 32]);
     How { schemas: Some(Arc::new(schemas)), with_defaults: None }

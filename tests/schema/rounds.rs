@@ -14,23 +14,13 @@ use sim::{Fault, Versions, WorldSpec, manager, serve_stations};
 use tokio_util::sync::CancellationToken;
 
 fn schemas(cache: &Path) -> Arc<Schemas> {
-    let command = WorkerCommand { program: super::PROGRAM.into(), arguments: vec!["yang-worker".into()] };
+    let command = WorkerCommand::of(super::PROGRAM);
     Arc::new(Schemas::from_devices(TextCache::open(cache).unwrap(), WorkerPool::new(command, 2), [7; 32]))
 }
 
 /// One round over stations with these faults, one after the other.
 async fn round(dir: &Path, versions: Versions, faults: &[Fault]) -> Vec<StationRead> {
-    let stations = faults.len();
-    let spec = WorldSpec {
-        stations,
-        cells: 2,
-        west: 0,
-        seed: 5,
-        dir: dir.to_owned(),
-        only: None,
-        first_port: 0,
-        versions,
-    };
+    let spec = WorldSpec { versions, ..WorldSpec::new(dir, faults.len(), 2, 5) };
     let world = serve_stations(&spec).await.unwrap();
     let mut plans = vec![];
     for (station, fault) in world.inventory().stations.iter().zip(faults) {

@@ -48,7 +48,7 @@ pub fn run(args: &FsckArgs, json: bool) -> Result<Exit> {
 }
 
 async fn check(path: &Path) -> Result<FsckReport> {
-    let store = Store::open(StoreConfig::new(path)).await?;
+    let store = Store::open_to_check(StoreConfig::new(path)).await?;
     let report = store.fsck().await;
     store.close().await;
     Ok(report?)

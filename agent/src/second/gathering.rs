@@ -73,7 +73,7 @@ pub(super) async fn advance(app: &App, gathered: &mut Gathered) -> Result<Progre
         .collect();
     let known = app.peers.members();
     let mut progress = Progress::Done;
-    let mut trouble = None;
+    let mut trouble: Option<anyhow::Error> = None;
     for judge in operators.iter().filter(|judge| known.contains(judge)) {
         // Only what stands in the judge's log can be checked, and only a longer log has more.
         let Some(head) = app.store.mirror(judge).await?.head else { continue };
@@ -86,7 +86,10 @@ pub(super) async fn advance(app: &App, gathered: &mut Gathered) -> Result<Progre
                 Ok(Progress::Done) => continue,
                 Ok(waits) => progress = waits,
                 // One judge that is away keeps nobody else's judgements away.
-                Err(error) => trouble = Some(error),
+                Err(error) => {
+                    tracing::warn!(peer = %judge, "What `{judge}` judged of `{origin}` cannot be had: {error:#}");
+                    trouble = trouble.or(Some(error));
+                }
             }
             all = false;
         }

@@ -33,7 +33,12 @@ impl WorkerCommand {
     /// # Errors
     /// If the system does not say which that is.
     pub fn this_program() -> io::Result<WorkerCommand> {
-        Ok(WorkerCommand { program: std::env::current_exe()?, arguments: vec!["yang-worker".into()] })
+        Ok(WorkerCommand::of(std::env::current_exe()?))
+    }
+
+    /// `ranproof yang-worker`, by this program.
+    pub fn of(program: impl Into<PathBuf>) -> WorkerCommand {
+        WorkerCommand { program: program.into(), arguments: vec!["yang-worker".into()] }
     }
 }
 

@@ -198,10 +198,9 @@ fn missing(previous: &Snapshot, now: &Snapshot) -> usize {
     previous.objects().iter().filter(|object| now.object(object.dn()).is_none()).count()
 }
 
-fn same_objects(a: &Snapshot, b: &Snapshot) -> bool {
-    let names =
-        |snapshot: &'_ Snapshot| snapshot.objects().iter().map(|o| o.dn().clone()).collect::<Vec<_>>();
-    names(a) == names(b)
+fn same_objects<'a>(a: &'a Snapshot, b: &'a Snapshot) -> bool {
+    let names = |snapshot: &'a Snapshot| snapshot.objects().iter().map(|object| object.dn());
+    names(a).eq(names(b))
 }
 
 /// What the profile asks a station for.

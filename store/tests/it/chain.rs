@@ -235,7 +235,7 @@ async fn rounds_anchors_and_own_transactions_follow_the_blocks() {
         skipped: 0,
     };
     let key = PublicKey([1; 32]);
-    let own = store.stage_transaction(&key, "open-round/1", Timestamp(1), |_| b"own".to_vec()).await.unwrap();
+    let own = store.stage_transaction(&key, "open/1", Timestamp(1), |_| b"own".to_vec()).await.unwrap();
     let refused =
         store.stage_transaction(&key, "other", Timestamp(1), |_| b"refused".to_vec()).await.unwrap();
     let why = Refused { code: "duty".into(), reason: "wrong key".into() };
@@ -263,7 +263,7 @@ async fn rounds_anchors_and_own_transactions_follow_the_blocks() {
     for block in &blocks {
         store.apply_block(block).await.unwrap();
     }
-    let state = store.outgoing("open-round/1").await.unwrap().unwrap().state;
+    let state = store.outgoing("open/1").await.unwrap().unwrap().state;
     assert_eq!(state, TransactionState::Final { height: 1, index: 0 });
     assert_eq!(store.outgoing("other").await.unwrap(), None);
     assert!(store.pending_transactions().await.unwrap().is_empty());

@@ -21,7 +21,7 @@ async fn fill(store: &Store) {
     let body = store.put_body("agreement", b"{\"body\":1}", Timestamp(1)).await.unwrap();
     store.mark_read(&body, "unicom", Timestamp(2)).await.unwrap();
     let key = PublicKey([7; 32]);
-    store.stage_transaction(&key, "open-round/1", Timestamp(1), |_| b"signed".to_vec()).await.unwrap();
+    store.stage_transaction(&key, "open/1", Timestamp(1), |_| b"signed".to_vec()).await.unwrap();
     for round in 1..=3 {
         store.begin_round(&start(round, 2)).await.unwrap();
         let mut found = full_commit(round, 2);
