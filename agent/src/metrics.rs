@@ -114,6 +114,12 @@ impl Metrics {
         }
     }
 
+    /// What the rules that only count said in a round, all of them.
+    pub fn audited(&self, objects: &BTreeMap<String, u64>) {
+        let _rendering = self.0.rendering.lock().unwrap_or_else(PoisonError::into_inner);
+        self.replace(AUDITED, objects);
+    }
+
     /// Differences of a round, each with what the judge said.
     pub fn changes_observed(&self, verdicts: impl IntoIterator<Item = Authorisation>) {
         for authorisation in verdicts {
@@ -339,6 +345,7 @@ mod tests {
     fn what_is_exported_is_the_table() {
         let metrics = Metrics::new("telecom").unwrap();
         metrics.answered("/violations", 200);
+        metrics.audited(&[("period".to_owned(), 3)].into());
         let text = metrics.render(&federated());
         let table: BTreeSet<&str> = TABLE.iter().map(|d| d.name).collect();
         assert_eq!(names(&text), table);
@@ -432,16 +439,21 @@ mod tests {
         let metrics = Metrics::new("telecom").unwrap();
         metrics.violations_opened([Severity::Major, Severity::Major]);
         metrics.scheduled(15);
+        metrics.audited(&[("was-audited".to_owned(), 4)].into());
+        metrics.audited(&[("period".to_owned(), 3), ("kept".to_owned(), 0)].into());
         let waiting = Readings { outbox_oldest: Some(Timestamp(2500)), ..Readings::default() };
         let text = metrics.render(&waiting);
         for expected in [
             r#"ranproof_violations_opened_total{severity="major",operator="telecom"} 2"#,
             r#"ranproof_violations_opened_total{severity="minor",operator="telecom"} 0"#,
             r#"ranproof_collection_period_seconds{operator="telecom"} 900"#,
+            r#"ranproof_audited_objects{rule="period",operator="telecom"} 3"#,
+            r#"ranproof_audited_objects{rule="kept",operator="telecom"} 0"#,
             r#"ranproof_outbox_oldest_timestamp_seconds{operator="telecom"} 2.5"#,
         ] {
             assert!(text.contains(expected), "{expected} is not in {text}");
         }
+        assert!(!text.contains("was-audited"), "a rule that is enforced now stays: {text}");
     }
 
     #[test]

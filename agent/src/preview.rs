@@ -134,16 +134,54 @@ impl Rules<'_> {
                 neighbours: index,
             };
             for result in self.policies.evaluate(&case) {
+                let Some(severity) = result.shown() else { continue };
                 let shown = json!({
                     "rule": result.rule,
                     "object": result.object,
                     "attribute": result.attribute,
-                    "severity": result.severity,
+                    "severity": severity,
                     "message": result.message.en,
                 });
                 out.insert((result.rule, result.object.to_string()), shown);
             }
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Digest, Interpretation, Object};
+
+    use super::*;
+
+    #[test]
+    fn a_rule_that_only_counts_is_not_foretold_and_one_that_warns_is_a_warning() {
+        let agreement: Agreement = serde_json::from_value(json!({
+            "format": Agreement::FORMAT, "id": "bj", "version": 1, "title": "",
+            "parties": [
+                { "id": "telecom", "name": "", "kind": "operator" }, { "id": "unicom", "name": "", "kind": "operator" },
+            ],
+            "districts": [{ "scope": "", "master_operator": "telecom" }],
+            "sharing": [], "rights": [], "key_attributes": [],
+            "collection": { "period_minutes": 1, "attest_within_minutes": 1 }, "map_secret": "09".repeat(32),
+        }))
+        .unwrap();
+        let attributes = vec![("nRPCI".to_owned(), Value::from("9"))];
+        let cell = Object::new("ManagedElement=1,NRCellDU=1".parse().unwrap(), attributes, vec![]);
+        let interpretation = Interpretation::new("none", &Digest::of(b"p"));
+        let snapshot = Snapshot::new(interpretation, vec![cell], vec![]);
+        for (mode, severity) in [("enforce", Some("major")), ("warn", Some("warning")), ("audit", None)] {
+            let rule = format!(
+                "format: ranproof/policy/1\nname: pci\ndescription: x\nseverity: major\nmode: {mode}\n\
+                 scope: NRCellDU\nattribute: nRPCI\nexpression: object.nRPCI < 5\nmessage: x\n"
+            );
+            let policies = PolicySet::load(&[("pci.yaml".to_owned(), rule)]).unwrap();
+            let approved = ApprovedState::default();
+            let rules = Rules { policies: &policies, agreement: &agreement, approved: &approved };
+            let broken = rules.broken(&snapshot, &NetworkIndex::default());
+            let shown: Vec<_> = broken.values().map(|told| told["severity"].as_str().unwrap()).collect();
+            assert_eq!(shown, severity.into_iter().collect::<Vec<_>>(), "{mode}");
+        }
     }
 }

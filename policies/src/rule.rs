@@ -9,7 +9,7 @@ use crate::expression::{self, Evaluation, Inputs, Node, Observation, Variable};
 use crate::network::Neighbourhood;
 use crate::template::Message;
 
-/// What happens with a rule's outcome.
+/// What happens with a rule's outcome: see [`RuleResult::shown`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
@@ -127,6 +127,17 @@ pub struct Explanation {
     pub outcome: Option<RuleOutcome>,
     pub message: Text,
     pub why: Vec<Observation>,
+}
+
+impl RuleResult {
+    /// How severe a violation it is; `None`: it is none, and only counted.
+    pub fn shown(&self) -> Option<Severity> {
+        match self.mode {
+            Mode::Enforce => Some(self.severity),
+            Mode::Warn => Some(Severity::Warning),
+            Mode::Audit | Mode::Off => None,
+        }
+    }
 }
 
 impl Rule {

@@ -105,6 +105,7 @@ pub(super) const VIOLATIONS: &str = "ranproof_violations";
 pub(super) const OPENED: &str = "ranproof_violations_opened_total";
 pub(super) const BY_AUTHORISATION: &str = "ranproof_unresolved_violations_by_authorisation";
 pub(super) const BY_RULE: &str = "ranproof_unresolved_violations_by_rule";
+pub(super) const AUDITED: &str = "ranproof_audited_objects";
 pub(super) const CHANGES: &str = "ranproof_changes_observed_total";
 pub(super) const HEIGHT: &str = "ranproof_chain_height";
 pub(super) const BLOCK_TIME: &str = "ranproof_chain_block_timestamp_seconds";
@@ -225,6 +226,13 @@ pub const TABLE: &[Definition] = &[
         Unit::Count,
         &[RULE],
         "Violations that are not resolved by rule; every rule that has a violation on record is there.",
+    ),
+    line(
+        AUDITED,
+        Kind::Gauge,
+        Unit::Count,
+        &[RULE],
+        "Objects that do not keep a rule in mode `audit`, or cannot be judged by it, at stations that the last round read; all such rules are there.",
     ),
     line(
         CHANGES,

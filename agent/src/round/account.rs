@@ -40,7 +40,16 @@ pub(crate) struct Own<'a> {
     pub finished: Timestamp,
 }
 
-/// Everything a round stores. `height`: see [`App::hold_baselines`].
+/// What a round comes to.
+#[derive(Debug)]
+pub(crate) struct Account {
+    /// Everything it stores.
+    pub commit: RoundCommit,
+    /// See [`Found::audited`].
+    pub audited: BTreeMap<String, u64>,
+}
+
+/// The account of a round that was swept. `height`: see [`App::hold_baselines`].
 pub(crate) async fn judge(
     app: &App,
     memory: &mut Memory,
@@ -49,7 +58,7 @@ pub(crate) async fn judge(
     previous: &BTreeMap<Dn, StoredSnapshot>,
     results: Vec<StationResult>,
     reads: Vec<StationRead>,
-) -> Result<RoundCommit> {
+) -> Result<Account> {
     let filter = RequestFilter { agreement: Some(app.config.agreement.clone()), ..RequestFilter::default() };
     let own = Own {
         store: &app.store,
@@ -127,7 +136,7 @@ struct Commitments {
 }
 
 impl Own<'_> {
-    /// The round's commit: judged, committed to, recorded and attested.
+    /// The round judged, committed to, recorded and attested.
     pub(crate) async fn account(
         &self,
         memory: &mut Memory,
@@ -135,7 +144,7 @@ impl Own<'_> {
         results: Vec<StationResult>,
         reads: &[CompleteRead],
         snapshots: Vec<StationSnapshot>,
-    ) -> Result<RoundCommit> {
+    ) -> Result<Account> {
         let seat = Seat {
             store: self.store,
             origin: &self.start.origin,
@@ -151,7 +160,7 @@ impl Own<'_> {
         let commitments = self.commitments(memory, reads).await?;
         let found = judging::judge(&seat, memory, previous, reads).await?;
         let Commitments { openings, closed, map } = commitments;
-        let Found { edits, respellings, advances, violations, requests, ratified } = found;
+        let Found { edits, respellings, advances, violations, requests, ratified, audited } = found;
         let mut commit = RoundCommit {
             round: self.start.round,
             finished: self.finished,
@@ -170,7 +179,7 @@ impl Own<'_> {
         };
         self.attest(&mut commit, &map, &ratified).await?;
         memory.keep_attributes(self.start.round, map);
-        Ok(commit)
+        Ok(Account { commit, audited })
     }
 
     /// The commitments as they stand after the reads. Those of a station that says what it said under the same agreement

@@ -11,7 +11,7 @@ use anyhow::Result;
 use model::change::{ChangeKind, Progress, Standing};
 use model::violation::Sighting;
 use model::{ApprovedState, Difference, Dn, Edit, RequestView, Snapshot, Timestamp, Violation};
-use policies::{Case, Judgement, Known, NetworkIndex};
+use policies::{Case, Judgement, Known, Mode, NetworkIndex};
 use store::{
     Advance, RequestProgress, RequestRow, Respelling, RoundEdit, StationMemory, Store, StoredSnapshot,
 };
@@ -71,6 +71,8 @@ pub(crate) struct Found {
     pub requests: Vec<RequestProgress>,
     /// Differences that an approval ratified, which had been seen before it.
     pub ratified: BTreeSet<Place>,
+    /// Objects that do not keep a rule which only counts, by rule; every such rule is there.
+    pub audited: BTreeMap<String, u64>,
 }
 
 /// What the judging of a round needs of every station alike.
@@ -93,7 +95,7 @@ pub(crate) async fn judge(
     index(&mut memory.index, previous, reads);
     let views = seat.requests.iter().filter_map(|row| row.view_at(seat.height)).collect();
     let bench = Bench { seat, views, index: &memory.index };
-    let mut found = Found::default();
+    let mut found = Found { audited: audits(seat.in_force), ..Found::default() };
     for together in reads.chunks(TOGETHER) {
         let held = |read: &CompleteRead| memory.stations.get(&read.element).map(|known| known.version);
         let elements: Vec<_> = together.iter().map(|read| (&read.element, held(read))).collect();
@@ -108,6 +110,12 @@ pub(crate) async fn judge(
     }
     found.requests = progress(&bench, &found.advances);
     Ok(found)
+}
+
+/// The rules that only count, of which nothing is counted yet.
+fn audits(in_force: &InForce) -> BTreeMap<String, u64> {
+    let rules = in_force.policies.rules().iter().filter(|rule| rule.mode == Mode::Audit);
+    rules.map(|rule| (rule.name.clone(), 0)).collect()
 }
 
 /// Brings the index to what this round knows.
@@ -179,6 +187,9 @@ fn station(
     };
     let rules = context.rules(remembered.as_ref().map(|known| &known.rules));
     found.violations.extend(violations::update(&context, open, &judgement, &rules));
+    for counted in rules.results().filter(|result| result.shown().is_none()) {
+        *found.audited.entry(counted.rule.clone()).or_default() += 1;
+    }
     found.ratified.extend(ratified(&judgement, &known));
     let differences = (!respelt && in_sight.is_none()).then(|| standing(&judgement)).flatten();
     take(found, element, judgement);

@@ -32,6 +32,7 @@ use crate::web::load;
 pub(crate) use attestation::{attributes as attribute_map, records as record_map};
 pub(crate) use commitments::committed_values;
 
+use account::Account;
 use memory::Memory;
 use opening::Opening;
 
@@ -78,7 +79,8 @@ async fn in_turn(app: &App, memory: &mut Memory, only: &[Dn]) -> Result<RoundSum
     let (results, reads) = collect(app, memory, &opening, only, &previous).await;
     // Baselines that become final from here on count from the next round on: see `App::hold_baselines`.
     let held = app.hold_baselines().await?;
-    let commit = account::judge(app, memory, &opening, held.height, &previous, results, reads).await?;
+    let account = account::judge(app, memory, &opening, held.height, &previous, results, reads).await?;
+    let Account { commit, audited } = account;
     // One transaction: a crash before it leaves the round open, after it everything, with the outbox to be anchored.
     let committed = app.store.commit_round(&commit).await.context("the round cannot be stored")?;
     drop(held);
@@ -96,6 +98,7 @@ async fn in_turn(app: &App, memory: &mut Memory, only: &[Dn]) -> Result<RoundSum
     let opened =
         commit.violations.iter().filter(|v| v.first_seen.round == commit.round && v.resolved.is_none());
     app.metrics.violations_opened(opened.map(|v| v.severity));
+    app.metrics.audited(&audited);
     app.metrics.changes_observed(commit.edits.iter().filter_map(|edit| edit.authorisation));
     tracing::info!(
         round.id = summary.round,

@@ -62,11 +62,13 @@ pub fn update(
         }
     }
     for result in rules.results() {
+        let Some(severity) = result.shown() else { continue };
         let before = take(&mut open, &result.object, &result.attribute, &result.rule);
-        out.push(context.broken_rule(result, before));
+        out.push(context.broken_rule(result, severity, before));
     }
-    // What is left was not found again in a complete read: its cause is gone. Authorisation differences are left
-    // only if the station has no baseline any more, and then nothing is claimed of them.
+    // What is left was not found again in a complete read, or its rule only counts now: its cause is gone.
+    // Authorisation differences are left only if the station has no baseline any more, and then nothing is claimed of
+    // them.
     // What a second judgement noted is no matter of this read.
     let rules = open
         .into_values()
@@ -109,10 +111,10 @@ impl Context<'_> {
         violation
     }
 
-    fn broken_rule(&self, result: &RuleResult, before: Option<Violation>) -> Violation {
+    fn broken_rule(&self, result: &RuleResult, severity: Severity, before: Option<Violation>) -> Violation {
         let mut violation = before
             .unwrap_or_else(|| self.blank(&result.object, &result.attribute, &result.rule, self.sighting));
-        violation.severity = result.severity;
+        violation.severity = severity;
         violation.outcome = result.outcome;
         violation.message = result.message.clone();
         violation.last_seen = self.sighting.clone();

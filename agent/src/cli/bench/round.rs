@@ -149,7 +149,8 @@ impl Network {
             finished: minute(self.round + 1),
         };
         let Taken { results, reads, snapshots } = taken;
-        let commit = own.account(&mut self.memory, &previous, results, &reads, snapshots).await?;
+        let account = own.account(&mut self.memory, &previous, results, &reads, snapshots).await?;
+        let commit = account.commit;
         meter.step("judge")?;
         self.store.commit_round(&commit).await?;
         self.memory.keep(previous, &commit);

@@ -1,7 +1,7 @@
 //! Honest rounds.
 
 use anchor::record::{Authorisation, JudgementVerdict, Record};
-use model::{Timestamp, ViolationState};
+use model::{Severity, Timestamp, ViolationState};
 use serde_json::json;
 use store::judgements::JUDGEMENT;
 use store::{RequestProgress, Store, StoreConfig};
@@ -61,6 +61,31 @@ async fn a_round_that_changes_nothing_tells_nothing_and_an_unread_station_stays_
     let seen = world.honest_round().await;
     assert_eq!(verdicts(&seen)[0].2, Some(Authorisation::Unapproved));
     assert_eq!(seen.wrong, 0);
+}
+
+#[tokio::test]
+async fn a_rule_s_mode_says_how_it_is_shown_and_what_is_only_counted_is_resolved() {
+    let mut world = World::new().await;
+    world.set(&cell(1), "ssbPeriodicity", "320");
+    world.set(&cell(2), "ssbPeriodicity", "320");
+    for (mode, shown) in [
+        ("enforce", Some((ViolationState::Open, Severity::Minor))),
+        ("warn", Some((ViolationState::Open, Severity::Warning))),
+        ("audit", Some((ViolationState::Resolved, Severity::Warning))),
+        ("audit", None),
+        ("off", None),
+        ("warn", Some((ViolationState::Open, Severity::Warning))),
+    ] {
+        world.agree_on_mode(mode);
+        let judged = world.honest_round().await;
+        assert_eq!(judged.wrong, 0, "{mode}");
+        let rules = judged.commit.violations.iter().filter(|v| v.rule == "period");
+        let rules: Vec<_> = rules.map(|v| (v.state, v.severity)).collect();
+        let both: Vec<_> = shown.into_iter().flat_map(|one| [one, one]).collect();
+        assert_eq!(rules, both, "{mode}");
+        let counted: Vec<_> = world.audited.iter().map(|(rule, n)| (rule.as_str(), *n)).collect();
+        assert_eq!(counted, if mode == "audit" { vec![("period", 2)] } else { vec![] }, "{mode}");
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use store::{
 use tempfile::TempDir;
 
 use crate::pins::InForce;
-use crate::round::account::Own;
+use crate::round::account::{Account, Own};
 use crate::round::judging::CompleteRead;
 use crate::round::memory::Memory;
 use crate::round::rereading::respellings_of;
@@ -55,6 +55,8 @@ pub struct World {
     pub map: Option<Map>,
     /// What the origin's rounds keep in memory: the judge, who keeps nothing, must come to the same.
     pub memory: Memory,
+    /// What rules that only count said in the origin's last round.
+    pub audited: BTreeMap<String, u64>,
     pub folder: TempDir,
 }
 
@@ -86,10 +88,10 @@ fn agreement(visibility: serde_json::Value) -> Agreement {
     agreement
 }
 
-fn policies() -> PolicySet {
+fn policies(mode: &str) -> PolicySet {
     let text = "format: ranproof/policy/1\nname: period\ndescription: { en: x }\nseverity: minor\nscope: NRCellDU\n\
                 attribute: ssbPeriodicity\nexpression: object.ssbPeriodicity <= 160\nmessage: { en: x, zh: x }\n";
-    PolicySet::load(&[("period.yaml".into(), text.into())]).unwrap()
+    PolicySet::load(&[("period.yaml".into(), format!("{text}mode: {mode}\n"))]).unwrap()
 }
 
 fn in_force(visibility: serde_json::Value) -> InForce {
@@ -104,7 +106,7 @@ fn in_force(visibility: serde_json::Value) -> InForce {
         map_secret: statements::map_secret(&agreement).unwrap(),
         agreement,
         agreement_body: Hash::of(b"agreement"),
-        policies: Arc::new(policies()),
+        policies: Arc::new(policies("enforce")),
         policy_id: "p".into(),
         policy_version: 1,
         policy_body: Hash::of(b"policies"),
@@ -227,6 +229,7 @@ impl World {
             last: None,
             map: None,
             memory: Memory::new(100),
+            audited: BTreeMap::new(),
             folder,
         };
         for store in [&world.origin, &world.judge] {
@@ -250,6 +253,12 @@ impl World {
         };
         let stations: Vec<_> = self.stations.iter().map(whole).collect();
         store.apply_baseline("BL-1", 2, &stations).await.unwrap();
+    }
+
+    /// From now on the rule about `ssbPeriodicity` has this mode.
+    pub fn agree_on_mode(&mut self, mode: &str) {
+        self.in_force.policies = Arc::new(policies(mode));
+        self.in_force.policy_body = Hash::of(mode.as_bytes());
     }
 
     pub fn approve_change(&mut self, row: RequestRow) {
@@ -331,7 +340,9 @@ impl World {
             epoch: &EpochSecret([7; 32]),
             finished: read_at(round).plus_millis(1_000),
         };
-        let commit = own.account(&mut self.memory, &previous, results, &reads, snapshots).await.unwrap();
+        let account = own.account(&mut self.memory, &previous, results, &reads, snapshots).await.unwrap();
+        let Account { commit, audited } = account;
+        self.audited = audited;
         self.origin.begin_round(&start).await.unwrap();
         self.origin.commit_round(&commit).await.unwrap();
         self.memory.keep(previous, &commit);
