@@ -7,7 +7,6 @@ use model::violation::Sighting;
 use model::{ApprovedState, Authorisation, AuthorisationVerdict, Difference, Dn, Edit, OBJECT, Text};
 
 use crate::case::{Advance, BY_RIGHT, Case, Gone, GoneReason, JudgedDifference, Judgement};
-use crate::progress;
 use crate::ratify;
 use crate::requests::RequestIndex;
 use crate::rights::Rights;
@@ -23,7 +22,7 @@ pub fn judge(case: &Case<'_>) -> Judgement {
         return unbaselined(case);
     };
     let differences = differences(case, approved);
-    // Nothing differs in the ordinary round: then requests are looked at for their progress alone.
+    // Nothing differs in the ordinary round: then no request is looked at.
     let views = if differences.is_empty() { &[] } else { case.requests };
     let index = RequestIndex::new(views, case.element);
     let judge = Judge { case, approved, index: &index };
@@ -47,8 +46,7 @@ pub fn judge(case: &Case<'_>) -> Judgement {
             }),
         }
     }
-    let requests = progress::progress(case, approved, &advances);
-    Judgement { edits, differences, advances, gone, requests, unbaselined: false }
+    Judgement { edits, differences, advances, gone, unbaselined: false }
 }
 
 fn differences(case: &Case<'_>, approved: &ApprovedState) -> Vec<Difference> {

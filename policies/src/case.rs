@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::change::Progress;
 use model::violation::Sighting;
 use model::{
     Agreement, ApprovedState, AuthorisationVerdict, Difference, Dn, Edit, RequestView, Snapshot, Text, Value,
@@ -97,17 +96,6 @@ pub enum GoneReason {
     Regrouped,
 }
 
-/// How far a request has been carried out on this station.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestProgress {
-    pub request: String,
-    pub progress: Progress,
-    /// Edits of this station observed so far.
-    pub observed: usize,
-    /// Edits of this station that the request expects.
-    pub expected: usize,
-}
-
 /// The judge's word on a case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Judgement {
@@ -118,7 +106,5 @@ pub struct Judgement {
     /// By what the approved state moves. Applying them leaves exactly `differences`.
     pub advances: Vec<Advance>,
     pub gone: Vec<Gone>,
-    /// Requests that expect something of this station, sorted by id. Sum over the stations of a request.
-    pub requests: Vec<RequestProgress>,
     pub unbaselined: bool,
 }

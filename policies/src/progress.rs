@@ -1,69 +1,75 @@
-//! How far requests have been carried out on a station.
+//! How far a request has been carried out, over all of its stations.
 
-use model::change::{ExpectedEdit, Progress, Standing};
-use model::{ApprovedState, RequestView};
+use std::collections::BTreeSet;
 
-use crate::case::{Advance, Case, RequestProgress};
+use model::change::{ChangeKind, Progress, Standing};
+use model::violation::Sighting;
+use model::{ChangeRequest, Dn, RequestView, Station, Timestamp};
+
+use crate::timing::{Observed, Timing};
 use crate::upgrade;
 
-/// Progress of every request that expects edits of this station and was not turned down, sorted by id.
-pub(crate) fn progress(
-    case: &Case<'_>,
-    approved: &ApprovedState,
-    advances: &[Advance],
-) -> Vec<RequestProgress> {
-    let mut out: Vec<_> =
-        case.requests.iter().filter_map(|view| progress_of(case, approved, advances, view)).collect();
-    out.sort_by(|a, b| a.request.cmp(&b.request));
-    out
-}
+/// Stands for an attribute where a swap's station was read behind its new host key.
+pub const HOST_KEY: &str = "@host-key";
 
-fn progress_of(
-    case: &Case<'_>,
-    approved: &ApprovedState,
-    advances: &[Advance],
+/// Object and attribute.
+type Place = (Dn, String);
+
+/// How far a request has come by `now`, at the end of a round over `inventory`; `seen` are the places where it was seen
+/// carried out, in that round and before. `None` for a request that was never approved: nothing is to be expected of it.
+///
+/// A request that was withdrawn after its approval is over, as one whose window has closed.
+pub fn progress(
     view: &RequestView,
-) -> Option<RequestProgress> {
+    inventory: &[Station],
+    seen: &BTreeSet<Place>,
+    now: Timestamp,
+) -> Option<Progress> {
+    let withdrawn = match view.standing {
+        Standing::Approved { .. } => false,
+        Standing::Withdrawn { approved: Some(_), .. } => true,
+        _ => return None,
+    };
     let request = &view.request;
-    let was_approved = match view.standing {
-        Standing::Rejected { .. } | Standing::Withdrawn { approved: None, .. } => return None,
-        Standing::Proposed { .. } => false,
-        Standing::Approved { .. } | Standing::Withdrawn { approved: Some(_), .. } => true,
-    };
-    let software = request.upgrade.as_ref().filter(|_| request.scope.covers(case.element));
-    let software = software.map(|upgrade| upgrade::software_edit(upgrade, case.element));
-    let here = request.edits.iter().filter(|e| e.object.is_within(case.element)).chain(&software);
-    let (mut observed, mut expected) = (0, 0);
-    for edit in here {
-        expected += 1;
-        observed += usize::from(was_approved && is_observed(case, approved, advances, &request.id, edit));
+    if request.kind == ChangeKind::Baseline {
+        return Some(Progress::Complete);
     }
-    if expected == 0 {
-        return None;
-    }
-    let over = case.sighting.read >= request.window.to || matches!(view.standing, Standing::Withdrawn { .. });
-    let progress = match observed {
-        n if n == expected => Progress::Complete,
-        _ if over => Progress::Lapsed,
-        0 => Progress::Pending,
-        _ => Progress::Partial,
-    };
-    Some(RequestProgress { request: request.id.clone(), progress, observed, expected })
+    let expected = expected(request, inventory);
+    Some(match () {
+        () if !expected.is_empty() && expected.is_subset(seen) => Progress::Complete,
+        () if withdrawn || now >= request.window.to => Progress::Lapsed,
+        () if seen.is_empty() => Progress::Pending,
+        () => Progress::Partial,
+    })
 }
 
-fn is_observed(
-    case: &Case<'_>,
-    approved: &ApprovedState,
-    advances: &[Advance],
-    request: &str,
-    edit: &ExpectedEdit,
-) -> bool {
-    let key = (request.to_owned(), edit.object.clone(), edit.attribute.clone());
-    case.carried_out.contains(&key)
-        || approved.get(&edit.object, &edit.attribute).is_some_and(|value| value.request == request)
-        || advances.iter().any(|advance| {
-            advance.request == request
-                && advance.edit.object == edit.object
-                && advance.edit.attribute == edit.attribute
-        })
+/// Where a request must be seen carried out: its edits, for an upgrade the software version of each station of the
+/// inventory in its scope, and for a swap the new host key, which no edit can show. What else an upgrade may set it need not
+/// set. Nothing is expected of stations in other operators' inventories but edits: only who collects a station acts on it.
+fn expected(request: &ChangeRequest, inventory: &[Station]) -> BTreeSet<Place> {
+    let edits = request.edits.iter().map(|edit| (edit.object.clone(), edit.attribute.clone()));
+    let upgraded = request.upgrade.iter().filter(|_| request.kind == ChangeKind::Upgrade);
+    let upgraded = upgraded.flat_map(|_| inventory).map(|station| &station.element);
+    let software = upgraded.filter(|element| request.scope.covers(element));
+    let software = software.map(|element| (element.clone(), upgrade::SOFTWARE.to_owned()));
+    let swap = request.swap.iter().filter(|_| request.kind == ChangeKind::Swap);
+    let host_key = swap.map(|swap| (swap.element.clone(), HOST_KEY.to_owned()));
+    edits.chain(software).chain(host_key).collect()
+}
+
+/// Whether a complete read of `station` shows that a swap was carried out: the agreed inventory names the new host key, so
+/// that nothing else could have answered, and the read before does not lie past the window. A swap without edits is
+/// complete by that alone.
+pub fn is_swapped(request: &ChangeRequest, station: &Station, sighting: &Sighting) -> bool {
+    let swap = request.swap.as_ref().filter(|_| request.kind == ChangeKind::Swap);
+    swap.is_some_and(|swap| {
+        swap.element == station.element
+            && key(&swap.new_host_key).eq(key(&station.host_key))
+            && Observed::by(sighting).timing(&request.window) == Timing::Inside
+    })
+}
+
+/// Type and key of an OpenSSH public key, without its comment.
+fn key(text: &str) -> impl Iterator<Item = &str> {
+    text.split_whitespace().take(2)
 }

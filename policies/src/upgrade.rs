@@ -7,7 +7,7 @@ use crate::sentence::{self, Sentence};
 use crate::weigh::{self, Question, Use, Weight};
 
 /// TS 28.622: the software version of a ManagedElement.
-const SOFTWARE: &str = "swVersion";
+pub(crate) const SOFTWARE: &str = "swVersion";
 
 /// The edit of the software version itself that an upgrade expects on a station.
 pub(crate) fn software_edit(upgrade: &Upgrade, element: &Dn) -> ExpectedEdit {

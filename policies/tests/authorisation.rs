@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "authorisation/progress.rs"]
+mod progress;
 mod support;
 
-use model::change::{BaselineObject, ChangeKind, Progress, Standing, Upgrade};
+use model::change::{BaselineObject, ChangeKind, Standing, Upgrade};
 use model::{Authorisation, AuthorisationVerdict, Value};
 use ranproof_policies::GoneReason;
 use support::*;
@@ -38,8 +40,6 @@ fn the_approved_edit_in_its_window_is_exact_and_moves_the_approved_state() {
     assert_eq!(judgement.edits[0].1.request_height, Some(10));
     let advance = &judgement.advances[0];
     assert_eq!((advance.request.as_str(), advance.height), ("CR-7", 10));
-    let progress = &judgement.requests[0];
-    assert_eq!((progress.progress, progress.observed, progress.expected), (Progress::Complete, 1, 1));
 }
 
 #[test]
@@ -325,7 +325,6 @@ fn an_upgrade_sets_its_class_of_attributes_but_nothing_common() {
     let upgraded = World::new().set(STATION, "swVersion", "5.2").set(CELL, "tuning", "2");
     let judgement = upgraded.with([upgrade()]).judge();
     assert!(judgement.differences.is_empty(), "{judgement:?}");
-    assert_eq!(judgement.requests[0].progress, Progress::Complete);
     let common = World::new().set(STATION, "swVersion", "5.2").set(CELL, "nRPCI", "9");
     let judgement = common.with([upgrade()]).judge();
     assert_eq!(judgement.differences.len(), 1);
@@ -341,17 +340,4 @@ fn a_station_without_a_baseline_is_unbaselined() {
     let judgement = world.judge();
     assert!(judgement.unbaselined && judgement.differences.is_empty());
     assert_eq!(judgement.edits[0].1.authorisation, Authorisation::Unbaselined);
-}
-
-#[test]
-fn a_request_seen_in_part_is_partial_and_then_lapsed() {
-    let both =
-        || request("CR-5", vec![edit(CARRIER, POWER, "15", "20"), edit(OTHER_CARRIER, POWER, "15", "20")]);
-    let world = power("20").with([both()]);
-    assert_eq!(world.judge().requests[0].progress, Progress::Partial);
-    assert_eq!(World::new().with([both()]).judge().requests[0].progress, Progress::Pending);
-    let mut world = world.next();
-    world.sighting.read = minute(300);
-    let progress = &world.judge().requests[0];
-    assert_eq!((progress.progress, progress.observed), (Progress::Lapsed, 1));
 }

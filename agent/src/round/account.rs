@@ -160,7 +160,7 @@ impl Own<'_> {
         let commitments = self.commitments(memory, reads).await?;
         let found = judging::judge(&seat, memory, previous, reads).await?;
         let Commitments { openings, closed, map } = commitments;
-        let Found { edits, respellings, advances, violations, requests, ratified, audited } = found;
+        let Found { edits, respellings, advances, violations, requests, ratified, audited, .. } = found;
         let mut commit = RoundCommit {
             round: self.start.round,
             finished: self.finished,

@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Result;
-use model::change::{ChangeKind, Progress, Standing};
+use model::change::Progress;
 use model::violation::Sighting;
-use model::{ApprovedState, Difference, Dn, Edit, RequestView, Snapshot, Timestamp, Violation};
-use policies::{Case, Judgement, Known, Mode, NetworkIndex};
+use model::{
+    ApprovedState, ChangeRequest, Difference, Dn, Edit, RequestView, Snapshot, Timestamp, Violation,
+};
+use policies::{Case, HOST_KEY, Judgement, Known, Mode, NetworkIndex};
 use store::{
     Advance, RequestProgress, RequestRow, Respelling, RoundEdit, StationMemory, Store, StoredSnapshot,
 };
@@ -69,6 +71,8 @@ pub(crate) struct Found {
     pub advances: Vec<Advance>,
     pub violations: Vec<Violation>,
     pub requests: Vec<RequestProgress>,
+    /// Requests whose station was read behind its new host key, with the station.
+    pub swapped: Vec<(String, Dn)>,
     /// Differences that an approval ratified, which had been seen before it.
     pub ratified: BTreeSet<Place>,
     /// Objects that do not keep a rule which only counts, by rule; every such rule is there.
@@ -78,6 +82,8 @@ pub(crate) struct Found {
 /// What the judging of a round needs of every station alike.
 struct Bench<'a> {
     seat: &'a Seat<'a>,
+    /// Requests with their bodies that were proposed by the seat's height, and the same as they stood then.
+    rows: Vec<&'a RequestRow>,
     views: Vec<RequestView>,
     index: &'a NetworkIndex,
 }
@@ -93,8 +99,9 @@ pub(crate) async fn judge(
 ) -> Result<Found> {
     memory.turn_to(seat.in_force);
     index(&mut memory.index, previous, reads);
-    let views = seat.requests.iter().filter_map(|row| row.view_at(seat.height)).collect();
-    let bench = Bench { seat, views, index: &memory.index };
+    let views = seat.requests.iter().filter_map(|row| Some((row, row.view_at(seat.height)?)));
+    let (rows, views) = views.unzip();
+    let bench = Bench { seat, rows, views, index: &memory.index };
     let mut found = Found { audited: audits(seat.in_force), ..Found::default() };
     for together in reads.chunks(TOGETHER) {
         let held = |read: &CompleteRead| memory.stations.get(&read.element).map(|known| known.version);
@@ -108,7 +115,7 @@ pub(crate) async fn judge(
             memory.stations.insert(read.element.clone(), left);
         }
     }
-    found.requests = progress(&bench, &found.advances);
+    found.requests = progress(&bench, &found);
     Ok(found)
 }
 
@@ -185,6 +192,7 @@ fn station(
         edits: &edits,
         sighting: &sighting,
     };
+    found.swapped.extend(swapped(bench, &sighting, element));
     let rules = context.rules(remembered.as_ref().map(|known| &known.rules));
     found.violations.extend(violations::update(&context, open, &judgement, &rules));
     for counted in rules.results().filter(|result| result.shown().is_none()) {
@@ -252,33 +260,44 @@ fn take(found: &mut Found, element: &Dn, judgement: Judgement) {
     }));
 }
 
-/// How far each request with edits has come, for those this round moved or whose window has closed.
-fn progress(bench: &Bench<'_>, advances: &[Advance]) -> Vec<RequestProgress> {
+/// Requests for new hardware that the read of a station shows carried out.
+fn swapped(bench: &Bench<'_>, sighting: &Sighting, element: &Dn) -> Vec<(String, Dn)> {
+    let swaps = bench.views.iter().map(|view| &view.request);
+    let of_station =
+        |request: &&ChangeRequest| request.swap.as_ref().is_some_and(|swap| swap.element == *element);
+    let station = || bench.seat.in_force.inventory.stations.iter().find(|s| s.element == *element);
+    let swapped = swaps
+        .filter(of_station)
+        .filter(|request| station().is_some_and(|station| policies::is_swapped(request, station, sighting)));
+    swapped.map(|request| (request.id.clone(), element.clone())).collect()
+}
+
+/// How far each approved request has come, of those that this round moved or whose progress is another one now. What is
+/// complete stays so: a station that the inventory gets later is not one that the request was for.
+fn progress(bench: &Bench<'_>, found: &Found) -> Vec<RequestProgress> {
+    let mut observed: BTreeMap<&str, Vec<Place>> = BTreeMap::new();
+    for Advance { request, edit, .. } in &found.advances {
+        let place = (edit.object.clone(), edit.attribute.clone());
+        observed.entry(request).or_default().push(place);
+    }
+    for (request, element) in &found.swapped {
+        observed.entry(request).or_default().push((element.clone(), HOST_KEY.to_owned()));
+    }
     let mut out = Vec::new();
-    for row in bench.seat.requests {
-        let Some(view) = row.view_at(bench.seat.height) else { continue };
-        let request = &view.request;
-        let Standing::Approved { .. } = view.standing else { continue };
-        let observed: Vec<Place> = advances
-            .iter()
-            .filter(|advance| advance.request == request.id)
-            .map(|advance| (advance.edit.object.clone(), advance.edit.attribute.clone()))
-            .collect();
-        let seen: BTreeSet<_> = row
-            .observed
-            .iter()
-            .map(|o| (o.object.clone(), o.attribute.clone()))
-            .chain(observed.iter().cloned())
-            .collect();
-        let progress = match request.kind {
-            ChangeKind::Baseline => Progress::Complete,
-            _ if !request.edits.is_empty() && seen.len() >= request.edits.len() => Progress::Complete,
-            _ if request.window.to <= bench.seat.finished => Progress::Lapsed,
-            _ if !seen.is_empty() => Progress::Partial,
-            _ => Progress::Pending,
+    for (row, view) in bench.rows.iter().zip(&bench.views) {
+        let before: BTreeSet<Place> =
+            row.observed.iter().map(|o| (o.object.clone(), o.attribute.clone())).collect();
+        let mut observed = observed.remove(view.request.id.as_str()).unwrap_or_default();
+        observed.retain(|place| !before.contains(place));
+        let seen = before.into_iter().chain(observed.iter().cloned()).collect();
+        let stations = &bench.seat.in_force.inventory.stations;
+        let progress = match row.progress {
+            Some(Progress::Complete) => Some(Progress::Complete),
+            _ => policies::progress(view, stations, &seen, bench.seat.finished),
         };
+        let Some(progress) = progress else { continue };
         if !observed.is_empty() || row.progress != Some(progress) {
-            out.push(RequestProgress { request: request.id.clone(), progress, observed });
+            out.push(RequestProgress { request: view.request.id.clone(), progress, observed });
         }
     }
     out

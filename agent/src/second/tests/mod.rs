@@ -2,6 +2,7 @@
 
 mod honest;
 mod lies;
+mod progress;
 mod remembering;
 mod rereading;
 mod world;

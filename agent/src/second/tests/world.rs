@@ -232,14 +232,18 @@ impl World {
             audited: BTreeMap::new(),
             folder,
         };
-        for store in [&world.origin, &world.judge] {
-            world.approve(store).await;
-        }
+        world.approve_all("BL-1").await;
         world
     }
 
     /// Both approved what the stations hold now.
-    async fn approve(&self, store: &Store) {
+    pub async fn approve_all(&self, baseline: &str) {
+        for store in [&self.origin, &self.judge] {
+            self.approve(store, baseline).await;
+        }
+    }
+
+    async fn approve(&self, store: &Store, baseline: &str) {
         let whole = |(element, objects): (&Dn, &Objects)| BaselineStation {
             element: element.clone(),
             objects: snapshot(self.schema, objects)
@@ -252,7 +256,7 @@ impl World {
                 .collect(),
         };
         let stations: Vec<_> = self.stations.iter().map(whole).collect();
-        store.apply_baseline("BL-1", 2, &stations).await.unwrap();
+        store.apply_baseline(baseline, 2, &stations).await.unwrap();
     }
 
     /// From now on the rule about `ssbPeriodicity` has this mode.
