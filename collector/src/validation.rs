@@ -219,7 +219,8 @@ impl Schemas {
         document: Arc<Vec<u8>>,
         raw: Digest,
     ) -> Vec<Finding> {
-        let verdict = self.pool.validate(Arc::clone(&schema.set), document, raw).await;
+        let station = Digest::of(element.to_string().as_bytes());
+        let verdict = self.pool.validate(Arc::clone(&schema.set), document, station).await;
         let doubts = schema.set.doubts();
         let checked = Some(Checked { raw, again: verdict.again, doubts: doubts.len() });
         let differs = |(id, message): (ModuleId, String)| {

@@ -72,16 +72,16 @@ impl WorkerPool {
         })
     }
 
-    /// Holds an XML document, named by its digest, against a schema. The caller keeps the document, whatever becomes of
+    /// Holds an XML document of a station, by the hash of its name, against a schema. The caller keeps the document, whatever becomes of
     /// the thread that works on it.
     pub(crate) async fn validate(
         self: &Arc<Self>,
         set: Arc<SchemaSet>,
         document: Arc<Vec<u8>>,
-        digest: Digest,
+        station: Digest,
     ) -> Verdict {
         let work = move |pool: &WorkerPool| {
-            pool.with_worker(&set, |worker| pool.judge(worker, &set, &document, digest))
+            pool.with_worker(&set, |worker| pool.judge(worker, &set, &document, station))
         };
         let lost = || Verdict {
             findings: vec![failed("the validating thread failed")],
@@ -184,7 +184,7 @@ impl WorkerPool {
         worker: &mut YangWorker,
         set: &Arc<SchemaSet>,
         document: &[u8],
-        digest: Digest,
+        station: Digest,
     ) -> Verdict {
         let mut findings = match self.ready(worker, set) {
             Ok(findings) => findings,
@@ -198,7 +198,7 @@ impl WorkerPool {
             }
         };
         let validate = || worker.validate(document, DocumentFormat::Xml);
-        match self.attempt(Work::Validate(set.hash(), digest), validate) {
+        match self.attempt(Work::Validate(set.hash(), station), validate) {
             Ok(invalid) => {
                 findings.extend(invalid.map(not_validated));
                 Verdict { findings, again: None }
@@ -231,14 +231,19 @@ impl WorkerPool {
 
     /// Asks a worker, unless it failed on this and the time for another try has not come.
     fn attempt<T>(&self, work: Work, ask: impl FnOnce() -> Result<T, WorkerError>) -> Result<T, Trouble> {
-        self.failures.may_try(work, Instant::now()).map_err(Trouble::Worker)?;
+        let leave = self.failures.may_try(work, Instant::now()).map_err(Trouble::Worker)?;
         match ask() {
             Ok(answer) => {
-                self.failures.succeeded(work);
+                self.failures.succeeded(leave);
                 Ok(answer)
             }
-            Err(error) if error.is_of_this_machine() => Err(Trouble::Machine(error)),
-            Err(error) => Err(Trouble::Worker(self.failures.failed(work, error.to_string(), Instant::now()))),
+            Err(error) if error.is_of_this_machine() => {
+                self.failures.not_tried(leave);
+                Err(Trouble::Machine(error))
+            }
+            Err(error) => {
+                Err(Trouble::Worker(self.failures.failed(leave, error.to_string(), Instant::now())))
+            }
         }
     }
 
@@ -304,9 +309,13 @@ mod tests {
         r#"{"version":2,"outcome":{"validated":{"message":"out of range","path":"/m:a","line":3}},"body":0}"#;
 
     async fn validate(pool: &Arc<WorkerPool>) -> Verdict {
-        let document = Arc::new(b"<a/>".to_vec());
-        let verdict = pool.validate(set(), Arc::clone(&document), Digest::of(b"<a/>")).await;
-        assert_eq!(Arc::try_unwrap(document).unwrap(), b"<a/>", "nobody else has it any more");
+        says(pool, "station", "<a/>").await
+    }
+
+    async fn says(pool: &Arc<WorkerPool>, station: &str, text: &str) -> Verdict {
+        let document = Arc::new(text.as_bytes().to_vec());
+        let verdict = pool.validate(set(), Arc::clone(&document), Digest::of(station.as_bytes())).await;
+        assert_eq!(Arc::try_unwrap(document).unwrap(), text.as_bytes(), "nobody else has it any more");
         verdict
     }
 
@@ -340,12 +349,14 @@ mod tests {
         let fine = ["schema-not-loaded", "not-validated"].map(String::from).to_vec();
         assert_eq!(codes(&pool).await, (failed.clone(), false));
         assert_eq!(codes(&pool).await, (failed.clone(), false));
-        let other = pool.validate(set(), Arc::new(b"<b/>".to_vec()), Digest::of(b"<b/>")).await;
+        let other = says(&pool, "station", "<b/>").await;
         assert_eq!(
             other.findings.last().unwrap().code,
-            "not-validated",
-            "another document waits for nothing"
+            "validation-failed",
+            "another document waits as well"
         );
+        let other = says(&pool, "another", "<a/>").await;
+        assert_eq!(other.findings.last().unwrap().code, "not-validated", "another station waits for nothing");
         pool.failures.let_time_pass();
         assert_eq!(codes(&pool).await, (fine, true));
         let hangs = self::pool(&format!("read l; echo '{LOADED}'; exec sleep 1000"), 1);
@@ -414,6 +425,23 @@ mod tests {
         assert_eq!(finding.code, "validation-failed");
         assert!(finding.message.contains("cannot start a thread"), "{finding:?}");
         assert!(verdict.again.is_some_and(|again| again <= Instant::now()), "the next round tries it again");
+        pool.idle().clear();
+        assert_eq!(codes(&pool).await, (vec!["not-validated".to_owned()], true));
+    }
+
+    #[tokio::test]
+    async fn what_this_machine_could_not_try_waits_no_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("mark").display().to_string();
+        let script = format!(
+            "read l; if mkdir {mark}; then kill -KILL $$; fi; echo '{WHOLE}'; read l; echo '{INVALID}'; sleep 9"
+        );
+        let pool = pool(&script, 1);
+        assert_eq!(codes(&pool).await, (vec!["schema-not-loaded".to_owned()], false));
+        pool.failures.let_time_pass();
+        pool.idle().clear();
+        pool.idle().push(YangWorker::without_threads(pool.command.clone(), pool.limits));
+        assert_eq!(codes(&pool).await, (vec!["validation-failed".to_owned()], false));
         pool.idle().clear();
         assert_eq!(codes(&pool).await, (vec!["not-validated".to_owned()], true));
     }
