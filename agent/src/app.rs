@@ -109,9 +109,11 @@ impl App {
         let profiles = load_profiles(&config)?;
         let schemas = schemas::open(&config)?;
         let token = load_or_create_token(&config)?;
+        let metrics = Metrics::new(&config.operator)?;
+        metrics.started(clock::now());
         let app = App {
             store,
-            metrics: Metrics::new(&config.operator)?,
+            metrics,
             ledger,
             peers,
             bodies: Bodies::default(),

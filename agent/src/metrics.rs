@@ -90,6 +90,11 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// When the agent started.
+    pub fn started(&self, at: Timestamp) {
+        self.gauge(STARTED, &[]).set(seconds(at));
+    }
+
     /// A round was stored, from start to finish.
     pub fn round_finished(&self, accounting: &Accounting, started: Timestamp, finished: Timestamp) {
         let complete = accounting.failed == 0 && accounting.skipped == 0;

@@ -94,6 +94,7 @@ pub const AUTHORISATIONS: &[&str] = &[
 ];
 
 pub(super) const BUILD: &str = "ranproof_build_info";
+pub(super) const STARTED: &str = "ranproof_started_timestamp_seconds";
 pub(super) const ROUNDS: &str = "ranproof_rounds_total";
 pub(super) const ROUND_DURATION: &str = "ranproof_round_duration_seconds";
 pub(super) const ROUND_FINISHED: &str = "ranproof_round_finished_timestamp_seconds";
@@ -150,6 +151,13 @@ const fn line(
 /// Every metric there is. All carry the label `operator` besides: whose agent it is.
 pub const TABLE: &[Definition] = &[
     line(BUILD, Kind::Gauge, Unit::Info, &[VERSION], "Always 1; the version of this agent."),
+    line(
+        STARTED,
+        Kind::Gauge,
+        Unit::Timestamp,
+        &[],
+        "When this agent started. How often it changes is what to alert on: an agent that ends and is started again may answer each scrape.",
+    ),
     line(
         ROUNDS,
         Kind::Counter,
