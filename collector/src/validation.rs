@@ -51,7 +51,7 @@ enum Source {
     /// One set for all stations.
     Folder(Arc<SchemaSet>),
     /// What each station says and serves.
-    Devices(Devices),
+    Devices(Box<Devices>),
 }
 
 /// What is remembered of a station, for as long as this program runs.
@@ -138,7 +138,7 @@ impl Schemas {
     /// The modules that each station lists, by `<get-schema>`; texts that were fetched once are kept in `cache`. From the
     /// `seed`, random bytes that no station knows, follows which texts are compared first.
     pub fn from_devices(cache: TextCache, pool: Arc<WorkerPool>, seed: [u8; 32]) -> Schemas {
-        let devices = Devices::new(cache, Arc::clone(&pool), seed);
+        let devices = Box::new(Devices::new(cache, Arc::clone(&pool), seed));
         Schemas { source: Source::Devices(devices), pool, stations: Mutex::default() }
     }
 
