@@ -256,7 +256,7 @@ impl YangWorker {
         let request = Request { version: VERSION, task, body: body.len() };
         // A worker that failed is not used again: dropping it ends it.
         let answer = running.exchange(request, body, time, self.stack)?;
-        if answer.0.is_for_want_of_memory() {
+        if matches!(answer.0, Outcome::WithoutMemory) {
             return Err(WorkerError::Died { how: WITHOUT_MEMORY.to_owned() });
         }
         self.running = Some(running);
@@ -360,7 +360,7 @@ const SIGXCPU: i32 = 24;
 fn unexpected(outcome: Outcome) -> WorkerError {
     match outcome {
         Outcome::Refused(message) => WorkerError::Refused { message },
-        Outcome::Loaded(_) | Outcome::Table | Outcome::Validated(_) => {
+        Outcome::Loaded(_) | Outcome::Table | Outcome::Validated(_) | Outcome::WithoutMemory => {
             WorkerError::Garbled { message: "an answer to another question".to_owned() }
         }
     }
@@ -407,15 +407,22 @@ mod tests {
 
     #[test]
     fn a_library_without_memory_says_nothing_about_modules_and_is_ended() {
+        let answer = format!(r#"{{"version":{VERSION},"outcome":"without-memory","body":0}}"#);
+        let mut worker = shell(&format!("read line; echo '{answer}'; sleep 1000"));
+        let error = failure(&mut worker);
+        assert!(matches!(&error, WorkerError::Died { how } if how == WITHOUT_MEMORY), "{error}");
+        assert!(worker.running.is_none());
+    }
+
+    #[test]
+    fn what_a_message_says_of_memory_is_a_message() {
         let fault =
             r#"{"module":"m","line":7,"message":"Memory allocation failed (lys_parse()).","affects":[]}"#;
         let loaded = format!(
             r#"{{"version":{VERSION},"outcome":{{"loaded":{{"modules":[],"faults":[{fault}]}}}},"body":0}}"#
         );
         let mut worker = shell(&format!("read line; echo '{loaded}'; sleep 1000"));
-        let error = failure(&mut worker);
-        assert!(matches!(&error, WorkerError::Died { how } if how == WITHOUT_MEMORY), "{error}");
-        assert!(worker.running.is_none());
+        assert_eq!(worker.load(&ModuleSet::new()).unwrap().faults[0].module, "m");
     }
 
     #[test]

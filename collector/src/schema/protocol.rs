@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::library::ModuleId;
 
 /// Version of this exchange.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A question to the worker.
 #[derive(Debug, Serialize, Deserialize)]
@@ -85,20 +85,8 @@ pub enum Outcome {
     Validated(Option<Invalid>),
     /// The request made no sense to this worker.
     Refused(String),
-}
-
-impl Outcome {
-    /// Whether libyang was short of memory: then what it says is not about modules and document.
-    pub(super) fn is_for_want_of_memory(&self) -> bool {
-        // The text of LY_EMEM.
-        let of_memory = |message: &str| message.starts_with("Memory allocation failed");
-        match self {
-            Outcome::Loaded(loaded) => loaded.faults.iter().any(|fault| of_memory(&fault.message)),
-            Outcome::Validated(Some(invalid)) => of_memory(&invalid.message),
-            Outcome::Refused(message) => of_memory(message),
-            Outcome::Validated(None) | Outcome::Table => false,
-        }
-    }
+    /// libyang was short of memory (its `LY_EMEM`): what it said is not about modules and document.
+    WithoutMemory,
 }
 
 /// What loads and what does not.

@@ -53,7 +53,7 @@ fn serve(
     while let Some((request, body)) = frame::read(input, |request: &Request| request.body)? {
         before_each()?;
         let (outcome, body) = match request.version {
-            VERSION => perform(request.task, &body, &mut context),
+            VERSION => perform_with_memory(request.task, &body, &mut context),
             other => refused(format!("version {other} is not spoken here, {VERSION} is")),
         };
         frame::write(output, &Answer { version: VERSION, outcome, body: body.len() }, &body)?;
@@ -63,6 +63,13 @@ fn serve(
 
 fn refused(why: impl Into<String>) -> (Outcome, Vec<u8>) {
     (Outcome::Refused(why.into()), vec![])
+}
+
+/// What libyang says without memory is about neither modules nor document.
+fn perform_with_memory(task: Task, body: &[u8], context: &mut Option<Context>) -> (Outcome, Vec<u8>) {
+    yang::listen_anew();
+    let answer = perform(task, body, context);
+    if yang::is_without_memory() { (Outcome::WithoutMemory, vec![]) } else { answer }
 }
 
 fn perform(task: Task, body: &[u8], context: &mut Option<Context>) -> (Outcome, Vec<u8>) {
@@ -141,6 +148,7 @@ mod tests {
                 Outcome::Validated(invalid) => answers.push(invalid),
                 Outcome::Table => panic!("nobody asked for a table"),
                 Outcome::Refused(why) => panic!("{why}"),
+                Outcome::WithoutMemory => panic!("there is memory"),
             }
         }
         answers
@@ -175,6 +183,22 @@ mod tests {
             assert!(found.line.is_none_or(|found| found == *line), "{text}: {found:?}");
             let words = format!("{found:?}");
             assert!(!["1999", "secret", "x1"].iter().any(|value| words.contains(value)), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_module_that_speaks_of_memory_is_not_short_of_it() {
+        let mut set = ModuleSet::new();
+        let words = ["Memory allocation failed (lyd_new()).", "Memory allocation failed."];
+        let leaves = ["a", "b"].iter().zip(words).map(|(name, words)| {
+            format!("leaf {name} {{ type string; must \"false()\" {{ error-message \"{words}\"; }} }}")
+        });
+        let leaves: String = leaves.collect();
+        set.insert(format!("module m {{ namespace 'urn:m'; prefix m; container c {{ {leaves} }} }}"), "x");
+        let documents = ["a", "b"].map(|name| format!("<c xmlns=\"urn:m\"><{name}>1</{name}></c>"));
+        let documents = documents.each_ref().map(|text| (text.as_bytes(), DocumentFormat::Xml));
+        for (answer, words) in validate(&set, &documents).into_iter().zip(words) {
+            assert_eq!(answer.unwrap().message, words);
         }
     }
 

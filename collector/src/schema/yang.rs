@@ -1,8 +1,9 @@
 //! libyang, as the worker uses it. Only [`super::worker`] may: what this calls is C.
 
 use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::Once;
 
 use yang5::context::{Context, ContextFlags};
 use yang5::data::{DataFormat, DataParserFlags, DataTree, DataValidationFlags};
@@ -26,10 +27,38 @@ struct Message {
     line: Option<u64>,
 }
 
-static MESSAGES: Mutex<Vec<Message>> = Mutex::new(Vec::new());
+thread_local! {
+    /// What it said on this thread since [`heard`].
+    static MESSAGES: RefCell<Vec<Message>> = const { RefCell::new(Vec::new()) };
+    /// Whether it was short of memory since [`listen_anew`].
+    static WITHOUT_MEMORY: Cell<bool> = const { Cell::new(false) };
+}
 
-fn messages() -> MutexGuard<'static, Vec<Message>> {
-    MESSAGES.lock().unwrap_or_else(PoisonError::into_inner)
+/// What the library said since this was asked last.
+fn heard() -> Vec<Message> {
+    MESSAGES.take()
+}
+
+/// Before each request.
+pub(super) fn listen_anew() {
+    WITHOUT_MEMORY.set(false);
+}
+
+/// Whether the library was short of memory since then, `LY_EMEM` by its own count.
+pub(super) fn is_without_memory() -> bool {
+    WITHOUT_MEMORY.get()
+}
+
+/// How the library begins what it says with `LY_EMEM`.
+const OF_MEMORY: &str = "Memory allocation failed";
+
+/// Whether it spoke with `LY_EMEM`, a code that it does not pass on. Its own words on that (`LOGMEM`) name a function of
+/// its own and no place; the words of a module, in an `error-message` for instance, have the place where they apply.
+fn is_of_memory(text: &str, has_place: bool) -> bool {
+    let function =
+        text.strip_prefix(OF_MEMORY).and_then(|rest| rest.strip_prefix(" (")?.strip_suffix("())."));
+    let name = |function: &str| function.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    !has_place && function.is_some_and(name)
 }
 
 struct Listener;
@@ -43,7 +72,13 @@ impl LogCallback for Listener {
         schema_path: Option<Cow<'a, str>>,
         line: u64,
     ) {
-        let mut messages = messages();
+        if level == ffi::LY_LOG_LEVEL::LY_LLERR
+            && let Some(text) = &msg
+            && is_of_memory(text, data_path.is_some() || schema_path.is_some() || line > 0)
+        {
+            WITHOUT_MEMORY.set(true);
+        }
+        let mut messages = MESSAGES.take();
         if level == ffi::LY_LOG_LEVEL::LY_LLERR && messages.len() < MAX_MESSAGES {
             messages.push(Message {
                 text: bounded(&msg.unwrap_or_default()),
@@ -52,6 +87,7 @@ impl LogCallback for Listener {
                 line: (line > 0).then_some(line),
             });
         }
+        MESSAGES.set(messages);
     }
 }
 
@@ -101,7 +137,7 @@ pub(super) fn load(folder: &Path, wanted: &[Wanted]) -> Result<(Context, Loaded)
 
 /// On failure, the module that could not be read, if it was one and not the compilation of all.
 fn batch(context: &mut Context, wanted: &[&Wanted]) -> Result<(), Option<usize>> {
-    messages().clear();
+    drop(heard());
     let explicit = ContextFlags::from_bits_retain(ffi::LY_CTX_EXPLICIT_COMPILE);
     context.set_options(explicit).map_err(|_| None)?;
     for (index, wanted) in wanted.iter().enumerate() {
@@ -118,7 +154,7 @@ fn one_by_one(
 ) -> Result<(Context, Loaded), String> {
     let mut context = new_context(folder)?;
     for wanted in wanted {
-        messages().clear();
+        drop(heard());
         if load_one(&mut context, wanted).is_err() {
             note(&mut faults, fault(), &wanted.id, true);
         }
@@ -155,7 +191,7 @@ fn note(faults: &mut Vec<LoadFault>, mut fault: LoadFault, out: &ModuleId, by_na
 
 /// The cause, from what libyang said since the attempt began: the innermost error comes first.
 fn fault() -> LoadFault {
-    let messages = messages();
+    let messages = heard();
     let first = messages.first();
     let parsed = messages.iter().find_map(|message| parsed_module(&message.text));
     let path = messages.iter().find_map(|m| path_module(m.schema_path.as_deref()?));
@@ -200,12 +236,17 @@ fn loaded(context: &Context) -> Vec<LoadedModule> {
 ///
 /// Strict, or unknown nodes would be dropped without a word; without state, because replies to get-config have none.
 pub(super) fn validate(context: &Context, document: &[u8], format: DocumentFormat) -> Option<Invalid> {
-    messages().clear();
+    drop(heard());
     let parse = DataParserFlags::STRICT | DataParserFlags::NO_STATE;
     let check = DataValidationFlags::PRESENT | DataValidationFlags::NO_STATE;
-    DataTree::parse_string(context, document, data_format(format), parse, check).err()?;
-    let messages = messages();
+    let error = DataTree::parse_string(context, document, data_format(format), parse, check).err()?;
+    let messages = heard();
     let first = messages.first();
+    // The library keeps the last error that is not of `LY_EMEM`. Some of these have a place, and then it kept none now.
+    let kept = |message: &Message| error.msg.as_deref().is_some_and(|kept| bounded(kept) == message.text);
+    if first.is_some_and(|message| message.text.starts_with(OF_MEMORY)) && !messages.iter().any(kept) {
+        WITHOUT_MEMORY.set(true);
+    }
     Some(Invalid {
         message: first
             .map_or_else(|| "the YANG library gives no reason".to_owned(), |m| without_values(&m.text)),
@@ -250,6 +291,16 @@ fn without_leaf_list_values(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_librarys_own_words_on_memory_have_no_place() {
+        let own = "Memory allocation failed (lys_parse_in()).";
+        assert!(is_of_memory(own, false));
+        assert!(!is_of_memory(own, true), "somebody's words, where they apply");
+        for other in ["Memory allocation failed.", "Memory allocation failed (a b()).", "x", ""] {
+            assert!(!is_of_memory(other, false), "{other}");
+        }
+    }
 
     #[test]
     fn messages_keep_names_and_lose_values() {

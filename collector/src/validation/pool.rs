@@ -303,10 +303,10 @@ mod tests {
         Arc::new(SchemaSet::whole(&ModuleSet::new()).unwrap())
     }
 
-    const WHOLE: &str = r#"{"version":2,"outcome":{"loaded":{"modules":[],"faults":[]}},"body":0}"#;
-    const LOADED: &str = r#"{"version":2,"outcome":{"loaded":{"modules":[],"faults":[{"module":"m","line":7,"message":"no such type","affects":["m@2020-01-01"]}]}},"body":0}"#;
+    const WHOLE: &str = r#"{"version":3,"outcome":{"loaded":{"modules":[],"faults":[]}},"body":0}"#;
+    const LOADED: &str = r#"{"version":3,"outcome":{"loaded":{"modules":[],"faults":[{"module":"m","line":7,"message":"no such type","affects":["m@2020-01-01"]}]}},"body":0}"#;
     const INVALID: &str =
-        r#"{"version":2,"outcome":{"validated":{"message":"out of range","path":"/m:a","line":3}},"body":0}"#;
+        r#"{"version":3,"outcome":{"validated":{"message":"out of range","path":"/m:a","line":3}},"body":0}"#;
 
     async fn validate(pool: &Arc<WorkerPool>) -> Verdict {
         says(pool, "station", "<a/>").await
@@ -368,7 +368,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mark = folder.path().join("mark").display().to_string();
         let table = r#"{"modules":[],"types":[],"nodes":[],"top":[]}"#;
-        let answer = format!(r#"{{"version":2,"outcome":"table","body":{}}}"#, table.len());
+        let answer = format!(r#"{{"version":3,"outcome":"table","body":{}}}"#, table.len());
         let pool = pool(
             &format!(
                 "read l; if mkdir {mark}; then kill -KILL $$; fi; echo '{WHOLE}'; \
@@ -407,7 +407,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_schema_that_the_library_refuses_a_table_for_is_not_asked_about_again() {
-        let refused = r#"{"version":2,"outcome":{"refused":"the schema is too large"},"body":0}"#;
+        let refused = r#"{"version":3,"outcome":{"refused":"the schema is too large"},"body":0}"#;
         let pool = pool(&format!("read l; echo '{WHOLE}'; read l; echo '{refused}'; sleep 9"), 1);
         for _ in 0..2 {
             let unread = pool.table(&set()).await.unwrap_err();

@@ -16,9 +16,9 @@ use ranproof_collector::sweep::{Collected, Previous, Reading, Replies, StationPl
 use ranproof_collector::validation::{Schemas, TextCache, WorkerPool};
 use tokio_util::sync::CancellationToken;
 
-const LOADED: &str = r#"{"version":2,"outcome":{"loaded":{"modules":[],"faults":[]}},"body":0}"#;
+const LOADED: &str = r#"{"version":3,"outcome":{"loaded":{"modules":[],"faults":[]}},"body":0}"#;
 const INVALID: &str =
-    r#"{"version":2,"outcome":{"validated":{"message":"out of range","path":"/a:x","line":1}},"body":0}"#;
+    r#"{"version":3,"outcome":{"validated":{"message":"out of range","path":"/a:x","line":1}},"body":0}"#;
 
 /// Tables of a schema that knows nothing.
 const TABLE: &str = r#"{"modules":[],"types":[],"nodes":[],"top":[]}"#;
@@ -34,7 +34,7 @@ fn worker(script: String) -> Arc<WorkerPool> {
 
 fn pool() -> Arc<WorkerPool> {
     // What stands on a line is a request, after the body of the one before.
-    let table = format!(r#"{{"version":2,"outcome":"table","body":{}}}"#, TABLE.len());
+    let table = format!(r#"{{"version":3,"outcome":"table","body":{}}}"#, TABLE.len());
     worker(format!(
         "while read line; do case $line in *'\"load\"'*) echo '{LOADED}';; \
          *'\"table\"'*) echo '{table}'; printf %s '{TABLE}';; *) echo '{INVALID}';; esac; done"
