@@ -11,6 +11,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use chain::NodeStopped;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api::ApiError;
@@ -20,12 +21,14 @@ use crate::{api, peer, round, web};
 /// How long open connections may take to end once the agent is told to.
 const DRAIN: Duration = Duration::from_secs(3);
 
+const FOLLOWER_FAILED: &str = "the agent ended because the task that follows its chain node failed; hint: the log says where, please report it; start it again";
+
 const NODE_ENDED: &str = "the agent ended because its chain node did; hint: the log says what came before; mend that and start it again";
 
 /// Serves until the agent is told to end; ends the schedule and the node after the last request.
 ///
 /// # Errors
-/// Also if the agent ended because its node did: whoever restarts agents that fail has to see it.
+/// Also if the agent ended because its node did, or nothing follows that any more: whoever restarts agents that fail has to see it.
 pub async fn serve(app: Arc<App>) -> Result<()> {
     let listener = TcpListener::bind(app.config.listen)
         .await
@@ -59,24 +62,23 @@ pub async fn serve(app: Arc<App>) -> Result<()> {
     peers.abort();
     schedule.abort();
     recovery.abort();
-    let stopped = end_of(follower).await;
+    let outcome = end_of(follower).await;
     // A round under way ends its stations as cancelled and is continued at the next start.
     let _turn = tokio::time::timeout(Duration::from_secs(5), app.turn.lock()).await;
     app.ledger.node().shutdown().await;
     app.store.close().await;
-    ended(stopped)
+    outcome
 }
 
-/// How the agent ends, after its node.
-fn ended(stopped: Option<NodeStopped>) -> Result<()> {
-    stopped.map_or(Ok(()), |stopped| Err(stopped).context(NODE_ENDED))
-}
-
-/// Why the node stopped by itself, if it did; else nothing follows it any more.
-async fn end_of(follower: JoinHandle<NodeStopped>) -> Option<NodeStopped> {
+/// How the agent ends, told by whoever followed its node: well, if nothing ended that task but this.
+async fn end_of(follower: JoinHandle<NodeStopped>) -> Result<()> {
     // One that has ended keeps what it said.
     follower.abort();
-    follower.await.ok()
+    match follower.await {
+        Ok(stopped) => Err(stopped).context(NODE_ENDED),
+        Err(error) if error.is_cancelled() => Ok(()),
+        Err(error) => Err(error).context(FOLLOWER_FAILED),
+    }
 }
 
 /// On loopback only this machine's own names are answered: a page from elsewhere that made its name point here would
@@ -124,8 +126,18 @@ async fn schedule(app: Arc<App>) {
     }
 }
 
+/// Ends the agent however the task that holds it ends, by a panic too.
+struct EndsAgent(watch::Sender<bool>);
+
+impl Drop for EndsAgent {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
 /// Takes over final blocks as they come; a node that has stopped ends the agent, which could not be trusted any more.
 async fn follow(app: Arc<App>) -> NodeStopped {
+    let _ends = EndsAgent(app.stopping.clone());
     let node = app.ledger.node().clone();
     let mut blocks = node.subscribe_from(node.tip().height.saturating_add(1));
     loop {
@@ -136,9 +148,8 @@ async fn follow(app: Arc<App>) -> NodeStopped {
                 }
             }
             Err(stopped) => {
-                // The error is told once, at the end.
-                tracing::info!("Ending with the chain node");
-                app.stopping.send_replace(true);
+                // At once: what is still under way may take its time, or hang.
+                tracing::error!("Ending with the chain node: {stopped}");
                 return stopped;
             }
         }
@@ -155,13 +166,31 @@ mod tests {
         while !follower.is_finished() {
             tokio::task::yield_now().await;
         }
-        let error = ended(end_of(follower).await).unwrap_err();
+        let error = end_of(follower).await.unwrap_err();
         let text = format!("{error:#}");
         assert!(
             text.contains("hint: ") && text.ends_with("the chain node has stopped: its disk is full"),
             "{text}"
         );
         let following = tokio::spawn(std::future::pending());
-        ended(end_of(following).await).unwrap();
+        end_of(following).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_follower_that_panics_ends_the_agent_and_fails_it() {
+        let (stopping, mut told) = watch::channel(false);
+        let follower: JoinHandle<NodeStopped> = tokio::spawn(async move {
+            let _ends = EndsAgent(stopping);
+            panic!("over a block")
+        });
+        told.wait_for(|stop| *stop).await.unwrap();
+        while !follower.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        let error = end_of(follower).await.unwrap_err();
+        assert!(
+            format!("{error:#}").starts_with("the agent ended because the task that follows"),
+            "{error:#}"
+        );
     }
 }
