@@ -15,6 +15,7 @@ use store::{StoreError, Verb, ViolationAction};
 use super::error::{ApiError, Asked};
 use super::types::{Preview, RoundSummary};
 use crate::app::App;
+use crate::round::RoundError;
 use crate::{baseline, clock, evidence, preview as previews, round as rounds};
 
 type Answer<T> = Result<Json<T>, ApiError>;
@@ -34,8 +35,12 @@ pub async fn round(State(app): State<Arc<App>>, Asked(request): Asked<RoundReque
     }
     ready(&app)?;
     let running = tokio::spawn(async move { rounds::run(&app, &request.elements).await });
-    let summary = running.await.map_err(|e| anyhow!("the round ended abnormally: {e}"))??;
-    Ok(Json(summary))
+    let ended = running.await.map_err(|e| anyhow!("the round ended abnormally: {e}"))?;
+    match ended {
+        Ok(summary) => Ok(Json(summary)),
+        Err(error @ RoundError::Unknown { .. }) => Err(ApiError::bad_request(error.to_string())),
+        Err(RoundError::Failed(error)) => Err(error.into()),
+    }
 }
 
 /// A round needs something to be judged by; without it nothing is wrong here, people have not agreed yet.

@@ -16,7 +16,7 @@ pub(crate) mod violations;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use collector::sweep::{Reading, StationRead, sweep};
 use model::{Accounting, Dn, Outcome};
 use store::{Committed, RoundCommit, StationResult, StoredSnapshot};
@@ -40,23 +40,52 @@ use opening::Opening;
 pub(crate) const NO_ROUNDS: &str =
     "this member has no stations and runs no rounds; hint: rounds are for operators, ask one of their agents";
 
+/// Why there is no round.
+#[derive(Debug, thiserror::Error)]
+pub enum RoundError {
+    /// Asked for a station that nobody agreed on: nothing was begun.
+    #[error("station {station} is not in the agreed inventory; hint: such as {such_as}")]
+    Unknown { station: Dn, such_as: String },
+    /// It did not come to its commit, or it stands and cannot be told: the error says which.
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
+}
+
 /// Runs one round, or finishes the one that a crash left open. `only` restricts it to some stations; the others are
 /// skipped, and attested as such.
-pub async fn run(app: &App, only: &[Dn]) -> Result<RoundSummary> {
+///
+/// # Errors
+/// [`RoundError`].
+pub async fn run(app: &App, only: &[Dn]) -> Result<RoundSummary, RoundError> {
+    known(app, only).await?;
     let mut turn = app.turn.lock().await;
+    let clock = std::time::Instant::now();
     // Of a round that does not come to its commit nothing is kept.
     let nothing = turn.emptied();
     let mut memory = std::mem::replace(&mut *turn, nothing);
-    match in_turn(app, &mut memory, only).await {
-        Ok(summary) => {
-            *turn = memory;
-            Ok(summary)
-        }
+    let stored = match in_turn(app, &mut memory, only).await {
+        Ok(stored) => stored,
         Err(error) => {
             app.metrics.round_broken();
-            Err(error)
+            return Err(error.into());
         }
-    }
+    };
+    // From here on the round stands, whatever fails.
+    *turn = memory;
+    let round = stored.commit.round;
+    let summary = tell(app, &stored).await;
+    let summary = summary.with_context(|| format!("round {round} is stored, but cannot be told"))?;
+    tracing::info!(
+        round.id = round,
+        duration_ms = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "Round {round}: {} expected = {} collected + {} unchanged + {} failed + {} skipped",
+        summary.expected,
+        summary.collected,
+        summary.unchanged,
+        summary.failed,
+        summary.skipped
+    );
+    Ok(summary)
 }
 
 /// Finishes what a crash left between a round's commit and its bundles. A round that was not committed waits for the
@@ -67,9 +96,15 @@ pub async fn recover(app: &App) -> Result<()> {
     evidence::publish(app).await.map(drop)
 }
 
-async fn in_turn(app: &App, memory: &mut Memory, only: &[Dn]) -> Result<RoundSummary> {
-    let clock = std::time::Instant::now();
-    known(app, only).await?;
+/// A round that was stored.
+#[derive(Debug)]
+struct Stored {
+    opening: Opening,
+    commit: RoundCommit,
+}
+
+/// A round up to its commit.
+async fn in_turn(app: &App, memory: &mut Memory, only: &[Dn]) -> Result<Stored> {
     // What an earlier round left in the outbox goes first: the contract opens no round before the last is attested.
     anchoring::advance_or_say(app).await;
     // A crash after this leaves a round that is open on the chain, and perhaps begun here: it is continued.
@@ -84,55 +119,53 @@ async fn in_turn(app: &App, memory: &mut Memory, only: &[Dn]) -> Result<RoundSum
     // One transaction: a crash before it leaves the round open, after it everything, with the outbox to be anchored.
     let committed = app.store.commit_round(&commit).await.context("the round cannot be stored")?;
     drop(held);
+    count(app, &opening, &commit, &audited);
     match committed {
         Committed::Now => memory.keep(previous, &commit),
         // What stands is another sweep's.
         Committed::AlreadyCommitted => *memory = memory.emptied(),
     }
-    // A crash from here on leaves staged or anchored leaves: the same call continues.
+    Ok(Stored { opening, commit })
+}
+
+/// What follows a commit. A crash during it leaves staged or anchored leaves, or bundles unwritten: the next round, or the
+/// next start, continues.
+async fn tell(app: &App, Stored { opening, commit }: &Stored) -> Result<RoundSummary> {
     anchoring::advance_or_say(app).await;
-    // A crash from here on leaves bundles unwritten: the next round, or the next start, writes them.
-    let bundles = evidence::publish(app).await?;
-    let summary = summarise(app, &opening, &commit, bundles).await?;
-    app.metrics.round_finished(&accounting(&summary), opening.start.started, commit.finished);
+    let round = commit.round;
+    let bundles = evidence::publish(app).await.unwrap_or_else(|error| {
+        tracing::error!(round.id = round, "Round {round} stands, but no bundle is written: {error:#}");
+        vec![]
+    });
+    summarise(app, opening, commit, bundles).await
+}
+
+/// Puts a stored round into the metrics.
+fn count(app: &App, opening: &Opening, commit: &RoundCommit, audited: &BTreeMap<String, u64>) {
+    let outcomes = commit.stations.iter().map(|station| &station.outcome);
+    let accounting = Accounting::count(opening.start.expected, outcomes);
+    app.metrics.round_finished(&accounting, opening.start.started, commit.finished);
     let opened =
         commit.violations.iter().filter(|v| v.first_seen.round == commit.round && v.resolved.is_none());
     app.metrics.violations_opened(opened.map(|v| v.severity));
-    app.metrics.audited(&audited);
+    app.metrics.audited(audited);
     app.metrics.changes_observed(commit.edits.iter().filter_map(|edit| edit.authorisation));
-    tracing::info!(
-        round.id = summary.round,
-        duration_ms = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
-        "Round {}: {} expected = {} collected + {} unchanged + {} failed + {} skipped",
-        summary.round,
-        summary.expected,
-        summary.collected,
-        summary.unchanged,
-        summary.failed,
-        summary.skipped
-    );
-    Ok(summary)
 }
 
-/// Refuses a restriction to stations that nobody agreed on, before anything is opened.
-async fn known(app: &App, only: &[Dn]) -> Result<()> {
+/// Refuses a restriction to stations that nobody agreed on, before anything is begun.
+async fn known(app: &App, only: &[Dn]) -> Result<(), RoundError> {
     if only.is_empty() {
         return Ok(());
     }
     let in_force = app.in_force(app.ledger.next_height()).await?;
     let agreed: BTreeSet<&Dn> = in_force.inventory.stations.iter().map(|s| &s.element).collect();
-    if let Some(stranger) = only.iter().find(|dn| !agreed.contains(dn)) {
-        bail!(
-            "station {stranger} is not in the agreed inventory; hint: such as {}",
-            agreed.first().map_or("", |dn| dn.as_str())
-        );
+    match only.iter().find(|dn| !agreed.contains(dn)) {
+        Some(stranger) => Err(RoundError::Unknown {
+            station: stranger.clone(),
+            such_as: agreed.first().map_or_else(String::new, ToString::to_string),
+        }),
+        None => Ok(()),
     }
-    Ok(())
-}
-
-fn accounting(summary: &RoundSummary) -> Accounting {
-    let RoundSummary { expected, collected, unchanged, failed, skipped, .. } = *summary;
-    Accounting { expected, collected, unchanged, failed, skipped }
 }
 
 /// Reads all stations of the round; those that cannot be tried have their results at once.

@@ -1,0 +1,81 @@
+//! What is asked of rounds in vain, and what fails after them, over a running agent.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[path = "support/federation.rs"]
+#[expect(dead_code, reason = "shared with tests that do more")]
+mod federation;
+#[path = "support/process.rs"]
+#[expect(dead_code, reason = "shared with tests that do more")]
+mod process;
+#[path = "support/radio.rs"]
+#[expect(dead_code, reason = "shared with tests that do more")]
+mod radio;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use radio::{STATIONS, World};
+use serde_json::{Value as Json, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+
+/// Status and answer, whatever they are.
+fn ask(world: &World, method: &str, path: &str, body: &Json) -> (u16, Json) {
+    let token = std::fs::read_to_string(&world.agent.token_file).unwrap();
+    let (token, body) = (token.trim(), body.to_string());
+    let mut stream = TcpStream::connect(world.agent.url.trim_start_matches("http://")).unwrap();
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close");
+    let kind = format!("authorization: Bearer {token}\r\ncontent-type: application/json");
+    write!(stream, "{head}\r\n{kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    let body = answer.split_once("\r\n\r\n").unwrap().1;
+    (status, serde_json::from_str(body).unwrap_or_else(|_| json!({ "error": body })))
+}
+
+/// The same for what is refused: status and words.
+fn refused(world: &World, method: &str, path: &str, body: &Json) -> (u16, String) {
+    let (status, answer) = ask(world, method, path, body);
+    (status, answer["error"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Rounds by how they ended.
+fn rounds(world: &World, result: &str) -> u64 {
+    let text = String::from_utf8(world.client().get_bytes("/metrics").unwrap()).unwrap();
+    let line = format!("ranproof_rounds_total{{result=\"{result}\"");
+    let line = text.lines().find(|l| l.starts_with(&line)).unwrap_or_else(|| panic!("{text}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// Names a table of the running agent's database otherwise.
+fn rename(world: &World, table: &str, name: &str) {
+    let path = world.federation.path("telecom/data/ranproof.db");
+    world.runtime.block_on(async {
+        let mut link = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+        // Rows that refer to it go on naming the table that is away.
+        let rename = format!("PRAGMA legacy_alter_table = 1; ALTER TABLE {table} RENAME TO {name};");
+        sqlx::raw_sql(AssertSqlSafe(rename)).execute(&mut link).await.unwrap();
+        link.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_station_that_nobody_agreed_on_is_refused_before_anything_is_begun() {
+    let world = World::build(7);
+    let asked = json!({ "elements": ["SubNetwork=nowhere,ManagedElement=1"] });
+    let next = world.next_round();
+    let (status, words) = refused(&world, "POST", "/api/v1/rounds", &asked);
+    assert_eq!(status, 400, "{words}");
+    assert!(words.contains("not in the agreed inventory; hint: such as "), "{words}");
+    assert_eq!((rounds(&world, "error"), world.next_round()), (0, next));
+
+    // A round stands when the database fails after it, and so do its figures.
+    let complete = rounds(&world, "complete");
+    rename(&world, "bundles", "away");
+    let summary = world.round();
+    assert_eq!((summary.unchanged, summary.bundles.len()), (STATIONS as u64, 0));
+    assert_eq!((rounds(&world, "error"), rounds(&world, "complete")), (0, complete + 1));
+    rename(&world, "away", "bundles");
+    world.round();
+}
