@@ -19,6 +19,8 @@ use serde_json::{Value as Json, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
+const POWER: &str = "GNBDUFunction=1,NRSectorCarrier=1";
+
 /// Status and answer, whatever they are.
 fn ask(world: &World, method: &str, path: &str, body: &Json) -> (u16, Json) {
     let token = std::fs::read_to_string(&world.agent.token_file).unwrap();
@@ -78,4 +80,30 @@ fn a_station_that_nobody_agreed_on_is_refused_before_anything_is_begun() {
     assert_eq!((rounds(&world, "error"), rounds(&world, "complete")), (0, complete + 1));
     rename(&world, "away", "bundles");
     world.round();
+}
+
+#[test]
+fn what_is_missing_what_has_to_wait_and_what_is_broken_are_told_apart() {
+    let world = World::build(8);
+    let bundle = |id: &str| refused(&world, "GET", &format!("/api/v1/bundles/{id}"), &json!({}));
+    assert_eq!(bundle("round-1").0, 200);
+    assert_eq!(bundle("round-99").0, 404);
+    assert_eq!(bundle("V-0").0, 404);
+    let carrier = world.object(1, POWER);
+    world.agree_on("CR-1", &carrier, "configuredMaxTxPower", "19999");
+    let (status, words) = bundle("CR-1");
+    assert_eq!(status, 409, "{words}");
+    assert!(words.contains("no round of this operator saw CR-1 carried out; hint:"), "{words}");
+
+    let draft = |elements: &[&str]| {
+        refused(&world, "POST", "/api/v1/baselines", &json!({ "id": "BL-2", "elements": elements }))
+    };
+    let (status, words) = draft(&[]);
+    assert_eq!(status, 409, "{words}");
+    assert_eq!(draft(&["SubNetwork=nowhere,ManagedElement=1"]).0, 400);
+    rename(&world, "log_leaves", "away");
+    rename(&world, "baseline_stations", "gone");
+    assert_eq!((bundle("round-1").0, draft(&[]).0), (500, 500));
+    rename(&world, "away", "log_leaves");
+    rename(&world, "gone", "baseline_stations");
 }

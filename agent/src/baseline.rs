@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anchor::transaction::ProposalKind;
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use model::change::{BaselineObject, ChangeKind, Window};
 use model::{Agreement, ChangeRequest, Dn, RequestView};
 use store::{BaselineStation, RequestFilter, Store};
@@ -14,35 +14,57 @@ use crate::{clock, keys, statements};
 /// How long a proposed baseline can be approved, in milliseconds: a week.
 const OPEN_FOR: i64 = 7 * 24 * 3_600_000;
 
+/// Why no baseline can be drafted.
+#[derive(Debug, thiserror::Error)]
+pub enum DraftError {
+    /// What was asked for can never be.
+    #[error(
+        "station {0} is not known here; hint: `ranproof status` counts the stations, targets.yaml names them"
+    )]
+    Unknown(Dn),
+    /// Something has to come first.
+    #[error("{0}")]
+    NotYet(String),
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
+}
+
+impl From<store::StoreError> for DraftError {
+    fn from(error: store::StoreError) -> DraftError {
+        DraftError::Failed(error.into())
+    }
+}
+
 /// A baseline request with every non-volatile attribute of the stations' newest snapshots. Without `elements`,
 /// all stations that were read and have no approved baseline.
-pub async fn draft(app: &App, id: &str, elements: &[Dn]) -> Result<ChangeRequest> {
-    let baselined: BTreeSet<Dn> = app.store.baselined().await?.into_iter().map(|b| b.element).collect();
-    let chosen: Vec<Dn> = if elements.is_empty() {
-        let stations = app.store.stations().await?.into_iter();
-        stations
-            .filter(|s| s.last_read.is_some() && !baselined.contains(&s.element))
-            .map(|s| s.element)
-            .collect()
-    } else {
-        elements.to_vec()
-    };
+///
+/// # Errors
+/// [`DraftError`].
+pub async fn draft(app: &App, id: &str, elements: &[Dn]) -> Result<ChangeRequest, DraftError> {
+    let chosen = chosen(app, elements).await?;
     let mut baseline = Vec::new();
     for element in &chosen {
         let stored = app.store.newest_snapshot(element).await?;
-        let stored = stored.with_context(|| format!("station {element} was never read completely"))?;
+        let stored = stored.ok_or_else(|| {
+            DraftError::NotYet(format!(
+                "station {element} was never read completely; hint: run a round first"
+            ))
+        })?;
         baseline.extend(stored.snapshot.objects().iter().map(|object| BaselineObject {
             object: object.dn().clone(),
             attributes: object.attributes().iter().cloned().collect(),
         }));
     }
     if baseline.is_empty() {
-        bail!("no station to take a baseline of; hint: run a round first");
+        let lacking = "no station to take a baseline of; hint: run a round first";
+        return Err(DraftError::NotYet(lacking.to_owned()));
     }
     let height = app.ledger.next_height();
     let agreement = app.ledger.contract().read().agreement_in_force(&app.config.agreement, height);
-    let agreement =
-        agreement.with_context(|| format!("agreement {} is not in force", app.config.agreement))?;
+    let agreement = agreement.ok_or_else(|| {
+        let id = &app.config.agreement;
+        DraftError::NotYet(format!("agreement `{id}` is not in force; hint: every party must approve it"))
+    })?;
     let now = clock::now();
     Ok(ChangeRequest {
         format: ChangeRequest::FORMAT.into(),
@@ -62,6 +84,22 @@ pub async fn draft(app: &App, id: &str, elements: &[Dn]) -> Result<ChangeRequest
         swap: None,
         nonce: hex::encode(keys::random_bytes::<32>()?),
     })
+}
+
+/// These stations, or all that were read and have no approved baseline.
+async fn chosen(app: &App, elements: &[Dn]) -> Result<Vec<Dn>, DraftError> {
+    let stations = app.store.stations().await?;
+    if elements.is_empty() {
+        let baselined: BTreeSet<Dn> = app.store.baselined().await?.into_iter().map(|b| b.element).collect();
+        let lacking =
+            stations.into_iter().filter(|s| s.last_read.is_some() && !baselined.contains(&s.element));
+        return Ok(lacking.map(|s| s.element).collect());
+    }
+    let known: BTreeSet<&Dn> = stations.iter().map(|s| &s.element).collect();
+    match elements.iter().find(|element| !known.contains(element)) {
+        Some(stranger) => Err(DraftError::Unknown(stranger.clone())),
+        None => Ok(elements.to_vec()),
+    }
 }
 
 /// Makes every approved baseline of this operator's the approved state of its stations. Doing it again changes nothing.

@@ -16,7 +16,7 @@ use anchor::tree::Tree;
 use anchor::trust::{Trust, TrustFile, TrustedMapSecret};
 use anchor::{Checkpoint, Hash, json};
 use anyhow::{Context as _, Result, bail};
-use store::{BundleRow, LogLeaf, log};
+use store::{BundleRow, LogLeaf, RequestFilter, log};
 
 use crate::anchoring;
 use crate::app::App;
@@ -31,21 +31,48 @@ struct Builder<'a> {
     transactions: Vec<TransactionEvidence>,
 }
 
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    #[error("there is no evidence about `{0}`; hint: a violation's or change's id, or round-N")]
+    Missing(String),
+    /// There will be one, or may be.
+    #[error("{what}; hint: {hint}")]
+    NotYet { what: String, hint: &'static str },
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
+}
+
+impl From<store::StoreError> for BundleError {
+    fn from(error: store::StoreError) -> BundleError {
+        BundleError::Failed(error.into())
+    }
+}
+
+impl BundleError {
+    fn not_anchored(id: &str) -> BundleError {
+        BundleError::NotYet { what: format!("{id} is not anchored yet"), hint: "try again in a moment" }
+    }
+}
+
 /// The bundle of a violation, a change or `round-N`, verified.
-pub async fn bundle(app: &App, id: &str) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// [`BundleError`].
+pub async fn bundle(app: &App, id: &str) -> Result<Vec<u8>, BundleError> {
     let (kind, leaf) = find(app, id).await?;
     let round = leaf.round.context("the leaf is of no round of this operator")?;
     let attested = app.store.leaf_of(log::ATTESTATION, &attestation_of(round)).await?;
     let last = attested.map_or(leaf.index, |attested| attested.index.max(leaf.index));
     let checkpoint = cosigned::choose(app, last).await?;
-    let checkpoint =
-        checkpoint.with_context(|| format!("{id} is not anchored yet; hint: try again in a moment"))?;
+    let checkpoint = checkpoint.ok_or_else(|| BundleError::not_anchored(id))?;
     let tree = anchoring::tree(app, checkpoint.head().size).await?;
     let mut builder = Builder { app, checkpoint, tree, blocks: vec![], transactions: vec![] };
     let parts = builder.build(kind, id, &leaf, round).await?;
     let judged = judgements::of(app, kind, id, round).await?;
     let trust = own_trust(app).await?;
-    judgements::assemble(&parts, judged, &trust).with_context(|| format!("the bundle of {id} is not made"))
+    let made = judgements::assemble(&parts, judged, &trust);
+    Ok(made.with_context(|| format!("the bundle of {id} is not made"))?)
 }
 
 fn attestation_of(round: u64) -> String {
@@ -82,21 +109,29 @@ async fn write(app: &App, id: &str) -> Result<String> {
     Ok(file)
 }
 
-async fn find(app: &App, id: &str) -> Result<(SubjectKind, LogLeaf)> {
-    let round = id.strip_prefix("round-").and_then(|n| n.parse::<u64>().ok());
-    if let Some(round) = round {
-        let leaf = app.store.leaf_of(log::ATTESTATION, &attestation_of(round)).await?;
-        return Ok((
-            SubjectKind::Round,
-            leaf.with_context(|| format!("round {round} has no anchored attestation"))?,
-        ));
+/// The newest leaf about a subject.
+async fn find(app: &App, id: &str) -> Result<(SubjectKind, LogLeaf), BundleError> {
+    if let Some(round) = id.strip_prefix("round-").and_then(|n| n.parse::<u64>().ok()) {
+        return match app.store.leaf_of(log::ATTESTATION, &attestation_of(round)).await? {
+            Some(leaf) => Ok((SubjectKind::Round, leaf)),
+            None if app.store.round(round).await?.is_some() => Err(BundleError::not_anchored(id)),
+            None => Err(BundleError::Missing(id.to_owned())),
+        };
     }
     for (kind, name) in [(SubjectKind::Violation, "violation"), (SubjectKind::Change, "change")] {
         if let Some(leaf) = app.store.leaf_of(name, id).await? {
             return Ok((kind, leaf));
         }
     }
-    bail!("there is no evidence about `{id}`; hint: a violation's or change's id, or round-N")
+    if app.store.violation(id).await?.is_some() {
+        return Err(BundleError::not_anchored(id));
+    }
+    let request = RequestFilter { ids: vec![id.to_owned()], ..RequestFilter::default() };
+    if app.store.requests(&request).await?.is_empty() {
+        return Err(BundleError::Missing(id.to_owned()));
+    }
+    let what = format!("no round of this operator saw {id} carried out");
+    Err(BundleError::NotYet { what, hint: "`ranproof change show` tells how far it has come" })
 }
 
 /// This federation's keys and the agreement's secret: what a party would trust.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use model::{ChangeRequest, Dn};
 use serde::Deserialize;
@@ -15,6 +15,8 @@ use store::{StoreError, Verb, ViolationAction};
 use super::error::{ApiError, Asked};
 use super::types::{Preview, RoundSummary};
 use crate::app::App;
+use crate::baseline::DraftError;
+use crate::evidence::BundleError;
 use crate::round::RoundError;
 use crate::{baseline, clock, evidence, preview as previews, round as rounds};
 
@@ -31,7 +33,7 @@ pub struct RoundRequest {
 /// Runs a round and answers when it is done. It goes on if the caller gives up.
 pub async fn round(State(app): State<Arc<App>>, Asked(request): Asked<RoundRequest>) -> Answer<RoundSummary> {
     if !app.is_operator() {
-        return Err(ApiError::new(StatusCode::CONFLICT, rounds::NO_ROUNDS).with_code("no-rounds"));
+        return Err(ApiError::conflict(rounds::NO_ROUNDS).with_code("no-rounds"));
     }
     ready(&app)?;
     let running = tokio::spawn(async move { rounds::run(&app, &request.elements).await });
@@ -56,7 +58,7 @@ fn ready(app: &App) -> Result<(), ApiError> {
     } else {
         return Ok(());
     };
-    Err(ApiError::new(StatusCode::CONFLICT, lacking).with_code("not-agreed"))
+    Err(ApiError::conflict(lacking).with_code("not-agreed"))
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,12 +73,17 @@ pub async fn baseline(
     State(app): State<Arc<App>>,
     Asked(request): Asked<BaselineRequest>,
 ) -> Answer<ChangeRequest> {
-    let drafted = baseline::draft(&app, &request.id, &request.elements).await;
-    Ok(Json(drafted.map_err(|e| ApiError::bad_request(format!("{e:#}")))?))
+    match baseline::draft(&app, &request.id, &request.elements).await {
+        Ok(drafted) => Ok(Json(drafted)),
+        Err(error @ DraftError::Unknown(_)) => Err(ApiError::bad_request(error.to_string())),
+        Err(error @ DraftError::NotYet(_)) => Err(ApiError::conflict(error.to_string())),
+        Err(DraftError::Failed(error)) => Err(error.into()),
+    }
 }
 
 pub async fn preview(State(app): State<Arc<App>>, Asked(request): Asked<ChangeRequest>) -> Answer<Preview> {
     request.check().map_err(|e| ApiError::bad_request(e.to_string()))?;
+    ready(&app)?;
     Ok(Json(previews::preview(&app, &request).await?))
 }
 
@@ -122,16 +129,18 @@ pub async fn verb(
     match store.act_on_violation(&id, &action).await {
         Ok(row) => Ok(Json(json!({ "id": id, "state": row.violation.state, "assignee": row.assignee }))),
         Err(error @ StoreError::Missing { .. }) => Err(ApiError::not_found(error.to_string())),
-        Err(error @ StoreError::Conflict { .. }) => {
-            Err(ApiError::new(StatusCode::CONFLICT, error.to_string()))
-        }
+        Err(error @ StoreError::Conflict { .. }) => Err(ApiError::conflict(error.to_string())),
         Err(error) => Err(error.into()),
     }
 }
 
 /// A bundle as a file to be saved.
 pub async fn bundle(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, ApiError> {
-    let bytes = evidence::bundle(&app, &id).await.map_err(|e| ApiError::not_found(format!("{e:#}")))?;
+    let bytes = evidence::bundle(&app, &id).await.map_err(|error| match error {
+        BundleError::Missing(_) => ApiError::not_found(error.to_string()),
+        BundleError::NotYet { .. } => ApiError::conflict(error.to_string()),
+        BundleError::Failed(error) => error.into(),
+    })?;
     let name: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).collect();
     let headers = [
         (header::CONTENT_TYPE, "application/json".to_owned()),

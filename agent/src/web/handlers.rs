@@ -22,6 +22,7 @@ use super::pages::{
 use super::site::Site;
 use super::text::Language;
 use super::view::{ChainStatus, MemberView};
+use crate::evidence::BundleError;
 
 /// Rounds on one page.
 const ROUNDS: u32 = 50;
@@ -223,10 +224,14 @@ pub async fn bundle(frame: Frame, State(site): State<Site>, Path(id): Path<Strin
             ];
             (headers, bytes).into_response()
         }
+        Err(BundleError::Failed(cause)) => problem(&frame, &LoadError::Failed(cause)),
         Err(error) => {
-            let message = frame.clean(&format!("{error:#}"));
-            let page = ProblemPage { f: &frame, title: frame.t("problem.failed"), message: &message };
-            rendered(StatusCode::NOT_FOUND, page.render())
+            let (status, title) = match error {
+                BundleError::NotYet { .. } => (StatusCode::CONFLICT, "problem.failed"),
+                _ => (StatusCode::NOT_FOUND, "problem.not_found"),
+            };
+            let message = frame.clean(&error.to_string());
+            rendered(status, ProblemPage { f: &frame, title: frame.t(title), message: &message }.render())
         }
     }
 }

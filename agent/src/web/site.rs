@@ -12,13 +12,14 @@ use super::session::Sessions;
 use super::units::UnitsCache;
 use super::view::{ChainStatus, MemberView};
 use crate::app::App;
+use crate::evidence::BundleError;
 use crate::metrics::Metrics;
 
 /// Asks the chain node how it is.
 pub type ChainReader = Arc<dyn Fn() -> ChainStatus + Send + Sync>;
 
 /// Assembles the bundle of a change, violation or round.
-pub type BundleMaker = Arc<dyn Fn(String) -> BoxFuture<'static, anyhow::Result<Vec<u8>>> + Send + Sync>;
+pub type BundleMaker = Arc<dyn Fn(String) -> BoxFuture<'static, Result<Vec<u8>, BundleError>> + Send + Sync>;
 
 /// Stores of the second judgements, by the origin whose disclosures were judged here.
 pub type SecondReader = Arc<dyn Fn() -> BTreeMap<String, Store> + Send + Sync>;

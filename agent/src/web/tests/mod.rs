@@ -514,6 +514,10 @@ async fn a_bundle_is_a_file_and_a_missing_one_a_sentence() {
     let missing = get(&router, "/bundles/%3Cscript%3E").await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
     assert!(missing.text.contains("there is no evidence about `&#60;script&#62;`"), "{}", missing.text);
+    let early = get(&router, "/bundles/round-3").await;
+    assert_eq!(early.status, StatusCode::CONFLICT);
+    assert!(early.text.contains("round-3 is not anchored yet"), "{}", early.text);
+    assert_eq!(get(&router, "/bundles/round-1").await.status, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ use store::{
     StationSnapshot, Store, StoreConfig,
 };
 
+use crate::evidence::BundleError;
 use crate::federation::tests::four;
 use crate::federation::{At, DisputeView, Federation};
 use crate::metrics::Metrics;
@@ -70,7 +71,12 @@ pub async fn empty() -> (Site, tempfile::TempDir) {
         bundle: Arc::new(|id| {
             let known = id.starts_with("V-") && id.len() == 14;
             let made = known.then(|| format!("{{\"subject\":\"{id}\"}}").into_bytes());
-            Box::pin(async move { made.ok_or_else(|| anyhow::anyhow!("there is no evidence about `{id}`")) })
+            let why = match id.as_str() {
+                "round-3" => BundleError::NotYet { what: format!("{id} is not anchored yet"), hint: "wait" },
+                "round-1" => BundleError::Failed(anyhow::anyhow!("database disk image is malformed")),
+                _ => BundleError::Missing(id),
+            };
+            Box::pin(async move { made.ok_or(why) })
         }),
         now: || Timestamp(NOW),
     };
