@@ -106,4 +106,21 @@ fn what_is_missing_what_has_to_wait_and_what_is_broken_are_told_apart() {
     assert_eq!((bundle("round-1").0, draft(&[]).0), (500, 500));
     rename(&world, "away", "log_leaves");
     rename(&world, "gone", "baseline_stations");
+
+    let verb =
+        |path: &str, words: Json| refused(&world, "POST", &format!("/api/v1/violations/V-0/{path}"), &words);
+    for (path, words, status) in [
+        ("comment", json!({ "by": "li", "comment": " " }), 400),
+        ("assign", json!({ "by": "li", "to": "" }), 400),
+        ("ack", json!({ "by": "l".repeat(81) }), 400),
+        ("resolve", json!({ "by": "li", "comment": "x".repeat(4_001) }), 400),
+        ("close", json!({ "by": "li" }), 404),
+        ("ack", json!({ "by": "li" }), 404),
+        ("ack?origin=", json!({ "by": "li" }), 404),
+        ("ack?origin=nobody", json!({ "by": "li" }), 404),
+    ] {
+        let (answered, told) = verb(path, words);
+        assert_eq!(answered, status, "{path}: {told}");
+        assert_eq!(told.contains("judged here"), path.ends_with("nobody"), "{path}: {told}");
+    }
 }

@@ -4,6 +4,7 @@
 //! [`anchoring`] (outbox → log → checkpoint on the chain → apply). [`App`](app::App) is what a running agent
 //! holds; [`cli`] is the command line. Nothing depends on this room.
 
+pub mod acting;
 pub mod anchoring;
 pub mod api;
 pub mod app;

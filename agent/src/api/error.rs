@@ -42,6 +42,11 @@ impl ApiError {
     pub fn conflict(message: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::CONFLICT, message)
     }
+
+    /// An origin of whose stations nothing is known here.
+    pub fn not_judged(origin: &str) -> ApiError {
+        ApiError::not_found(format!("nothing of `{origin}` is judged here; hint: a member id"))
+    }
 }
 
 impl IntoResponse for ApiError {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::types::ChainInfo;
+use super::types::{ChainInfo, OriginQuery};
 use crate::app::App;
 use crate::web::filter::{Filter, FilterQuery, MAX_ROWS};
 use crate::web::load::{self, LoadError};
@@ -62,12 +62,6 @@ fn bad(error: impl std::fmt::Display) -> ApiError {
     ApiError::bad_request(error.to_string())
 }
 
-/// `?origin=`: another operator's stations, as it disclosed them and as they were judged here.
-#[derive(Debug, Deserialize)]
-struct OriginQuery {
-    origin: Option<String>,
-}
-
 /// The site over the stations that the address asks for.
 struct At(Site);
 
@@ -76,11 +70,9 @@ impl FromRequestParts<Site> for At {
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, ApiError> {
         let query = Query::<OriginQuery>::try_from_uri(&parts.uri).map_err(|e| bad(e.body_text()))?;
-        match query.0.origin.filter(|origin| !origin.is_empty()) {
+        match query.0.asked() {
             None => Ok(At(site.clone())),
-            Some(origin) => Ok(At(site.at(&origin).ok_or_else(|| {
-                ApiError::not_found(format!("nothing of `{origin}` is judged here; hint: a member id"))
-            })?)),
+            Some(origin) => Ok(At(site.at(&origin).ok_or_else(|| ApiError::not_judged(&origin))?)),
         }
     }
 }

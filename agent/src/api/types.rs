@@ -167,3 +167,16 @@ pub struct ExpectedObject {
     pub object: String,
     pub digest: String,
 }
+
+/// `?origin=`: another operator's stations, as it disclosed them and as they were judged here.
+#[derive(Debug, Default, Deserialize)]
+pub struct OriginQuery {
+    origin: Option<String>,
+}
+
+impl OriginQuery {
+    /// Whose; `None` where the address names nobody: this operator's own.
+    pub fn asked(self) -> Option<String> {
+        self.origin.filter(|origin| !origin.is_empty())
+    }
+}

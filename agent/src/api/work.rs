@@ -10,10 +10,11 @@ use axum::response::{IntoResponse, Response};
 use model::{ChangeRequest, Dn};
 use serde::Deserialize;
 use serde_json::{Value as JsonValue, json};
-use store::{StoreError, Verb, ViolationAction};
+use store::StoreError;
 
 use super::error::{ApiError, Asked};
-use super::types::{Preview, RoundSummary};
+use super::types::{OriginQuery, Preview, RoundSummary};
+use crate::acting::{Lack, Words};
 use crate::app::App;
 use crate::baseline::DraftError;
 use crate::evidence::BundleError;
@@ -97,34 +98,21 @@ pub struct VerbRequest {
     to: Option<String>,
 }
 
-/// `?origin=`: a violation of another operator's stations, as it was judged here.
-#[derive(Debug, Deserialize)]
-pub struct VerbQuery {
-    origin: Option<String>,
-}
-
 pub async fn verb(
     State(app): State<Arc<App>>,
     Path((id, verb)): Path<(String, String)>,
-    Query(query): Query<VerbQuery>,
+    Query(query): Query<OriginQuery>,
     Asked(request): Asked<VerbRequest>,
 ) -> Answer<JsonValue> {
-    let verb = match (verb.as_str(), request.to) {
-        ("ack", None) => Verb::Acknowledge,
-        ("comment", None) => Verb::Comment,
-        ("resolve", None) => Verb::Resolve,
-        ("assign", Some(to)) => Verb::Assign { to },
-        (other, _) => return Err(ApiError::not_found(format!("there is no verb `{other}` of this shape"))),
-    };
-    if request.by.trim().is_empty() {
-        return Err(ApiError::bad_request("`by` is empty; hint: who says so?"));
-    }
-    let action = ViolationAction { by: request.by, at: clock::now(), reason: request.comment, verb };
-    let store = match query.origin.filter(|origin| origin != app.origin()) {
+    let VerbRequest { by, comment, to } = &request;
+    let words = Words { verb: &verb, by, comment, to: to.as_deref() };
+    let action = words.read(clock::now()).map_err(|lack| match lack {
+        Lack::Verb => ApiError::not_found(lack.to_string()),
+        _ => ApiError::bad_request(lack.to_string()),
+    })?;
+    let store = match query.asked().filter(|origin| origin != app.origin()) {
         None => &app.store,
-        Some(origin) => app.seconds.get(&origin).ok_or_else(|| {
-            ApiError::not_found(format!("nothing of `{origin}` is judged here; hint: a member id"))
-        })?,
+        Some(origin) => app.seconds.get(&origin).ok_or_else(|| ApiError::not_judged(&origin))?,
     };
     match store.act_on_violation(&id, &action).await {
         Ok(row) => Ok(Json(json!({ "id": id, "state": row.violation.state, "assignee": row.assignee }))),

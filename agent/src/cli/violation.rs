@@ -1,12 +1,14 @@
 //! `ranproof violation`
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, Subcommand};
 use model::{OBJECT, Value};
 use serde_json::{Value as Json, json};
 
 use super::output::{Exit, print, print_json, talk};
+use crate::acting::Words;
 use crate::client::{AgentOptions, Client, percent};
+use crate::clock;
 use crate::web::compare::compact;
 
 #[derive(Debug, Subcommand)]
@@ -105,19 +107,17 @@ pub fn run(command: &ViolationCommand, json: bool) -> Result<Exit> {
             print_json(&violation)?;
             Ok(Exit::Clean)
         }
-        ViolationCommand::Ack(verb) => act(verb, "ack", json!({})),
-        ViolationCommand::Assign { to, verb } => act(verb, "assign", json!({ "to": to })),
-        ViolationCommand::Comment(verb) if verb.comment.trim().is_empty() => {
-            bail!("the comment is empty; hint: --comment \"…\"")
-        }
-        ViolationCommand::Comment(verb) => act(verb, "comment", json!({})),
-        ViolationCommand::Resolve(verb) => act(verb, "resolve", json!({})),
+        ViolationCommand::Ack(verb) => act(verb, "ack", None),
+        ViolationCommand::Assign { to, verb } => act(verb, "assign", Some(to)),
+        ViolationCommand::Comment(verb) => act(verb, "comment", None),
+        ViolationCommand::Resolve(verb) => act(verb, "resolve", None),
     }
 }
 
-fn act(verb: &VerbArgs, name: &str, mut body: Json) -> Result<Exit> {
-    body["by"] = json!(verb.by);
-    body["comment"] = json!(verb.comment);
+fn act(verb: &VerbArgs, name: &str, to: Option<&str>) -> Result<Exit> {
+    let words = Words { verb: name, by: &verb.by, comment: &verb.comment, to };
+    words.read(clock::now())?;
+    let body = json!({ "by": words.by, "comment": words.comment, "to": words.to });
     let client = Client::new(&verb.agent)?;
     let path = verb.origin.path(&format!("/api/v1/violations/{}/{name}", percent(&verb.id)));
     let _: Json = client.post(&path, &body)?;

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
-use store::{StoreError, Verb, ViolationAction};
+use store::StoreError;
 
 use super::frame::Frame;
 use super::handlers::{At, problem, rendered};
@@ -15,13 +15,10 @@ use super::load::LoadError;
 use super::pages::{LoginPage, ProblemPage};
 use super::session::{LoginError, is_from_here};
 use super::site::Site;
+use crate::acting::{Lack, Words};
 
 /// Longest form taken, in bytes.
 pub const LONGEST_FORM: usize = 32 << 10;
-/// Longest comment kept, in characters.
-const LONGEST_COMMENT: usize = 4_000;
-/// Longest name of whom something is assigned to, in characters.
-const LONGEST_ASSIGNEE: usize = 80;
 
 #[derive(Debug, Default, Deserialize)]
 pub struct BackQuery {
@@ -108,12 +105,13 @@ pub async fn act(
     let Some(person) = frame.person.clone() else {
         return Redirect::to(&format!("/login?back={}", frame.segment(&page))).into_response();
     };
-    let verb = match verb(&form) {
-        Ok(verb) => verb,
-        Err(key) => return told(&frame, StatusCode::BAD_REQUEST, frame.t(key)),
+    // The form has one field for whom to assign to, whatever its button.
+    let to = (form.verb == "assign").then_some(form.to.as_str());
+    let words = Words { verb: &form.verb, by: &person, comment: &form.comment, to };
+    let action = match words.read((site.now)()) {
+        Ok(action) => action,
+        Err(lack) => return told(&frame, StatusCode::BAD_REQUEST, frame.t(sentence(lack))),
     };
-    let reason = form.comment.trim().chars().take(LONGEST_COMMENT).collect();
-    let action = ViolationAction { by: person, at: (site.now)(), reason, verb };
     match site.store.act_on_violation(&id, &action).await {
         Ok(_) => Redirect::to(&page).into_response(),
         Err(StoreError::Missing { .. }) => problem(&frame, &LoadError::Missing { what: "violation", id }),
@@ -124,17 +122,15 @@ pub async fn act(
     }
 }
 
-/// The verb that a form asks for, or the key of what it lacks.
-fn verb(form: &ActForm) -> Result<Verb, &'static str> {
-    let to: String = form.to.trim().chars().take(LONGEST_ASSIGNEE).collect();
-    match form.verb.as_str() {
-        "ack" => Ok(Verb::Acknowledge),
-        "resolve" => Ok(Verb::Resolve),
-        "assign" if to.is_empty() => Err("act.no_assignee"),
-        "assign" => Ok(Verb::Assign { to }),
-        "comment" if form.comment.trim().is_empty() => Err("act.no_comment"),
-        "comment" => Ok(Verb::Comment),
-        _ => Err("act.no_verb"),
+/// The key of the sentence that tells what a form lacks.
+fn sentence(lack: Lack) -> &'static str {
+    match lack {
+        Lack::Verb | Lack::ToNobody => "act.no_verb",
+        Lack::Person => "login.no_name",
+        Lack::Assignee => "act.no_assignee",
+        Lack::Comment => "act.no_comment",
+        Lack::LongComment => "act.long_comment",
+        Lack::LongName => "act.long_name",
     }
 }
 

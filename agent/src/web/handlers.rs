@@ -22,6 +22,7 @@ use super::pages::{
 use super::site::Site;
 use super::text::Language;
 use super::view::{ChainStatus, MemberView};
+use crate::api::types::OriginQuery;
 use crate::evidence::BundleError;
 
 /// Rounds on one page.
@@ -78,15 +79,9 @@ fn seats(site: &Site, members: &[MemberView], asked: Option<&str>) -> Vec<Seat> 
     std::iter::once(seat(&site.operator)).chain(others.keys().map(|id| seat(id))).collect()
 }
 
-/// `origin=` of a query.
-#[derive(Debug, Deserialize)]
-struct OriginQuery {
-    origin: Option<String>,
-}
-
 fn asked_origin(uri: &Uri) -> Option<String> {
     let Query(query) = Query::<OriginQuery>::try_from_uri(uri).ok()?;
-    query.origin.filter(|origin| !origin.is_empty())
+    query.asked()
 }
 
 /// The site over the stations of the origin that the address names; of this operator where it names none.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::http::{HeaderMap, header};
 use model::Timestamp;
 
+use crate::acting::LONGEST_NAME;
 use crate::api::same;
 use crate::keys;
 
@@ -17,8 +18,6 @@ use crate::keys;
 const LIFETIME: i64 = 12 * 3_600_000;
 /// Sessions kept at once; the oldest makes room.
 const MOST: usize = 64;
-/// Longest name of a person, in characters.
-pub const LONGEST_NAME: usize = 80;
 
 /// Why nobody was let in.
 #[derive(Debug, thiserror::Error)]

@@ -329,6 +329,9 @@ async fn a_person_acts_after_a_login_and_without_script() {
     }
     let empty = send(&router, &act, "verb=comment&comment=+", &with).await;
     assert_eq!(empty.status, StatusCode::BAD_REQUEST);
+    let long = send(&router, &act, &format!("verb=comment&comment={}", "x".repeat(4_001)), &with).await;
+    assert_eq!(long.status, StatusCode::BAD_REQUEST);
+    assert!(long.text.contains("longer than 4,000 characters"), "{}", long.text);
     let resolve = format!("/violations/{other}/act");
     assert_eq!(send(&router, &resolve, "verb=resolve", &with).await.status, StatusCode::SEE_OTHER);
     assert_eq!(send(&router, &resolve, "verb=ack", &with).await.status, StatusCode::CONFLICT);
