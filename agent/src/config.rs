@@ -1,5 +1,6 @@
 //! An agent's configuration file. Every key stands in `examples/agent.yaml` with its default; a test keeps it so.
 
+mod checks;
 mod schemas;
 
 use std::collections::BTreeMap;
@@ -197,20 +198,8 @@ impl AgentConfig {
         for profile in &mut config.profiles {
             *profile = base.join(&*profile);
         }
-        if config.collection.concurrency == 0 {
-            bail!("{}: collection.concurrency is 0; hint: at least 1", path.display());
-        }
-        if let Err(why) = config.collection.schemas.check() {
-            bail!("{}: collection.schemas: {why}", path.display());
-        }
-        for PeerEntry { member, address, .. } in &config.peers.members {
-            let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-            if port.is_none() {
-                bail!(
-                    "{}: address of peer `{member}` is `{address}`; hint: host:port, such as 192.0.2.7:8422",
-                    path.display()
-                );
-            }
+        if let Err(why) = config.check() {
+            bail!("{}: {why}", path.display());
         }
         Ok(config)
     }
@@ -274,7 +263,15 @@ impl Targets {
                 *file = base.join(&*file);
             }
         }
-        for entry in &targets.stations {
+        let mut places = BTreeMap::new();
+        for (place, entry) in targets.stations.iter().enumerate() {
+            if let Some(first) = places.insert(&entry.element, place) {
+                bail!(
+                    "{}: stations[{place}]: {} has an entry already, stations[{first}]; hint: keep one of the two",
+                    path.display(),
+                    entry.element
+                );
+            }
             if !targets.credentials.contains_key(&entry.credential) {
                 bail!(
                     "{}: station {} names the unknown credential `{}`; hint: `credentials` has the accounts",
@@ -353,6 +350,50 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains('\n'), "{text}");
+    }
+
+    fn written(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn figures_with_which_nothing_works_are_refused_by_name() {
+        let load = |section: &str, key: &str, value: &str| {
+            let text = format!(
+                "format: ranproof/agent/1\noperator: a\ndata: d\ngenesis: g\nagreement: b\n{section}:\n  {key}: {value}\n"
+            );
+            let (_folder, path) = written("agent.yaml", &text);
+            AgentConfig::load(&path).map(drop).map_err(|e| e.to_string())
+        };
+        for (section, key, value) in [
+            ("collection", "concurrency", "0"),
+            ("collection", "deadline_seconds", "0"),
+            ("collection", "max_reply_bytes", "0"),
+            ("collection", "mass_deletion_percent", "101"),
+            ("node", "finality_seconds", "0"),
+        ] {
+            let error = load(section, key, value).unwrap_err();
+            assert!(error.contains(&format!("agent.yaml: {section}.{key} is {value}; hint: ")), "{error}");
+            load(section, key, "1").unwrap();
+        }
+    }
+
+    #[test]
+    fn two_targets_for_one_station_are_refused() {
+        let entry = |host: &str| format!("- {{ element: ManagedElement=1, host: {host}, credential: c }}\n");
+        let text = format!(
+            "credentials: {{ c: {{ user: u, password_file: p }} }}\nstations:\n{}{}",
+            entry("a"),
+            entry("b")
+        );
+        let (_folder, path) = written("targets.yaml", &text);
+        let error = Targets::load(&path).unwrap_err().to_string();
+        let expected =
+            "targets.yaml: stations[1]: ManagedElement=1 has an entry already, stations[0]; hint: ";
+        assert!(error.contains(expected), "{error}");
     }
 
     #[test]
