@@ -184,6 +184,13 @@ fn what_cannot_be_compared_names_the_byte() {
     diff("cut.json", b"{\"a\": [1,2", &["line 1"]);
     diff("garbage", b"\x00\x01\x02", &["neither XML nor JSON"]);
     diff("empty", b"", &["empty"]);
+    let profile =
+        write(folder.path(), "profile.json", b"{\"format\": \"ranproof/profile/9\", \"id\": \"p\"}");
+    let file = good.to_str().unwrap();
+    refused_in_one_line(
+        &["diff", file, file, "--profile", profile.to_str().unwrap()],
+        &["profile.json: format is `ranproof/profile/9`", "hint: this version reads ranproof/profile/1"],
+    );
     let same = ranproof(&["diff", good.to_str().unwrap(), good.to_str().unwrap()]);
     assert_eq!(same.status.code(), Some(0));
 }

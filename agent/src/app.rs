@@ -14,7 +14,7 @@ use store::{Store, StoreConfig};
 use tokio::sync::{Mutex, MutexGuard, watch};
 
 use crate::clock;
-use crate::config::{AgentConfig, Targets, read_yaml};
+use crate::config::{AgentConfig, Targets, read_formatted};
 use crate::keys;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
@@ -216,15 +216,7 @@ async fn open_seconds(config: &AgentConfig, genesis: &Genesis) -> Result<BTreeMa
 fn load_profiles(config: &AgentConfig) -> Result<BTreeMap<String, Arc<Profile>>> {
     let mut profiles = BTreeMap::from([("plain".to_owned(), Arc::new(Profile::plain("plain")))]);
     for path in &config.profiles {
-        let profile: Profile = read_yaml(path)?;
-        if profile.format != Profile::FORMAT {
-            bail!(
-                "{}: format is `{}`; hint: this version reads {}",
-                path.display(),
-                profile.format,
-                Profile::FORMAT
-            );
-        }
+        let profile: Profile = read_formatted(path)?;
         let id = profile.id.clone();
         if profiles.insert(id.clone(), Arc::new(profile)).is_some() {
             bail!("{}: there are two profiles `{id}`", path.display());

@@ -1,6 +1,7 @@
 //! An agent's configuration file. Every key stands in `examples/agent.yaml` with its default; a test keeps it so.
 
 mod checks;
+mod formatted;
 mod schemas;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use model::Dn;
 use serde::{Deserialize, Serialize};
 
+pub use formatted::{Formatted, read_formatted};
 pub use schemas::{SchemaSource, SchemasSection};
 
 /// `agent.yaml`. Paths are relative to the file's folder.
@@ -181,15 +183,7 @@ impl AgentConfig {
 
     /// Reads and checks the file; paths come back absolute or relative to the working directory.
     pub fn load(path: &Path) -> Result<AgentConfig> {
-        let mut config: AgentConfig = read_yaml(path)?;
-        if config.format != Self::FORMAT {
-            bail!(
-                "{}: format is `{}`; hint: this version reads {}",
-                path.display(),
-                config.format,
-                Self::FORMAT
-            );
-        }
+        let mut config: AgentConfig = read_formatted(path)?;
         let base = path.parent().unwrap_or(Path::new("."));
         let optional = config.targets.iter_mut().chain(&mut config.collection.schemas.folder);
         for relative in [&mut config.data, &mut config.genesis].into_iter().chain(optional) {
@@ -394,6 +388,19 @@ mod tests {
         let expected =
             "targets.yaml: stations[1]: ManagedElement=1 has an entry already, stations[0]; hint: ";
         assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn another_format_is_refused_wherever_a_file_names_one() {
+        let (_folder, path) =
+            written("x.yaml", &serde_json::to_string(&profile("ranproof/profile/9")).unwrap());
+        let error = read_formatted::<model::Profile>(&path).unwrap_err().to_string();
+        let expected = "x.yaml: format is `ranproof/profile/9`; hint: this version reads ranproof/profile/1";
+        assert!(error.ends_with(expected), "{error}");
+    }
+
+    fn profile(format: &str) -> model::Profile {
+        model::Profile { format: format.into(), ..model::Profile::plain("p") }
     }
 
     #[test]

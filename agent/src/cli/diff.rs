@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::output::{Exit, print, print_json, talk};
 use super::schema;
-use crate::config::read_yaml;
+use crate::config::read_formatted;
 
 /// Compare two configurations: NETCONF XML (a reply, its data, or a bare document) or RFC 7951 JSON.
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub struct DiffArgs {
 
 pub fn run(args: &DiffArgs, json: bool) -> Result<Exit> {
     let profile = match &args.profile {
-        Some(path) => read_yaml(path)?,
+        Some(path) => read_formatted(path)?,
         None => Profile::plain("plain"),
     };
     let mut schema = args.schemas.as_deref().map(Compiled::of_folder).transpose()?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anchor::certificate::Validator;
 use anchor::trust::{Requirements, Trust, TrustFile};
 use anchor::{Genesis, Hash, Member, MemberRole, PublicKey};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use model::Timestamp;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::output::{Exit, print, print_json, talk};
 use crate::api::types::ChainInfo;
 use crate::client::{AgentOptions, Client};
-use crate::config::read_yaml;
+use crate::config::{read_formatted, read_yaml};
 use crate::keys;
 use crate::peer::Identity;
 
@@ -168,16 +168,7 @@ fn write_trust(trust: &TrustFile, output: &Path) -> Result<()> {
 
 /// Reads a genesis file.
 pub fn load_genesis(path: &Path) -> Result<Genesis> {
-    let genesis: Genesis = read_yaml(path)?;
-    if genesis.format != Genesis::FORMAT {
-        bail!(
-            "{}: format is `{}`; hint: this version reads {}",
-            path.display(),
-            genesis.format,
-            Genesis::FORMAT
-        );
-    }
-    Ok(genesis)
+    read_formatted(path)
 }
 
 fn genesis(members: &Path, chain_id: &str, output: &Path) -> Result<()> {
