@@ -124,3 +124,46 @@ fn what_is_missing_what_has_to_wait_and_what_is_broken_are_told_apart() {
         assert_eq!(told.contains("judged here"), path.ends_with("nobody"), "{path}: {told}");
     }
 }
+
+#[test]
+fn every_command_that_does_something_says_so_in_json_where_it_is_asked_to() {
+    let world = World::build(9);
+    let json = |args: &[&str]| -> Json {
+        let printed = world.command("telecom", &[&["--json"], args].concat());
+        serde_json::from_str(&printed).unwrap_or_else(|e| panic!("{args:?}: {e}: {printed}"))
+    };
+    let file = |name: &str| world.federation.path(name);
+    let inventory = json(&["inventory", "check", &file("inventory.yaml")]);
+    assert_eq!((&inventory["origin"], &inventory["stations"]), (&json!("telecom"), &json!(STATIONS)));
+    let key = json(&["node", "key", &file("new.key")]);
+    assert!(key["key"].as_str().is_some_and(|key| key.len() > 40), "{key}");
+    let trust = ["node", "trust", "--genesis", &file("genesis.json"), "--output", &file("mine.yaml")];
+    assert_eq!(json(&trust)["file"], file("mine.yaml"));
+    let baseline = ["change", "baseline", "--id", "BL-2", "--output", &file("again.json"), "--element"];
+    let station = world.known.stations[0].element.to_string();
+    assert_eq!(json(&[&baseline[..], &[&station]].concat())["id"], "BL-2");
+    let set = ["--id", "nr-shared", "--set-version", "2", "--agreement", "bj-east"];
+    let registered = json(&[&["policy", "register", &file("policies")], &set[..]].concat());
+    assert!(registered["height"].is_u64(), "{registered}");
+
+    let carrier = world.object(1, POWER);
+    let power = world.approved(&carrier, "configuredMaxTxPower").to_string();
+    world.agree_on("CR-1", &carrier, "configuredMaxTxPower", &format!("{power}1"));
+    assert!(json(&["change", "withdraw", "CR-1"])["height"].is_u64());
+    assert_eq!(json(&["bundle", "round-1", "--output", &file("round.json")])["id"], "round-1");
+
+    world.edit(&carrier, sim::manager::Edit::set(carrier.as_str(), "configuredMaxTxPower", "12345"));
+    world.round();
+    let violations: Json = world.client().get("/api/v1/violations?state=open").unwrap();
+    let id = violations["violations"][0]["id"].as_str().unwrap_or_else(|| panic!("{violations}")).to_owned();
+    for (verb, more, state) in [
+        ("ack", None, "acknowledged"),
+        ("assign", Some(["--to", "field-east"]), "acknowledged"),
+        ("comment", Some(["--comment", "asked"]), "acknowledged"),
+        ("resolve", None, "resolved"),
+    ] {
+        let args = [&["violation", verb, &id, "--by", "li"][..], more.as_ref().map_or(&[], |m| &m[..])];
+        let done = json(&args.concat());
+        assert_eq!((&done["id"], &done["state"]), (&json!(id), &json!(state)), "{done}");
+    }
+}

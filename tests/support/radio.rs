@@ -92,7 +92,7 @@ impl World {
     }
 
     /// Runs a command as somebody of `member`.
-    fn command(&self, member: &str, args: &[&str]) -> String {
+    pub fn command(&self, member: &str, args: &[&str]) -> String {
         let mut command = ranproof(args);
         command
             .env("RANPROOF_AGENT", &self.agent.url)

@@ -9,7 +9,7 @@ use clap::Subcommand;
 use model::Agreement;
 
 use super::approve::{self, ApproveArgs, SignOptions};
-use super::output::{Exit, print, print_json, talk};
+use super::output::{Exit, answer, done, print, print_json};
 use crate::client::{AgentOptions, Client};
 use crate::config::read_yaml;
 use crate::{keys, statements};
@@ -38,11 +38,8 @@ pub fn run(command: &AgreementCommand, json: bool) -> Result<Exit> {
     match command {
         AgreementCommand::Check { file } => {
             let (statement, _) = statements::agreement(&load(file)?)?;
-            if json {
-                print_json(&statement)?;
-            } else {
-                print(&format!("{} v{}: body {}", statement.id, statement.version, statement.body))?;
-            }
+            let words = format!("{} v{}: body {}", statement.id, statement.version, statement.body);
+            answer(json, &statement, &words)?;
         }
         AgreementCommand::Register { file, sign } => {
             let agreement = load(file)?;
@@ -50,17 +47,13 @@ pub fn run(command: &AgreementCommand, json: bool) -> Result<Exit> {
             let client = Client::new(&sign.agent)?;
             client.put_body(&body)?;
             let result = client.submit(&keys::load(&sign.key)?, Action::RegisterAgreement(statement))?;
-            talk(&format!("Registered {} v{} in block {}", agreement.id, agreement.version, result.height));
-            if json {
-                print_json(&result)?;
-            }
+            let words =
+                format!("Registered {} v{} in block {}", agreement.id, agreement.version, result.height);
+            done(json, &result, &words)?;
         }
         AgreementCommand::Approve(args) => {
             let (_, result) = approve::decide(args, SubjectKind::Agreement)?;
-            talk(&approve::describe(args, &result));
-            if json {
-                print_json(&result)?;
-            }
+            done(json, &result, &approve::describe(args, &result))?;
         }
         AgreementCommand::Show { id, agent } => {
             let read = approve::read_subject(&Client::new(agent)?, SubjectKind::Agreement, id)?;

@@ -6,8 +6,9 @@ use anchor::trust::Trust;
 use anchor::verify::Outcome;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use serde_json::json;
 
-use super::output::{Exit, print, print_json, talk};
+use super::output::{Exit, answer, done};
 use crate::client::{AgentOptions, Client, percent};
 
 #[derive(Debug, Args)]
@@ -20,11 +21,12 @@ pub struct BundleArgs {
     pub agent: AgentOptions,
 }
 
-pub fn fetch(args: &BundleArgs) -> Result<Exit> {
+pub fn fetch(args: &BundleArgs, json: bool) -> Result<Exit> {
     let bytes = Client::new(&args.agent)?.get_bytes(&format!("/api/v1/bundles/{}", percent(&args.id)))?;
     std::fs::write(&args.output, &bytes)
         .with_context(|| format!("cannot write {}", args.output.display()))?;
-    talk(&format!("Wrote {} ({} bytes)", args.output.display(), bytes.len()));
+    let value = json!({ "id": args.id, "file": args.output, "bytes": bytes.len() });
+    done(json, &value, &format!("Wrote {} ({} bytes)", args.output.display(), bytes.len()))?;
     Ok(Exit::Clean)
 }
 
@@ -48,11 +50,7 @@ pub fn verify(args: &VerifyArgs, json: bool) -> Result<Exit> {
         let hint = if why.contains("hint:") { "" } else { "; hint: `ranproof bundle` writes bundles" };
         bail!("{}: refused at step {name}: {why}{hint}", args.file.display());
     }
-    if json {
-        print_json(&report)?;
-    } else {
-        print(&report.to_string())?;
-    }
+    answer(json, &report, &report.to_string())?;
     Ok(match report.outcome.exit_code() {
         0 => Exit::Clean,
         1 => Exit::Found,

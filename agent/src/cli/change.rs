@@ -10,7 +10,7 @@ use model::{ChangeRequest, Dn};
 use serde_json::{Value as Json, json};
 
 use super::approve::{self, ApproveArgs, SignOptions};
-use super::output::{Exit, print, print_json, talk};
+use super::output::{Exit, answer, done, print, print_json, talk};
 use crate::api::types::{KeyInfo, Preview};
 use crate::client::{AgentOptions, Client, percent};
 use crate::config::read_yaml;
@@ -74,7 +74,8 @@ pub fn run(command: &ChangeCommand, json: bool) -> Result<Exit> {
                 client.post("/api/v1/baselines", &json!({ "id": id, "elements": elements }))?;
             let text = serde_json::to_string_pretty(&request)?;
             std::fs::write(output, text).with_context(|| format!("cannot write {}", output.display()))?;
-            talk(&format!("Wrote {}", output.display()));
+            let value = json!({ "id": id, "title": request.get("title"), "file": output });
+            done(json, &value, &format!("Wrote {}", output.display()))?;
         }
         ChangeCommand::Propose { file, sign } => propose(file, sign, json)?,
         ChangeCommand::Preview { file, agent } => preview(file, agent, json)?,
@@ -82,21 +83,18 @@ pub fn run(command: &ChangeCommand, json: bool) -> Result<Exit> {
             let (read, result) = approve::decide(args, SubjectKind::Change)?;
             let request: ChangeRequest = serde_json::from_slice(&read.body)?;
             talk(&format!("{}: {} ({} edits)", request.id, request.title, request.edits.len()));
-            talk(&approve::describe(args, &result));
-            if json {
-                print_json(&result)?;
-            }
+            done(json, &result, &approve::describe(args, &result))?;
         }
         ChangeCommand::Withdraw { id, sign } => {
             let subject = Subject { kind: SubjectKind::Change, id: id.clone(), version: 1 };
             let client = Client::new(&sign.agent)?;
             let action = Action::Withdraw(WithdrawStatement { subject });
             let result = client.submit(&keys::load(&sign.key)?, action)?;
-            talk(&format!("Withdrew {id} in block {}", result.height));
+            done(json, &result, &format!("Withdrew {id} in block {}", result.height))?;
         }
         ChangeCommand::List { agent } => {
             let changes: Json = Client::new(agent)?.get("/api/v1/changes")?;
-            if json { print_json(&changes)? } else { print(&list(&changes))? }
+            answer(json, &changes, &list(&changes))?;
         }
         ChangeCommand::Show { id, agent } => {
             let change: Json = Client::new(agent)?.get(&format!("/api/v1/changes/{}", percent(id)))?;
@@ -133,11 +131,8 @@ fn propose(file: &Path, sign: &SignOptions, json: bool) -> Result<()> {
     client.put_body(&body)?;
     let required = statement.required.join(", ");
     let result = client.submit(&key, Action::Propose(statement))?;
-    talk(&format!("Proposed {} in block {}; to be approved by {required}", request.id, result.height));
-    if json {
-        print_json(&result)?;
-    }
-    Ok(())
+    let words = format!("Proposed {} in block {}; to be approved by {required}", request.id, result.height);
+    done(json, &result, &words)
 }
 
 fn preview(file: &Path, agent: &AgentOptions, json: bool) -> Result<()> {

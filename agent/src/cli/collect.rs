@@ -5,7 +5,7 @@ use clap::Args;
 use model::Dn;
 use serde_json::json;
 
-use super::output::{Exit, print, print_json};
+use super::output::{Exit, answer};
 use crate::api::types::RoundSummary;
 use crate::client::{AgentOptions, Client};
 use crate::web::view::FindingView;
@@ -29,11 +29,7 @@ pub struct CollectArgs {
 pub fn run(args: &CollectArgs, json: bool) -> Result<Exit> {
     let client = Client::new(&args.agent)?;
     let summary: RoundSummary = client.post("/api/v1/rounds", &json!({ "elements": args.elements }))?;
-    if json {
-        print_json(&summary)?;
-    } else {
-        print(&describe(&summary))?;
-    }
+    answer(json, &summary, &describe(&summary))?;
     Ok(if summary.failed > 0 || summary.violations_opened > 0 { Exit::Found } else { Exit::Clean })
 }
 

@@ -11,7 +11,7 @@ use collector::schema::{DocumentFormat, SchemaSet, SchemaTable, YangWorker};
 use model::{Dn, Edit, Profile, diff};
 use serde_json::json;
 
-use super::output::{Exit, print, print_json, talk};
+use super::output::{Exit, answer, talk};
 use super::schema;
 use crate::config::read_formatted;
 
@@ -48,11 +48,7 @@ pub fn run(args: &DiffArgs, json: bool) -> Result<Exit> {
         anyhow::Ok(snapshot)
     };
     let edits = diff(&read(&args.old)?, &read(&args.new)?)?;
-    if json {
-        print_json(&json!({ "edits": edits }))?;
-    } else {
-        print(&edits.iter().map(line).collect::<String>())?;
-    }
+    answer(json, &json!({ "edits": edits }), &edits.iter().map(line).collect::<String>())?;
     Ok(if edits.is_empty() { Exit::Clean } else { Exit::Found })
 }
 

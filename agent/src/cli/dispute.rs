@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::approve::SignOptions;
-use super::output::{Exit, print, print_json, talk};
+use super::output::{Exit, answer, done};
 use crate::api::types::{ChainInfo, KeyInfo};
 use crate::client::{AgentOptions, Client};
 use crate::federation::DisputeView;
@@ -81,11 +81,7 @@ pub fn run(command: &DisputeCommand, json: bool) -> Result<Exit> {
 fn list(agent: &AgentOptions, json: bool) -> Result<Exit> {
     let chain: ChainInfo = Client::new(agent)?.get("/api/v1/chain")?;
     let disputes = chain.federation.disputes;
-    if json {
-        print_json(&json!({ "disputes": disputes }))?;
-    } else {
-        print(&disputes.iter().map(line).collect::<String>())?;
-    }
+    answer(json, &json!({ "disputes": disputes }), &disputes.iter().map(line).collect::<String>())?;
     let open = disputes.iter().any(DisputeView::is_open);
     Ok(if open { Exit::Found } else { Exit::Clean })
 }
@@ -105,17 +101,13 @@ fn find(client: &Client, id: &str) -> Result<DisputeView> {
 fn show(id: &str, agent: &AgentOptions, json: bool) -> Result<Exit> {
     let client = Client::new(agent)?;
     let dispute = find(&client, id)?;
-    let answer = dispute.answer.map(|body| read_answer(&client, &body)).transpose()?;
-    if json {
-        print_json(&json!({ "dispute": dispute, "answer": answer }))?;
-        return Ok(Exit::Clean);
-    }
+    let answered = dispute.answer.map(|body| read_answer(&client, &body)).transpose()?;
     let mut text = line(&dispute);
-    if let Some(answer) = answer {
-        let ticket = if answer.ticket.is_empty() { String::new() } else { format!(" ({})", answer.ticket) };
-        text.push_str(&format!("  {} answers{ticket}: {}\n", dispute.origin, answer.text));
+    if let Some(DisputeAnswer { ticket, text: words, .. }) = &answered {
+        let ticket = if ticket.is_empty() { String::new() } else { format!(" ({ticket})") };
+        text.push_str(&format!("  {} answers{ticket}: {words}\n", dispute.origin));
     }
-    print(&text)?;
+    answer(json, &json!({ "dispute": dispute, "answer": answered }), &text)?;
     Ok(Exit::Clean)
 }
 
@@ -144,10 +136,7 @@ fn respond(args: &RespondArgs, json: bool) -> Result<Exit> {
     client.put_body(&body)?;
     let statement = RespondStatement { id: args.id.clone(), body: Hash::of(&body) };
     let result = client.submit(&key, Action::Respond(statement))?;
-    talk(&format!("Answered {} in block {}", args.id, result.height));
-    if json {
-        print_json(&result)?;
-    }
+    done(json, &result, &format!("Answered {} in block {}", args.id, result.height))?;
     Ok(Exit::Clean)
 }
 
@@ -159,10 +148,7 @@ fn resolve(id: &str, outcome: &Outcome, sign: &SignOptions, json: bool) -> Resul
     let outcome = if outcome.uphold { DisputeOutcome::Upheld } else { DisputeOutcome::Withdrawn };
     let statement = ResolveStatement { id: id.to_owned(), outcome };
     let result = client.submit(&key, Action::Resolve(statement))?;
-    talk(&format!("Ended {id} as {} in block {}", outcome.as_str(), result.height));
-    if json {
-        print_json(&result)?;
-    }
+    done(json, &result, &format!("Ended {id} as {} in block {}", outcome.as_str(), result.height))?;
     Ok(Exit::Clean)
 }
 

@@ -7,9 +7,10 @@ use anchor::transaction::SubjectKind;
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use model::Inventory;
+use serde_json::json;
 
 use super::approve::{self, ApproveArgs, SignOptions};
-use super::output::{Exit, print, print_json, talk};
+use super::output::{Exit, answer, done};
 use crate::client::Client;
 use crate::config::read_yaml;
 use crate::{keys, statements};
@@ -38,7 +39,11 @@ pub fn run(command: &InventoryCommand, json: bool) -> Result<Exit> {
     match command {
         InventoryCommand::Check { file } => {
             let inventory = load(file)?;
-            print(&format!("{} stations of {}", inventory.stations.len(), inventory.origin))?;
+            let Inventory { agreement, origin, version, stations, .. } = &inventory;
+            let count = stations.len();
+            let value =
+                json!({ "agreement": agreement, "origin": origin, "version": version, "stations": count });
+            answer(json, &value, &format!("{count} stations of {origin}"))?;
         }
         InventoryCommand::Register { file, sign } => {
             let inventory = load(file)?;
@@ -48,17 +53,12 @@ pub fn run(command: &InventoryCommand, json: bool) -> Result<Exit> {
             client.put_body(&body)?;
             let count = statement.count;
             let result = client.submit(&keys::load(&sign.key)?, Action::RegisterInventory(statement))?;
-            talk(&format!("Registered an inventory of {count} stations in block {}", result.height));
-            if json {
-                print_json(&result)?;
-            }
+            let words = format!("Registered an inventory of {count} stations in block {}", result.height);
+            done(json, &result, &words)?;
         }
         InventoryCommand::Approve(args) => {
             let (_, result) = approve::decide(args, SubjectKind::Inventory)?;
-            talk(&approve::describe(args, &result));
-            if json {
-                print_json(&result)?;
-            }
+            done(json, &result, &approve::describe(args, &result))?;
         }
     }
     Ok(Exit::Clean)

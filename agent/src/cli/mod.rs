@@ -116,7 +116,7 @@ fn run(command: Command, json: bool) -> anyhow::Result<Exit> {
         Command::Change(command) => change::run(&command, json),
         Command::Violation(command) => violation::run(&command, json),
         Command::Dispute(command) => dispute::run(&command, json),
-        Command::Bundle(args) => bundle::fetch(&args),
+        Command::Bundle(args) => bundle::fetch(&args, json),
         Command::Verify(args) => bundle::verify(&args, json),
         Command::Node(command) => node::run(&command, json),
         Command::Fsck(args) => fsck::run(&args, json),

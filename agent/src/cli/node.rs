@@ -10,8 +10,9 @@ use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use model::Timestamp;
 use serde::Deserialize;
+use serde_json::json;
 
-use super::output::{Exit, print, print_json, talk};
+use super::output::{Exit, answer, done, talk};
 use crate::api::types::ChainInfo;
 use crate::client::{AgentOptions, Client};
 use crate::config::{read_formatted, read_yaml};
@@ -89,15 +90,18 @@ struct MemberEntry {
 pub fn run(command: &NodeCommand, json: bool) -> Result<Exit> {
     match command {
         NodeCommand::Init { data } => init(data, json)?,
-        NodeCommand::Key { file } => print(&keys::public_line(&keys::create(file)?.public()))?,
-        NodeCommand::Genesis { members, chain_id, output } => genesis(members, chain_id, output)?,
+        NodeCommand::Key { file } => {
+            let key = keys::create(file)?.public();
+            answer(json, &json!({ "key": key, "file": file }), &keys::public_line(&key))?;
+        }
+        NodeCommand::Genesis { members, chain_id, output } => genesis(members, chain_id, output, json)?,
         NodeCommand::Trust { genesis, agreement, require, require_judgement, output } => {
             let trust = trust(genesis, agreement.as_deref(), require, require_judgement)?;
-            write_trust(&trust, output)?;
+            write_trust(&trust, output, json)?;
         }
         NodeCommand::Status { agent } => {
             let info: ChainInfo = Client::new(agent)?.get("/api/v1/chain")?;
-            if json { print_json(&info)? } else { print(&super::status::text(&info))? }
+            answer(json, &info, &super::status::text(&info))?;
         }
     }
     Ok(Exit::Clean)
@@ -112,17 +116,16 @@ fn init(data: &Path, json: bool) -> Result<()> {
     keys::create_secret(&folder.join("salt.key"))?;
     let tls = Identity::create(&folder)?.fingerprint();
     let peer_id = chain::peer_id(&data.join("node"))?;
-    if json {
-        return print_json(&serde_json::json!({
-            "log_key": log.public(),
-            "cosigner_key": cosigner.public(),
-            "consensus_key": consensus.public(),
-            "tls": tls,
-            "peer_id": peer_id,
-        }));
-    }
     let (log, cosigner, consensus) = (log.public(), cosigner.public(), consensus.public());
-    print(&format!("log {log}\ncosigner {cosigner}\nconsensus {consensus}\ntls {tls}\npeer {peer_id}"))
+    let value = json!({
+        "log_key": log,
+        "cosigner_key": cosigner,
+        "consensus_key": consensus,
+        "tls": tls,
+        "peer_id": peer_id,
+    });
+    let words = format!("log {log}\ncosigner {cosigner}\nconsensus {consensus}\ntls {tls}\npeer {peer_id}");
+    answer(json, &value, &words)
 }
 
 /// What somebody who has this genesis and asks for these members' word would trust.
@@ -151,19 +154,18 @@ fn trust(
     Ok(trust)
 }
 
-fn write_trust(trust: &TrustFile, output: &Path) -> Result<()> {
+fn write_trust(trust: &TrustFile, output: &Path, json: bool) -> Result<()> {
     std::fs::write(output, trust.to_yaml()).with_context(|| format!("cannot write {}", output.display()))?;
     let Requirements { change, judgement, .. } = &trust.require;
     let asked = |ids: &[String]| if ids.is_empty() { "nobody".to_owned() } else { ids.join(", ") };
     let (cosigners, judges) = (asked(change), asked(judgement));
-    let output = output.display();
-    talk(&format!(
-        "Wrote {output}; it asks for cosignatures of {cosigners} and second judgements of {judges}"
-    ));
+    let file = output.display();
+    let wrote =
+        format!("Wrote {file}; it asks for cosignatures of {cosigners} and second judgements of {judges}");
     if trust.agreements.is_empty() {
         talk("It names no agreement, so that verification stays incomplete; hint: `--agreement <file>`");
     }
-    Ok(())
+    done(json, &json!({ "file": output, "genesis": trust.genesis }), &wrote)
 }
 
 /// Reads a genesis file.
@@ -171,7 +173,7 @@ pub fn load_genesis(path: &Path) -> Result<Genesis> {
     read_formatted(path)
 }
 
-fn genesis(members: &Path, chain_id: &str, output: &Path) -> Result<()> {
+fn genesis(members: &Path, chain_id: &str, output: &Path, json: bool) -> Result<()> {
     let file: MembersFile = read_yaml(members)?;
     let validators = file.members.iter().filter(|m| m.power > 0).map(|m| {
         let key =
@@ -204,8 +206,8 @@ fn genesis(members: &Path, chain_id: &str, output: &Path) -> Result<()> {
     let text = serde_json::to_string_pretty(&genesis)?;
     std::fs::write(output, text + "\n").with_context(|| format!("cannot write {}", output.display()))?;
     let at = Timestamp::from_unsigned(genesis.time);
-    talk(&format!("Wrote {} at {at}; genesis hash {}", output.display(), genesis.hash()));
-    Ok(())
+    let words = format!("Wrote {} at {at}; genesis hash {}", output.display(), genesis.hash());
+    done(json, &json!({ "file": output, "genesis": genesis.hash(), "time": at }), &words)
 }
 
 #[cfg(test)]
@@ -239,7 +241,7 @@ mod tests {
         std::fs::write(&genesis, serde_json::to_string(&file).unwrap()).unwrap();
         let ids = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
         let asked = trust(&genesis, None, &ids("unicom,telecom,unicom"), &ids("unicom")).unwrap();
-        write_trust(&asked, &output).unwrap();
+        write_trust(&asked, &output, false).unwrap();
         let read = Trust::parse(&std::fs::read(&output).unwrap()).unwrap();
         assert_eq!(read.file().require.violation, ["telecom", "unicom"]);
         assert_eq!(read.file().require.judgement, ["unicom"]);

@@ -44,6 +44,17 @@ pub fn print(text: &str) -> Result<()> {
         .context("cannot write to standard output")
 }
 
+/// What a command found: `value` for programs, `words` for people, on standard output.
+pub fn answer<T: Serialize>(json: bool, value: &T, words: &str) -> Result<()> {
+    if json { print_json(value) } else { print(words) }
+}
+
+/// What a command did: `words` on standard error, and `value` on standard output for programs.
+pub fn done<T: Serialize>(json: bool, value: &T, words: &str) -> Result<()> {
+    talk(words);
+    if json { print_json(value) } else { Ok(()) }
+}
+
 /// One JSON value, indented, on standard output.
 pub fn print_json<T: Serialize>(value: &T) -> Result<()> {
     print(&serde_json::to_string_pretty(value)?)

@@ -10,7 +10,7 @@ use policies::PolicySet;
 use serde_json::json;
 
 use super::approve::{self, ApproveArgs, SignOptions};
-use super::output::{Exit, print, print_json, talk};
+use super::output::{Exit, answer, done, print_json, talk};
 use crate::client::Client;
 use crate::keys;
 use crate::statements::{self, PolicyBody, PolicyFile};
@@ -60,15 +60,12 @@ pub fn run(command: &PolicyCommand, json: bool) -> Result<Exit> {
             let client = Client::new(&sign.agent)?;
             client.put_body(&bytes)?;
             let result = client.submit(&keys::load(&sign.key)?, Action::RegisterPolicySet(statement))?;
-            talk(&format!("Registered {id} v{version} in block {}", result.height));
+            done(json, &result, &format!("Registered {id} v{version} in block {}", result.height))?;
             Ok(Exit::Clean)
         }
         PolicyCommand::Approve(args) => {
             let (_, result) = approve::decide(args, SubjectKind::PolicySet)?;
-            talk(&approve::describe(args, &result));
-            if json {
-                print_json(&result)?;
-            }
+            done(json, &result, &approve::describe(args, &result))?;
             Ok(Exit::Clean)
         }
     }
@@ -78,11 +75,8 @@ fn check(dir: &Path, json: bool) -> Result<Exit> {
     match PolicySet::load(&statements::policy_files(dir)?) {
         Ok(set) if set.rules().is_empty() => bail!("{} holds no rule; hint: *.yaml files", dir.display()),
         Ok(set) => {
-            if json {
-                print_json(&json!({ "rules": set.rules().len(), "faults": [] }))?;
-            } else {
-                print(&format!("{} rules, no faults", set.rules().len()))?;
-            }
+            let rules = set.rules().len();
+            answer(json, &json!({ "rules": rules, "faults": [] }), &format!("{rules} rules, no faults"))?;
             Ok(Exit::Clean)
         }
         Err(faults) => {
@@ -110,10 +104,8 @@ fn test(dir: &Path, json: bool) -> Result<Exit> {
     };
     let report = policies::run_tests(&set, &statements::policy_test_files(dir)?);
     report.failed.iter().for_each(|failure| talk(&failure.to_string()));
-    if json {
-        print_json(&json!({ "rules": report.rules, "cases": report.cases, "failed": report.failed.len() }))?;
-    } else {
-        print(&format!("{} rules, {} cases, {} failed", report.rules, report.cases, report.failed.len()))?;
-    }
+    let (rules, cases, failed) = (report.rules, report.cases, report.failed.len());
+    let value = json!({ "rules": rules, "cases": cases, "failed": failed });
+    answer(json, &value, &format!("{rules} rules, {cases} cases, {failed} failed"))?;
     Ok(if report.failed.is_empty() { Exit::Clean } else { Exit::Found })
 }

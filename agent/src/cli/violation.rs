@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use model::{OBJECT, Value};
 use serde_json::{Value as Json, json};
 
-use super::output::{Exit, print, print_json, talk};
+use super::output::{Exit, answer, done, print_json};
 use crate::acting::Words;
 use crate::client::{AgentOptions, Client, percent};
 use crate::clock;
@@ -94,11 +94,7 @@ pub fn run(command: &ViolationCommand, json: bool) -> Result<Exit> {
             }
             let page: Json = Client::new(agent)?.get(&origin.path(&path))?;
             let rows = page.get("violations").and_then(Json::as_array).cloned().unwrap_or_default();
-            if json {
-                print_json(&page)?
-            } else {
-                print(&rows.iter().map(line).collect::<String>())?
-            }
+            answer(json, &page, &rows.iter().map(line).collect::<String>())?;
             Ok(if rows.is_empty() { Exit::Clean } else { Exit::Found })
         }
         ViolationCommand::Show { id, origin, agent } => {
@@ -107,21 +103,21 @@ pub fn run(command: &ViolationCommand, json: bool) -> Result<Exit> {
             print_json(&violation)?;
             Ok(Exit::Clean)
         }
-        ViolationCommand::Ack(verb) => act(verb, "ack", None),
-        ViolationCommand::Assign { to, verb } => act(verb, "assign", Some(to)),
-        ViolationCommand::Comment(verb) => act(verb, "comment", None),
-        ViolationCommand::Resolve(verb) => act(verb, "resolve", None),
+        ViolationCommand::Ack(verb) => act(verb, "ack", None, json),
+        ViolationCommand::Assign { to, verb } => act(verb, "assign", Some(to), json),
+        ViolationCommand::Comment(verb) => act(verb, "comment", None, json),
+        ViolationCommand::Resolve(verb) => act(verb, "resolve", None, json),
     }
 }
 
-fn act(verb: &VerbArgs, name: &str, to: Option<&str>) -> Result<Exit> {
+fn act(verb: &VerbArgs, name: &str, to: Option<&str>, json: bool) -> Result<Exit> {
     let words = Words { verb: name, by: &verb.by, comment: &verb.comment, to };
     words.read(clock::now())?;
     let body = json!({ "by": words.by, "comment": words.comment, "to": words.to });
     let client = Client::new(&verb.agent)?;
     let path = verb.origin.path(&format!("/api/v1/violations/{}/{name}", percent(&verb.id)));
-    let _: Json = client.post(&path, &body)?;
-    talk(&format!("{name}: {}", verb.id));
+    let violation: Json = client.post(&path, &body)?;
+    done(json, &violation, &format!("{name}: {}", verb.id))?;
     Ok(Exit::Clean)
 }
 
