@@ -8,7 +8,6 @@ use model::{ApprovedState, Authorisation, AuthorisationVerdict, Difference, Dn, 
 
 use crate::case::{Advance, BY_RIGHT, Case, Gone, GoneReason, JudgedDifference, Judgement};
 use crate::ratify;
-use crate::requests::RequestIndex;
 use crate::rights::Rights;
 use crate::sentence;
 use crate::standing;
@@ -22,10 +21,7 @@ pub fn judge(case: &Case<'_>) -> Judgement {
         return unbaselined(case);
     };
     let differences = differences(case, approved);
-    // Nothing differs in the ordinary round: then no request is looked at.
-    let views = if differences.is_empty() { &[] } else { case.requests };
-    let index = RequestIndex::new(views, case.element);
-    let judge = Judge { case, approved, index: &index };
+    let judge = Judge { case, approved };
     let judged: Vec<Judged> = differences.into_iter().map(|d| judge.difference(d)).collect();
     let by_place: BTreeMap<_, _> = judged
         .iter()
@@ -75,7 +71,6 @@ fn unbaselined(case: &Case<'_>) -> Judgement {
 struct Judge<'a> {
     case: &'a Case<'a>,
     approved: &'a ApprovedState,
-    index: &'a RequestIndex<'a>,
 }
 
 struct Judged {
@@ -113,7 +108,7 @@ impl Judge<'_> {
         let advance = if verdict.authorisation.is_authorised() {
             Some(self.advance(&verdict, edit))
         } else {
-            ratify::ratification(self.case, self.approved, self.index, &question, &first_seen)
+            ratify::ratification(self.case, self.approved, self.case.requests, &question, &first_seen)
         };
         Judged { verdict, first_seen, is_new: known.is_none(), advance, difference }
     }
@@ -141,7 +136,7 @@ impl Judge<'_> {
 
     fn verdict(&self, question: &Question<'_>) -> AuthorisationVerdict {
         let edit = &question.difference.edit;
-        let mut weights = self.index.weigh(self.case, question);
+        let mut weights = self.case.requests.weigh(self.case, question);
         let mut best = self.by_itself(question, &mut weights);
         if let Some(nearest) = weights.first()
             && nearest.considered.authorisation < best.authorisation

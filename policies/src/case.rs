@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::violation::Sighting;
-use model::{
-    Agreement, ApprovedState, AuthorisationVerdict, Difference, Dn, Edit, RequestView, Snapshot, Text, Value,
-};
+use model::{Agreement, ApprovedState, AuthorisationVerdict, Difference, Dn, Edit, Snapshot, Text, Value};
+
+use crate::requests::Requests;
 
 /// An open authorisation difference from an earlier round.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +35,8 @@ pub struct Case<'a> {
     /// Where `previous` differs from `approved`, if that is known: it spares a comparison of every object. `None` comes to the
     /// same.
     pub before: Option<&'a [Difference]>,
-    /// Requests that may concern the station, in any order.
-    pub requests: &'a [RequestView],
+    /// Requests that may concern the station.
+    pub requests: &'a Requests<'a>,
     /// Where this round stands in the order of things.
     pub sighting: Sighting,
     /// Open authorisation differences of this station by (object, attribute).

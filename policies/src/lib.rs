@@ -41,6 +41,7 @@ pub use evaluated::{Evaluated, StationCase};
 pub use expression::Observation;
 pub use network::{NeighbourRef, Neighbourhood, NetworkIndex};
 pub use progress::{HOST_KEY, is_swapped, progress};
+pub use requests::Requests;
 pub use rule::{Explanation, Mode, Rule, RuleCase, RuleResult, RuleScope};
 pub use set::PolicySet;
 pub use source::{LoadError, RULE_FORMAT};

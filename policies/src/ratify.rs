@@ -2,11 +2,11 @@
 
 use model::change::{ChangeKind, Standing};
 use model::violation::Sighting;
-use model::{ApprovedState, Edit, OBJECT, RequestView, Text, Value};
+use model::{ApprovedState, Dn, Edit, OBJECT, RequestView, Text, Value};
 
 use crate::case::{Advance, Case};
 use crate::fit::Fit;
-use crate::requests::{RequestIndex, use_of};
+use crate::requests::{Requests, use_of};
 use crate::sentence;
 use crate::weigh::{self, Question};
 
@@ -14,12 +14,12 @@ use crate::weigh::{self, Question};
 pub(crate) fn ratification(
     case: &Case<'_>,
     approved: &ApprovedState,
-    index: &RequestIndex<'_>,
+    requests: &Requests<'_>,
     question: &Question<'_>,
     first_seen: &Sighting,
 ) -> Option<Advance> {
-    let emergencies = by_emergency(case, index, question);
-    let baselines = by_baseline(approved, index, question, first_seen);
+    let emergencies = by_emergency(case, requests, question);
+    let baselines = by_baseline(case.element, approved, requests, question, first_seen);
     let (height, view) = emergencies
         .chain(baselines)
         .filter(|(_, view)| weigh::does_not_count(question, view).is_none())
@@ -42,11 +42,11 @@ fn final_height(view: &RequestView) -> Option<u64> {
 
 fn by_emergency<'a>(
     case: &Case<'_>,
-    index: &RequestIndex<'a>,
+    requests: &Requests<'a>,
     question: &Question<'_>,
 ) -> impl Iterator<Item = (u64, &'a RequestView)> {
     let edit = &question.difference.edit;
-    index.naming(&edit.object, &edit.attribute).iter().filter_map(|(view, expected)| {
+    requests.naming(&edit.object, &edit.attribute).iter().filter_map(|(view, expected)| {
         let ratifies = view.request.kind == ChangeKind::Emergency
             && Fit::of(expected, edit, false) == Fit::Exact
             && !use_of(case, view, question.difference).is_spent();
@@ -56,25 +56,26 @@ fn by_emergency<'a>(
 
 /// A baseline accepts the state as found, so it must be newer than the approved value and than first sight:
 /// an old baseline that happens to hold the value says nothing about this change.
-fn by_baseline<'a>(
+fn by_baseline<'a, 'b>(
+    element: &'b Dn,
     approved: &ApprovedState,
-    index: &RequestIndex<'a>,
+    requests: &'b Requests<'a>,
     question: &Question<'_>,
     first_seen: &Sighting,
 ) -> impl Iterator<Item = (u64, &'a RequestView)> {
     let edit = &question.difference.edit;
     let since = approved_height(approved, edit);
-    index.baselines.iter().filter_map(move |(view, objects)| {
-        let height = final_height(view)?;
+    requests.baselines_of(element).filter_map(move |baseline| {
+        let (view, height) = (baseline.view, baseline.height);
         let newer = height > since && first_seen.opened.is_none_or(|opened| height >= opened);
-        let object = objects.get(&edit.object);
+        let object = newer.then(|| baseline.object(&edit.object)).flatten();
         let value = match (edit.attribute.as_str(), object) {
             (OBJECT, Some(object)) => Some(Value::Fields(object.attributes.clone())),
             (OBJECT, None) => None,
             (name, Some(object)) => object.attributes.get(name).cloned(),
             (_, None) => return None,
         };
-        Some((height, *view)).filter(|_| newer && value == edit.new)
+        Some((height, view)).filter(|_| newer && value == edit.new)
     })
 }
 

@@ -116,8 +116,6 @@ pub struct RuleResult {
     pub severity: Severity,
     pub mode: Mode,
     pub message: Text,
-    /// The parts of the expression with their values.
-    pub why: Vec<Observation>,
 }
 
 /// What a rule says of an object, also where it is kept.
@@ -126,6 +124,7 @@ pub struct Explanation {
     /// `None`: the rule is kept.
     pub outcome: Option<RuleOutcome>,
     pub message: Text,
+    /// The parts of the expression with their values.
     pub why: Vec<Observation>,
 }
 
@@ -158,7 +157,6 @@ impl Rule {
             return None;
         }
         let (outcome, message) = self.judge(evaluation)?;
-        let inputs = evaluation.inputs();
         Some(RuleResult {
             rule: self.name.clone(),
             object: object.dn().clone(),
@@ -167,7 +165,6 @@ impl Rule {
             severity: self.severity,
             mode: self.mode,
             message,
-            why: expression::parts(&self.compiled, inputs),
         })
     }
 

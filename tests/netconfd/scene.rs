@@ -15,7 +15,7 @@ use model::{
     Agreement, ApprovedState, ApprovedValue, ChangeKind, ChangeRequest, Dn, Edit, Profile, RequestView,
     Snapshot, Timestamp,
 };
-use policies::{Case, Judgement, judge};
+use policies::{Case, Judgement, Requests, judge};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -92,7 +92,7 @@ impl Scene {
             edits,
             approved: Some(&self.approved),
             before: None,
-            requests,
+            requests: &Requests::new(requests),
             sighting: Sighting { round: 2, opened: Some(20), after: Some(minute(10)), read: minute(20) },
             known: &BTreeMap::new(),
             recent_changes: &BTreeMap::new(),

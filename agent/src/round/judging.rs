@@ -13,7 +13,7 @@ use model::violation::Sighting;
 use model::{
     ApprovedState, ChangeRequest, Difference, Dn, Edit, RequestView, Snapshot, Timestamp, Violation,
 };
-use policies::{Case, HOST_KEY, Judgement, Known, Mode, NetworkIndex};
+use policies::{Case, HOST_KEY, Judgement, Known, Mode, NetworkIndex, Requests};
 use store::{
     Advance, RequestProgress, RequestRow, Respelling, RoundEdit, StationMemory, Store, StoredSnapshot,
 };
@@ -84,7 +84,8 @@ struct Bench<'a> {
     seat: &'a Seat<'a>,
     /// Requests with their bodies that were proposed by the seat's height, and the same as they stood then.
     rows: Vec<&'a RequestRow>,
-    views: Vec<RequestView>,
+    views: &'a [RequestView],
+    requests: Requests<'a>,
     index: &'a NetworkIndex,
 }
 
@@ -100,8 +101,9 @@ pub(crate) async fn judge(
     memory.turn_to(seat.in_force);
     index(&mut memory.index, previous, reads);
     let views = seat.requests.iter().filter_map(|row| Some((row, row.view_at(seat.height)?)));
-    let (rows, views) = views.unzip();
-    let bench = Bench { seat, rows, views, index: &memory.index };
+    let (rows, views): (_, Vec<RequestView>) = views.unzip();
+    let requests = Requests::new(&views);
+    let bench = Bench { seat, rows, views: &views, requests, index: &memory.index };
     let mut found = Found { audited: audits(seat.in_force), ..Found::default() };
     for together in reads.chunks(TOGETHER) {
         let held = |read: &CompleteRead| memory.stations.get(&read.element).map(|known| known.version);
@@ -173,7 +175,7 @@ fn station(
         edits: &edits,
         approved: Some(approved_seen),
         before,
-        requests: &bench.views,
+        requests: &bench.requests,
         sighting: sighting.clone(),
         known: &known,
         recent_changes: &recent,
@@ -284,7 +286,7 @@ fn progress(bench: &Bench<'_>, found: &Found) -> Vec<RequestProgress> {
         observed.entry(request).or_default().push((element.clone(), HOST_KEY.to_owned()));
     }
     let mut out = Vec::new();
-    for (row, view) in bench.rows.iter().zip(&bench.views) {
+    for (row, view) in bench.rows.iter().zip(bench.views) {
         let before: BTreeSet<Place> =
             row.observed.iter().map(|o| (o.object.clone(), o.attribute.clone())).collect();
         let mut observed = observed.remove(view.request.id.as_str()).unwrap_or_default();

@@ -8,7 +8,7 @@ use model::{
     Agreement, ApprovedState, ApprovedValue, ChangeRequest, Difference, Digest, Dn, Edit, Interpretation,
     Object, RequestView, Snapshot, Timestamp, Value,
 };
-use ranproof_policies::{Case, Judgement, Known, judge};
+use ranproof_policies::{Case, Judgement, Known, Requests, judge};
 
 pub const STATION: &str = "SubNetwork=bj,ManagedElement=g1";
 pub const CARRIER: &str = "SubNetwork=bj,ManagedElement=g1,NRSectorCarrier=1";
@@ -188,7 +188,7 @@ impl World {
             edits: &edits,
             approved: Some(&approved),
             before,
-            requests: &self.requests,
+            requests: &Requests::new(&self.requests),
             sighting: self.sighting.clone(),
             known: &self.known,
             recent_changes: &self.recent,

@@ -15,7 +15,7 @@ use model::{
     Agreement, ApprovedState, ApprovedValue, Difference, Digest, Dn, Edit, Outcome, Profile, Snapshot,
     Violation, diff,
 };
-use policies::{Case, Evaluated, JudgedDifference, Judgement, NetworkIndex, PolicySet, judge};
+use policies::{Case, Evaluated, JudgedDifference, Judgement, NetworkIndex, PolicySet, Requests, judge};
 use store::{
     HeldReply, RoundCommit, RoundEdit, RoundPins, RoundStart, StationResult, StationSnapshot, Store,
     StoreConfig,
@@ -159,7 +159,7 @@ impl<'a> Ours<'a> {
             edits: &work.edits,
             approved: Some(&station.approved),
             before: Some(&station.differences),
-            requests: &[],
+            requests: &Requests::default(),
             sighting: sighting.clone(),
             known: &BTreeMap::new(),
             recent_changes: &BTreeMap::new(),
