@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(read("assign", "", Some(" field-east ")), Ok(Verb::Assign { to: "field-east".into() }));
         assert_eq!(read("assign", "", Some(" ")), Err(Lack::Assignee));
         assert_eq!(read("assign", "", None), Err(Lack::Assignee));
-        assert_eq!(read("assign", "", Some(&"局".repeat(80))).is_ok(), true);
+        assert!(read("assign", "", Some(&"局".repeat(80))).is_ok());
         assert_eq!(read("assign", "", Some(&"局".repeat(81))), Err(Lack::LongName));
         assert_eq!(read("ack", "", Some("field-east")), Err(Lack::ToNobody));
         assert_eq!(read("ack", "", None), Ok(Verb::Acknowledge));
