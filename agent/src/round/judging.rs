@@ -86,6 +86,8 @@ struct Bench<'a> {
     rows: Vec<&'a RequestRow>,
     views: &'a [RequestView],
     requests: Requests<'a>,
+    /// Requests for new hardware, by station.
+    swaps: BTreeMap<&'a Dn, Vec<&'a ChangeRequest>>,
     index: &'a NetworkIndex,
 }
 
@@ -103,7 +105,13 @@ pub(crate) async fn judge(
     let views = seat.requests.iter().filter_map(|row| Some((row, row.view_at(seat.height)?)));
     let (rows, views): (_, Vec<RequestView>) = views.unzip();
     let requests = Requests::new(&views);
-    let bench = Bench { seat, rows, views: &views, requests, index: &memory.index };
+    let mut swaps: BTreeMap<&Dn, Vec<&ChangeRequest>> = BTreeMap::new();
+    for request in views.iter().map(|view| &view.request) {
+        if let Some(swap) = &request.swap {
+            swaps.entry(&swap.element).or_default().push(request);
+        }
+    }
+    let bench = Bench { seat, rows, views: &views, requests, swaps, index: &memory.index };
     let mut found = Found { audited: audits(seat.in_force), ..Found::default() };
     for together in reads.chunks(TOGETHER) {
         let held = |read: &CompleteRead| memory.stations.get(&read.element).map(|known| known.version);
@@ -264,13 +272,10 @@ fn take(found: &mut Found, element: &Dn, judgement: Judgement) {
 
 /// Requests for new hardware that the read of a station shows carried out.
 fn swapped(bench: &Bench<'_>, sighting: &Sighting, element: &Dn) -> Vec<(String, Dn)> {
-    let swaps = bench.views.iter().map(|view| &view.request);
-    let of_station =
-        |request: &&ChangeRequest| request.swap.as_ref().is_some_and(|swap| swap.element == *element);
-    let station = || bench.seat.in_force.inventory.stations.iter().find(|s| s.element == *element);
-    let swapped = swaps
-        .filter(of_station)
-        .filter(|request| station().is_some_and(|station| policies::is_swapped(request, station, sighting)));
+    let Some(swaps) = bench.swaps.get(element) else { return vec![] };
+    let mut stations = bench.seat.in_force.inventory.stations.iter();
+    let Some(station) = stations.find(|station| station.element == *element) else { return vec![] };
+    let swapped = swaps.iter().filter(|request| policies::is_swapped(request, station, sighting));
     swapped.map(|request| (request.id.clone(), element.clone())).collect()
 }
 
