@@ -185,8 +185,8 @@ mod tests {
                 let keys = source.split(call).skip(1).filter_map(|rest| rest.split('"').next());
                 used.extend(keys.map(str::to_owned));
             }
-            // A refused form names its key: `Err("act.…")`.
-            let refusals = source.split("Err(\"").skip(1).filter_map(|rest| rest.split('"').next());
+            // What a form lacks has its key: `Lack::Comment => "act.…"`.
+            let refusals = source.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next());
             used.extend(refusals.filter(|key| key.starts_with("act.")).map(str::to_owned));
             for rest in source.split(".count(\"").skip(1) {
                 let key = rest.split('"').next().unwrap();
