@@ -18,7 +18,7 @@ use super::yang;
 /// What one worker may use.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkerBounds {
-    /// Bytes of address space.
+    /// Bytes of address space beyond what the program takes by itself, of which its allocator reserves a lot unused.
     pub memory: u64,
     /// Processor time for one request.
     pub cpu: Duration,
@@ -38,7 +38,7 @@ impl Default for WorkerBounds {
 pub fn run(bounds: WorkerBounds) -> io::Result<()> {
     limit(Resource::Core, 0)?;
     limit(Resource::Fsize, 0)?;
-    limit(Resource::As, bounds.memory)?;
+    limit(Resource::As, mapped()?.saturating_add(bounds.memory))?;
     let mut input = BufReader::new(io::stdin().lock());
     let mut output = io::stdout().lock();
     serve(&mut input, &mut output, || allow_cpu(bounds.cpu))
@@ -104,6 +104,17 @@ fn table(context: &Context) -> Result<Vec<u8>, String> {
     Ok(table)
 }
 
+/// Bytes of this process's address space.
+fn mapped() -> io::Result<u64> {
+    // In kB whatever the size of a page (proc(5)).
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let size = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB")?.parse().ok());
+    let kilobytes: u64 = size.ok_or_else(|| io::Error::other("/proc/self/status has no VmSize"))?;
+    Ok(kilobytes.saturating_mul(1024))
+}
+
 /// Lowers a limit; one that is lower already stays.
 fn limit(resource: Resource, value: u64) -> io::Result<()> {
     let maximum = getrlimit(resource).maximum.map_or(value, |maximum| maximum.min(value));
@@ -152,6 +163,13 @@ mod tests {
             }
         }
         answers
+    }
+
+    #[test]
+    fn what_the_program_takes_by_itself_is_known() {
+        let mapped = mapped().unwrap();
+        // The code alone takes more, and no test that much.
+        assert!((1 << 20..1 << 46).contains(&mapped), "{mapped} bytes");
     }
 
     #[test]
