@@ -367,7 +367,6 @@ mod tests {
             ("collection", "deadline_seconds", "0"),
             ("collection", "max_reply_bytes", "0"),
             ("collection", "mass_deletion_percent", "101"),
-            ("node", "finality_seconds", "0"),
         ] {
             let error = load(section, key, value).unwrap_err();
             assert!(error.contains(&format!("agent.yaml: {section}.{key} is {value}; hint: ")), "{error}");

@@ -9,9 +9,10 @@ use anchor::record::Attestation;
 use anchor::transaction::{AgreementStatement, InventoryStatement, PolicySetStatement, Subject, SubjectKind};
 use anyhow::{Context as _, Result, bail, ensure};
 use contract::Contract;
-use model::{Agreement, Inventory};
+use model::change::{ChangeKind, Progress};
+use model::{Agreement, Inventory, Station};
 use policies::PolicySet;
-use store::RoundPins;
+use store::{RequestRow, RoundPins};
 
 use crate::app::App;
 use crate::statements::{self, PolicyBody};
@@ -224,6 +225,39 @@ impl App {
             }
         }
         bail!("inventory v{} was registered with another root than its body has", statement.version)
+    }
+
+    /// Stations of the operators beside `origin` whose inventories are in force for the block at `height` and here, if an
+    /// upgrade among these requests waits for any.
+    pub(crate) async fn other_stations(
+        &self,
+        origin: &str,
+        height: u64,
+        requests: &[RequestRow],
+    ) -> Result<Vec<Station>> {
+        let waits = |row: &RequestRow| {
+            let upgrade = row.request.as_ref().is_some_and(|request| request.kind == ChangeKind::Upgrade);
+            upgrade && row.progress != Some(Progress::Complete)
+        };
+        if !requests.iter().any(waits) {
+            return Ok(vec![]);
+        }
+        let members = self.ledger.genesis().members.iter().map(|member| member.id.as_str());
+        let statements: Vec<InventoryStatement> = {
+            let contract = self.ledger.contract().read();
+            let id = &self.config.agreement;
+            let others = members.filter(|member| *member != origin);
+            others
+                .filter_map(|member| Some(contract.inventory_in_force(id, member, height)?.statement))
+                .collect()
+        };
+        let mut stations = Vec::new();
+        for statement in statements {
+            if self.store.has_body(&statement.body).await? {
+                stations.extend(self.inventory(&statement).await?.stations);
+            }
+        }
+        Ok(stations)
     }
 
     /// A body that the chain names by hash, read into `T`.

@@ -40,7 +40,7 @@ pub use case::{Advance, BY_RIGHT, Case, Gone, GoneReason, JudgedDifference, Judg
 pub use evaluated::{Evaluated, StationCase};
 pub use expression::Observation;
 pub use network::{NeighbourRef, Neighbourhood, NetworkIndex};
-pub use progress::{HOST_KEY, is_swapped, progress};
+pub use progress::{HOST_KEY, is_swapped, progress, software_places};
 pub use requests::Requests;
 pub use rule::{Explanation, Mode, Rule, RuleCase, RuleResult, RuleScope};
 pub use set::PolicySet;

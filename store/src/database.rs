@@ -21,14 +21,15 @@ use crate::migrate;
 pub struct StoreConfig {
     /// The file, `<data>/ranproof.db`. SQLite keeps `-wal` and `-shm` beside it.
     pub path: PathBuf,
-    /// How many raw replies of each station are kept, newest first; at least 1.
+    /// How many raw replies of each station are kept at least, newest first; 1 or more. Up to seven older ones stay for as long
+    /// as these are stored over them (`replies.rs`).
     pub keep_raw: u32,
     /// Reading connections.
     pub readers: u32,
 }
 
 impl StoreConfig {
-    /// The newest two raw replies of each station (the present one and the one it is compared with), four readers.
+    /// The newest two raw replies of each station at least (the present one and the one it is compared with), four readers.
     pub fn new(path: impl Into<PathBuf>) -> StoreConfig {
         StoreConfig { path: path.into(), keep_raw: 2, readers: 4 }
     }

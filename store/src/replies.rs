@@ -27,7 +27,7 @@ pub struct HeldReply {
 const LEVEL: i32 = 1;
 
 /// Longest chain of replies over replies: bounds what reading one costs, and how many are kept for the newest.
-const MAX_DEPTH: u64 = 16;
+const MAX_DEPTH: u64 = 7;
 
 /// Largest reply that is read back; the collector's own limit is lower.
 const MAX_LENGTH: u64 = 512 << 20;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use serde_json::json;
-use store::{Fault, FsckReport, Store, StoreConfig};
+use store::{Fault, FsckReport, Store, StoreConfig, StoreError};
 
 use super::output::{Exit, print, print_json, talk};
 
@@ -24,11 +24,20 @@ pub fn run(args: &FsckArgs, json: bool) -> Result<Exit> {
     let report = runtime.context("cannot start the runtime")?.block_on(async {
         let mut report = check(&path).await?;
         for second in seconds(&args.data)? {
-            let found = check(&second).await?;
+            let name = second.strip_prefix(&args.data).unwrap_or(&second).display().to_string();
+            let found = match check(&second).await {
+                Ok(found) => found,
+                // Nobody brings up to date what is kept of an operator who is none any more.
+                Err(error @ StoreError::Older { .. }) => {
+                    let (key, why) = (name.clone(), error.to_string());
+                    report.faults.push(Fault { table: "second".to_owned(), key, why });
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             for (table, rows) in found.checked {
                 *report.checked.entry(table).or_default() += rows;
             }
-            let name = second.strip_prefix(&args.data).unwrap_or(&second).display().to_string();
             let faults = found.faults.into_iter();
             report
                 .faults
@@ -47,11 +56,11 @@ pub fn run(args: &FsckArgs, json: bool) -> Result<Exit> {
     Ok(if report.is_clean() { Exit::Clean } else { Exit::Found })
 }
 
-async fn check(path: &Path) -> Result<FsckReport> {
+async fn check(path: &Path) -> Result<FsckReport, StoreError> {
     let store = Store::open_to_check(StoreConfig::new(path)).await?;
     let report = store.fsck().await;
     store.close().await;
-    Ok(report?)
+    report
 }
 
 /// What the agent keeps of other operators, by name.

@@ -3,14 +3,13 @@
 use super::{AgentConfig, PeerEntry};
 
 impl AgentConfig {
-    /// Refuses figures with which nothing could be read or become final; names the key, with a hint.
+    /// Refuses figures with which nothing could be read; names the key, with a hint.
     pub(super) fn check(&self) -> Result<(), String> {
-        let (collection, node) = (&self.collection, &self.node);
+        let collection = &self.collection;
         for (key, is_zero) in [
             ("collection.concurrency", collection.concurrency == 0),
             ("collection.deadline_seconds", collection.deadline_seconds == 0),
             ("collection.max_reply_bytes", collection.max_reply_bytes == 0),
-            ("node.finality_seconds", node.finality_seconds == 0),
         ] {
             if is_zero {
                 return Err(format!("{key} is 0; hint: at least 1, examples/agent.yaml has the default"));

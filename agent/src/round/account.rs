@@ -10,7 +10,7 @@ use anchor::record::Record;
 use anyhow::{Context as _, Result};
 use collector::sweep::{Collected, Reading, StationRead};
 use collector::validation;
-use model::{Accounting, Dn, Finding, Snapshot, Timestamp, Violation};
+use model::{Accounting, Dn, Finding, Snapshot, Station, Timestamp, Violation};
 use store::{
     CommittedAttribute, RequestFilter, RequestRow, RoundCommit, RoundStart, StationResult, StationSnapshot,
     Store, StoredOpening, StoredSnapshot,
@@ -36,6 +36,8 @@ pub(crate) struct Own<'a> {
     /// The chain's word on requests and baselines counts up to this height.
     pub height: u64,
     pub requests: &'a [RequestRow],
+    /// See [`Seat::others`].
+    pub others: &'a [Station],
     pub epoch: &'a EpochSecret,
     pub finished: Timestamp,
 }
@@ -60,13 +62,15 @@ pub(crate) async fn judge(
     reads: Vec<StationRead>,
 ) -> Result<Account> {
     let filter = RequestFilter { agreement: Some(app.config.agreement.clone()), ..RequestFilter::default() };
+    let requests = app.store.requests(&filter).await?;
     let own = Own {
         store: &app.store,
         chain: &app.ledger.genesis().chain_id,
         start: &opening.start,
         in_force: &opening.in_force,
         height,
-        requests: &app.store.requests(&filter).await?,
+        requests: &requests,
+        others: &app.other_stations(&opening.start.origin, height, &requests).await?,
         epoch: &app.epoch,
         finished: clock::now(),
     };
@@ -151,6 +155,7 @@ impl Own<'_> {
             round: self.start.round,
             opened: self.start.opened,
             in_force: self.in_force,
+            others: self.others,
             height: self.height,
             requests: self.requests,
             sight: None,

@@ -11,7 +11,8 @@ use anyhow::Result;
 use model::change::Progress;
 use model::violation::Sighting;
 use model::{
-    ApprovedState, ChangeRequest, Difference, Dn, Edit, RequestView, Snapshot, Timestamp, Violation,
+    ApprovedState, ChangeRequest, Difference, Dn, Edit, RequestView, Snapshot, Station, Timestamp, Value,
+    Violation,
 };
 use policies::{Case, HOST_KEY, Judgement, Known, Mode, NetworkIndex, Requests};
 use store::{
@@ -39,6 +40,8 @@ pub(crate) struct Seat<'a> {
     /// Height at which the round's opening is final; `None` for an unopened one.
     pub opened: Option<u64>,
     pub in_force: &'a InForce,
+    /// Stations of the other operators' inventories, as far as an upgrade waits for any.
+    pub others: &'a [Station],
     /// The chain's word on requests counts up to this height.
     pub height: u64,
     pub requests: &'a [RequestRow],
@@ -87,7 +90,7 @@ struct Bench<'a> {
     views: &'a [RequestView],
     requests: Requests<'a>,
     /// Requests for new hardware, by station.
-    swaps: BTreeMap<&'a Dn, Vec<&'a ChangeRequest>>,
+    swaps: BTreeMap<&'a Dn, Vec<&'a RequestView>>,
     index: &'a NetworkIndex,
 }
 
@@ -105,10 +108,10 @@ pub(crate) async fn judge(
     let views = seat.requests.iter().filter_map(|row| Some((row, row.view_at(seat.height)?)));
     let (rows, views): (_, Vec<RequestView>) = views.unzip();
     let requests = Requests::new(&views);
-    let mut swaps: BTreeMap<&Dn, Vec<&ChangeRequest>> = BTreeMap::new();
-    for request in views.iter().map(|view| &view.request) {
-        if let Some(swap) = &request.swap {
-            swaps.entry(&swap.element).or_default().push(request);
+    let mut swaps: BTreeMap<&Dn, Vec<&RequestView>> = BTreeMap::new();
+    for view in &views {
+        if let Some(swap) = &view.request.swap {
+            swaps.entry(&swap.element).or_default().push(view);
         }
     }
     let bench = Bench { seat, rows, views: &views, requests, swaps, index: &memory.index };
@@ -125,7 +128,7 @@ pub(crate) async fn judge(
             memory.stations.insert(read.element.clone(), left);
         }
     }
-    found.requests = progress(&bench, &found);
+    found.requests = progress(&bench, &found, &memory.stations);
     Ok(found)
 }
 
@@ -275,13 +278,15 @@ fn swapped(bench: &Bench<'_>, sighting: &Sighting, element: &Dn) -> Vec<(String,
     let Some(swaps) = bench.swaps.get(element) else { return vec![] };
     let mut stations = bench.seat.in_force.inventory.stations.iter();
     let Some(station) = stations.find(|station| station.element == *element) else { return vec![] };
-    let swapped = swaps.iter().filter(|request| policies::is_swapped(request, station, sighting));
-    swapped.map(|request| (request.id.clone(), element.clone())).collect()
+    let swapped = swaps.iter().filter(|view| policies::is_swapped(view, station, sighting));
+    swapped.map(|view| (view.request.id.clone(), element.clone())).collect()
 }
 
 /// How far each approved request has come, of those that this round moved or whose progress is another one now. What is
-/// complete stays so: a station that the inventory gets later is not one that the request was for.
-fn progress(bench: &Bench<'_>, found: &Found) -> Vec<RequestProgress> {
+/// complete stays so: a station that an inventory gets later is not one that the request was for.
+fn progress(bench: &Bench<'_>, found: &Found, remembered: &BTreeMap<Dn, Remembered>) -> Vec<RequestProgress> {
+    let Seat { in_force, others, finished, .. } = bench.seat;
+    let stations: Vec<&Station> = in_force.inventory.stations.iter().chain(*others).collect();
     let mut observed: BTreeMap<&str, Vec<Place>> = BTreeMap::new();
     for Advance { request, edit, .. } in &found.advances {
         let place = (edit.object.clone(), edit.attribute.clone());
@@ -297,10 +302,12 @@ fn progress(bench: &Bench<'_>, found: &Found) -> Vec<RequestProgress> {
         let mut observed = observed.remove(view.request.id.as_str()).unwrap_or_default();
         observed.retain(|place| !before.contains(place));
         let seen = before.into_iter().chain(observed.iter().cloned()).collect();
-        let stations = &bench.seat.in_force.inventory.stations;
         let progress = match row.progress {
             Some(Progress::Complete) => Some(Progress::Complete),
-            _ => policies::progress(view, stations, &seen, bench.seat.finished),
+            _ => {
+                let met = met(&view.request, &stations, remembered);
+                policies::progress(view, &stations, &seen, &met, *finished)
+            }
         };
         let Some(progress) = progress else { continue };
         if !observed.is_empty() || row.progress != Some(progress) {
@@ -308,4 +315,23 @@ fn progress(bench: &Bench<'_>, found: &Found) -> Vec<RequestProgress> {
         }
     }
     out
+}
+
+/// Where an upgrade has nothing left to do: the station runs the new software, and that is approved, by whichever request.
+fn met(
+    request: &ChangeRequest,
+    stations: &[&Station],
+    remembered: &BTreeMap<Dn, Remembered>,
+) -> BTreeSet<Place> {
+    let Some(upgrade) = &request.upgrade else { return BTreeSet::new() };
+    let runs = |(element, attribute): &Place| {
+        remembered.get(element).is_some_and(|known| {
+            let is = known.snapshot.value(element, attribute);
+            let approved = known.approved.value(element, attribute);
+            let wanted = Some(upgrade.to.as_str());
+            is.as_ref().and_then(Value::as_text) == wanted
+                && approved.as_ref().and_then(Value::as_text) == wanted
+        })
+    };
+    policies::software_places(request, stations).filter(runs).collect()
 }

@@ -119,7 +119,11 @@ async fn in_turn(app: &App, memory: &mut Memory, only: &[Dn]) -> Result<Stored> 
     // One transaction: a crash before it leaves the round open, after it everything, with the outbox to be anchored.
     let committed = app.store.commit_round(&commit).await.context("the round cannot be stored")?;
     drop(held);
-    count(app, &opening, &commit, &audited);
+    count(app, &opening, &commit);
+    // A round over some stations says nothing of the others.
+    if only.is_empty() {
+        app.metrics.audited(&audited);
+    }
     match committed {
         Committed::Now => memory.keep(previous, &commit),
         // What stands is another sweep's.
@@ -141,14 +145,13 @@ async fn tell(app: &App, Stored { opening, commit }: &Stored) -> Result<RoundSum
 }
 
 /// Puts a stored round into the metrics.
-fn count(app: &App, opening: &Opening, commit: &RoundCommit, audited: &BTreeMap<String, u64>) {
+fn count(app: &App, opening: &Opening, commit: &RoundCommit) {
     let outcomes = commit.stations.iter().map(|station| &station.outcome);
     let accounting = Accounting::count(opening.start.expected, outcomes);
     app.metrics.round_finished(&accounting, opening.start.started, commit.finished);
     let opened =
         commit.violations.iter().filter(|v| v.first_seen.round == commit.round && v.resolved.is_none());
     app.metrics.violations_opened(opened.map(|v| v.severity));
-    app.metrics.audited(audited);
     app.metrics.changes_observed(commit.edits.iter().filter_map(|edit| edit.authorisation));
 }
 

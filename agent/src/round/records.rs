@@ -1,6 +1,6 @@
 //! The records of a round: one for each violation at first sight, one for each request carried out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anchor::commitment::Nonce;
 use anchor::record::{
@@ -64,11 +64,12 @@ pub fn changes<'a>(
         let Some(row) = requests.get(request) else { continue };
         let Some(expected) = &row.request else { continue };
         let body = row.subject.body.context("a change request without a body hash")?;
-        let id = if edits.len() == expected.edits.len() {
-            request.to_owned()
-        } else {
-            format!("{request}.r{round}")
-        };
+        // In part, or beside what it names, as an upgrade may: then it is one of several.
+        let places = |edit: &'_ Edit| (edit.object.clone(), edit.attribute.clone());
+        let named: BTreeSet<_> =
+            expected.edits.iter().map(|e| (e.object.clone(), e.attribute.clone())).collect();
+        let all = edits.len() == named.len() && edits.iter().all(|edit| named.contains(&places(edit)));
+        let id = if all { request.to_owned() } else { format!("{request}.r{round}") };
         let mut edits = edits.into_iter().map(recorded_edit).collect::<Result<Vec<_>>>()?;
         edits.sort_by(|a, b| (&a.dn, &a.attribute).cmp(&(&b.dn, &b.attribute)));
         out.push(Record::Change(Box::new(ChangeRecord {

@@ -13,7 +13,7 @@ use anchor::{Hash, json};
 use anyhow::{Context as _, Result};
 use model::change::Progress;
 use model::violation::Sighting;
-use model::{Dn, Timestamp, Violation};
+use model::{Dn, Station, Timestamp, Violation};
 use serde::{Deserialize, Serialize};
 use store::{
     MapUpdate, RequestProgress, RequestRow, RoundCommit, RoundStart, SecondRound, Store, StoredSnapshot,
@@ -50,6 +50,8 @@ pub struct Case<'a> {
     pub judge: Judge<'a>,
     pub store: &'a Store,
     pub in_force: &'a InForce,
+    /// Of the operators beside the origin.
+    pub others: &'a [Station],
     pub requests: &'a [RequestRow],
     pub previous: &'a BTreeMap<Dn, StoredSnapshot>,
     pub disclosure: &'a Disclosure,
@@ -102,6 +104,7 @@ pub async fn judge(case: &Case<'_>, checked: Checked) -> Result<Judged> {
         round: attestation.round,
         opened: attestation.opened,
         in_force: case.in_force,
+        others: case.others,
         height: case.disclosure.height,
         requests: case.requests,
         sight: Some(case.judge.member),

@@ -303,10 +303,12 @@ impl Round<'_> {
             }
         };
         let map = checked.map.clone();
+        let others = self.app.other_stations(self.origin, disclosure.height, &requests).await?;
         let case = Case {
             judge,
             store: self.store,
             in_force: self.in_force,
+            others: &others,
             requests: &requests,
             previous: &previous,
             disclosure: &disclosure,

@@ -109,6 +109,8 @@ impl DataReply {
         bytes.truncate(data.end);
         bytes.splice(..data.start.min(bytes.len()), head.iter().copied());
         bytes.extend_from_slice(end);
+        // It is kept, and the framing doubled the room as it went.
+        bytes.shrink_to_fit();
         bytes
     }
 

@@ -23,7 +23,19 @@ fn inventory() -> Vec<Station> {
 /// By this minute, with these places seen.
 fn at(minutes: i64, view: &RequestView, seen: &[(&str, &str)]) -> Option<Progress> {
     let seen: BTreeSet<(Dn, String)> = seen.iter().map(|(o, a)| (dn(o), (*a).to_owned())).collect();
-    progress(view, &inventory(), &seen, minute(minutes))
+    at_with(minutes, view, &seen, &[])
+}
+
+/// The same where at some places nothing is left to be done.
+fn at_with(
+    minutes: i64,
+    view: &RequestView,
+    seen: &BTreeSet<(Dn, String)>,
+    met: &[(&str, &str)],
+) -> Option<Progress> {
+    let met = met.iter().map(|(o, a)| (dn(o), (*a).to_owned())).collect();
+    let stations = inventory();
+    progress(view, &stations.iter().collect::<Vec<_>>(), seen, &met, minute(minutes))
 }
 
 fn upgrade() -> RequestView {
@@ -69,6 +81,10 @@ fn an_upgrade_is_complete_where_every_station_in_scope_runs_the_new_software() {
     also.request.edits = vec![edit(CARRIER, POWER, "15", "20")];
     assert_eq!(at(150, &also, &beside), Some(Progress::Partial));
     assert_eq!(at(150, &also, &[software(STATION), software(SECOND)]), Some(Progress::Partial));
+    // One that runs it already has nothing left to be done, and is not what makes the request begin.
+    let one = [(dn(STATION), "swVersion".to_owned())].into();
+    assert_eq!(at_with(150, &upgrade(), &one, &[software(SECOND)]), Some(Progress::Complete));
+    assert_eq!(at_with(150, &upgrade(), &BTreeSet::new(), &[software(SECOND)]), Some(Progress::Pending));
     let mut nowhere = upgrade();
     nowhere.request.scope = "SubNetwork=sh".parse().unwrap();
     assert_eq!(at(150, &nowhere, &[]), Some(Progress::Pending), "nothing expected is not all of it");
@@ -86,10 +102,12 @@ fn a_swap_is_complete_once_its_station_was_read_behind_the_new_host_key() {
     let read =
         |after: Option<i64>, read| Sighting { after: after.map(minute), read: minute(read), ..sighting() };
     let (old, new) = (station(STATION, "ssh-ed25519 OLD"), station(STATION, "ssh-ed25519 NEW"));
-    assert!(is_swapped(&view.request, &new, &read(Some(90), 150)));
-    assert!(is_swapped(&view.request, &new, &read(Some(150), 250)), "it may have happened inside the window");
-    assert!(!is_swapped(&view.request, &old, &read(Some(90), 150)));
-    assert!(!is_swapped(&view.request, &station(SECOND, "ssh-ed25519 NEW"), &read(Some(90), 150)));
-    assert!(!is_swapped(&view.request, &new, &read(Some(50), 90)), "before the window");
-    assert!(!is_swapped(&view.request, &new, &read(Some(200), 250)), "after it");
+    assert!(is_swapped(&view, &new, &read(Some(90), 150)));
+    assert!(is_swapped(&view, &new, &read(Some(150), 250)), "it may have happened inside the window");
+    assert!(!is_swapped(&view, &old, &read(Some(90), 150)));
+    assert!(!is_swapped(&view, &station(SECOND, "ssh-ed25519 NEW"), &read(Some(90), 150)));
+    assert!(!is_swapped(&view, &new, &read(Some(50), 90)), "before the window");
+    assert!(!is_swapped(&view, &new, &read(Some(200), 250)), "after it");
+    view.standing = Standing::Withdrawn { height: 12, approved: Some(10) };
+    assert!(!is_swapped(&view, &new, &read(Some(90), 150)), "it was withdrawn before the round");
 }

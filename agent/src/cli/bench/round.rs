@@ -145,6 +145,7 @@ impl Network {
             in_force: &self.in_force,
             height: self.round * 10 + 1,
             requests: &[],
+            others: &[],
             epoch: &self.epoch,
             finished: minute(self.round + 1),
         };

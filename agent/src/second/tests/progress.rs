@@ -97,3 +97,25 @@ async fn a_request_withdrawn_after_its_approval_has_lapsed() {
     assert_eq!(world.progress().await, told("CR-1", Progress::Lapsed));
     assert_eq!(world.progress().await, []);
 }
+
+#[tokio::test]
+async fn an_upgrade_waits_for_stations_of_other_operators_and_not_for_one_that_runs_it_already() {
+    let mut world = World::new().await;
+    world.set(&element(1), "swVersion", "5.1");
+    world.set(&element(2), "swVersion", "5.2");
+    world.approve_all("BL-2").await;
+    world.progress().await;
+    let mut row = without_edits("UP-1", (ChangeKind::Upgrade, ProposalKind::Upgrade));
+    let (from, to, attributes) = ("5.1".into(), "5.2".into(), vec![]);
+    row.request.as_mut().unwrap().upgrade = Some(Upgrade { from, to, attributes });
+    world.approve_change(row);
+    let elsewhere = world.in_force.inventory.stations[0].clone();
+    let foreign = element(1).parent().unwrap().child("ManagedElement", "foreign");
+    world.others = vec![model::Station { element: foreign, ..elsewhere }];
+    assert_eq!(world.progress().await, told("UP-1", Progress::Pending));
+    world.set(&element(1), "swVersion", "5.2");
+    assert_eq!(world.progress().await, told("UP-1", Progress::Partial));
+    assert_eq!(world.progress().await, []);
+    world.others.clear();
+    assert_eq!(world.progress().await, told("UP-1", Progress::Complete));
+}

@@ -10,7 +10,9 @@ use anchor::transaction::{Decision, ProposalKind, Subject, SubjectKind};
 use anchor::tree::Tree;
 use anchor::{Hash, json};
 use model::change::{BaselineObject, ChangeRequest, Window};
-use model::{Agreement, Digest, Dn, Interpretation, Inventory, Object, Outcome, Snapshot, Timestamp, Value};
+use model::{
+    Agreement, Digest, Dn, Interpretation, Inventory, Object, Outcome, Snapshot, Station, Timestamp, Value,
+};
 use policies::PolicySet;
 use serde_json::json;
 use store::{
@@ -50,6 +52,8 @@ pub struct World {
     /// What the origin and the judge know of requests; the same, unless a test says otherwise.
     pub requests: Vec<RequestRow>,
     pub judge_requests: Vec<RequestRow>,
+    /// Stations of a third operator.
+    pub others: Vec<Station>,
     pub round: u64,
     pub last: Option<SecondRound>,
     pub map: Option<Map>,
@@ -225,6 +229,7 @@ impl World {
             again: BTreeMap::new(),
             requests: vec![],
             judge_requests: vec![],
+            others: vec![],
             round: 0,
             last: None,
             map: None,
@@ -341,6 +346,7 @@ impl World {
             in_force: &self.in_force,
             height: opened(round) + 1,
             requests: &self.requests,
+            others: &self.others,
             epoch: &EpochSecret([7; 32]),
             finished: read_at(round).plus_millis(1_000),
         };
@@ -405,6 +411,7 @@ impl World {
             judge: Judge { member: JUDGE, epoch: &EpochSecret([8; 32]) },
             store: &self.judge,
             in_force: &self.in_force,
+            others: &self.others,
             requests: &self.judge_requests,
             previous: &newest(&self.judge).await,
             disclosure,
