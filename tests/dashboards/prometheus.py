@@ -136,7 +136,7 @@ def figures(base, query, begin, end):
 
 # An alert's query is mostly empty when all is well, but what it looks at must be there.
 SELECTOR = re.compile(r"(?:\w+:)?\b(?:up|ranproof_\w+)(?::\w+)?\s*(?:\{[^}]*\})?")
-WORDS = re.compile(r"\b(time|abs|delta|increase|max|max_over_time|min|min_over_time|sum|by|and|job|instance|operator|member|h|m)\b")
+WORDS = re.compile(r"\b(time|abs|changes|delta|increase|max|max_over_time|min|min_over_time|sum|by|and|job|instance|operator|member|h|m)\b")
 
 
 def selectors(query):

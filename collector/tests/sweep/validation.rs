@@ -248,14 +248,24 @@ async fn a_station_that_gets_a_schema_is_read_anew_with_its_last_reply() {
     let server = station(CONTENT, "a", &[("a", A)]).await;
     let first = collected(read_as(0, &server, None, SweepOptions::default()).await);
     let schemas = schemas(cache.path());
-    let other = first.raw.iter().rev().copied().collect();
-    for (kept, known) in [(Some(first.raw.to_vec()), true), (Some(other), false), (None, false)] {
+    let other: Vec<u8> = first.raw.iter().rev().copied().collect();
+    let right = || Some(first.raw.to_vec());
+    // What stands in memory needs no store.
+    for (kept, in_memory, known) in [
+        (right(), false, true),
+        (Some(other.clone()), false, false),
+        (None, false, false),
+        (Some(other), true, true),
+        (None, true, true),
+    ] {
         let options = SweepOptions {
             schemas: Some(Arc::clone(&schemas)),
             replies: Some(Arc::new(Kept(kept))),
             ..SweepOptions::default()
         };
-        let now = collected(read_as(0, &server, Some(previous_of(&first)), options).await);
+        let mut previous = previous_of(&first);
+        previous.reply = previous.reply.filter(|_| in_memory);
+        let now = collected(read_as(0, &server, Some(previous), options).await);
         assert_ne!(now.snapshot.interpretation(), first.snapshot.interpretation());
         assert_eq!(now.before.is_some(), known, "only the very reply that was read then says what was there");
         if let Some(before) = &now.before {
