@@ -1,4 +1,5 @@
-//! A stranger who knows where everybody is, and has the genesis file: it gets nothing, and it is noticed.
+//! A stranger who knows where everybody is, and has the genesis file: agents tell it nothing, nodes do not keep it, and it is
+//! noticed.
 
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ use crate::world::{MEMBERS, TELECOM, WITNESS, World};
 const VISIT: Duration = Duration::from_secs(6);
 
 #[test]
-fn a_stranger_gets_nothing_from_agents_and_nodes_and_is_counted() {
-    alone("intruder::a_stranger_gets_nothing_from_agents_and_nodes_and_is_counted", || {
+fn a_stranger_gets_nothing_from_agents_is_not_kept_by_nodes_and_is_counted() {
+    alone("intruder::a_stranger_gets_nothing_from_agents_is_not_kept_by_nodes_and_is_counted", || {
         let mut world = World::build(seed());
         at_the_agents(&world);
         at_the_nodes(&world);
@@ -85,6 +86,10 @@ fn at_the_nodes(world: &World) {
         reached
     });
     assert!(watch.packets() > 0, "the stranger's node did not knock");
-    assert!(world.tip(TELECOM) > 3, "there was something to get");
-    assert_eq!(reached, 0, "a stranger's node got blocks");
+    let tip = world.tip(TELECOM);
+    talk(&format!("the stranger's node has {reached} of {tip} blocks"));
+    assert!(tip > 3, "there was something to get");
+    // Who it is shows only once it has said so: what it asked before that may have been answered (docs/threat-model.md). A
+    // member's node has all of them by now.
+    assert!(reached < tip, "a stranger's node got the whole chain: {reached} of {tip} blocks");
 }
