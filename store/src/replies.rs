@@ -1,5 +1,5 @@
 //! Raw replies: the bytes that snapshots were read from. A reply is nearly what the station's last one was, so it is
-//! stored as what it differs by where the last one is at hand: a fiftieth of what it takes by itself.
+//! stored as what it differs by where the last one is at hand: about a twentieth of what it takes by itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -111,7 +111,7 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
 }
 
 /// The seal of a row whose columns but the seal hold `cells`, in the order of the schema.
-pub(crate) fn seal_of(cells: &[Cell]) -> Digest {
+fn seal_of(cells: &[Cell]) -> Digest {
     let mut content = String::with_capacity(256);
     for (n, cell) in cells.iter().enumerate() {
         content.push_str(if n > 0 { "," } else { "" });

@@ -304,8 +304,7 @@ async fn damaged_bytes_are_an_error_when_they_are_read_and_never_an_answer() {
     let (store, folder) = scratch().await;
     full_round(&store, 1, 1).await;
     let hash = store.put_body("agreement", b"{}", Timestamp(1)).await.unwrap();
-    let options = SqliteConnectOptions::new().filename(folder.path().join("ranproof.db"));
-    let mut link = options.connect().await.unwrap();
+    let mut link = beside(folder.path()).await;
     for statement in [
         "UPDATE bodies SET bytes = x'7b20'",
         "UPDATE objects SET bytes = x'00' WHERE id = 1",

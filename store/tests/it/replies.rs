@@ -28,8 +28,7 @@ fn reply(round: u64) -> Vec<u8> {
 }
 
 async fn rows(folder: &std::path::Path) -> Vec<(i64, i64, i64)> {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.join("ranproof.db"));
-    let mut link = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    let mut link = beside(folder).await;
     let query = "SELECT round, depth, length(bytes) FROM raw_replies ORDER BY round";
     sqlx::query_as(query).fetch_all(&mut link).await.unwrap()
 }
@@ -71,8 +70,7 @@ async fn damage_to_one_reply_is_named_for_all_that_are_stored_over_it_and_for_no
     for round in 1..=5 {
         held = Some(said(&store, round, &reply(round), held).await);
     }
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("ranproof.db"));
-    let mut link = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    let mut link = beside(folder.path()).await;
     for damage in
         ["UPDATE raw_replies SET bytes = x'00' WHERE round = 3", "DELETE FROM raw_replies WHERE round = 3"]
     {

@@ -201,9 +201,8 @@ async fn a_damaged_violation_is_named_by_whatever_reads_it() {
     let (store, folder) = scratch().await;
     let seen = violation(1, "nRPCI", 1);
     round_with(&store, 1, vec![seen.clone()]).await;
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("ranproof.db"));
-    let mut beside = sqlx::ConnectOptions::connect(&options).await.unwrap();
-    sqlx::query("UPDATE violations SET violation = '{\"id\":'").execute(&mut beside).await.unwrap();
+    let damage = "UPDATE violations SET violation = '{\"id\":'";
+    sqlx::query(damage).execute(&mut beside(folder.path()).await).await.unwrap();
     store.begin_round(&start(2, 1)).await.unwrap();
     let mut found = commit(2);
     found.stations.push(result(1, Outcome::Unchanged, 2));

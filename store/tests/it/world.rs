@@ -22,6 +22,12 @@ pub async fn open(folder: &std::path::Path) -> Store {
     Store::open(StoreConfig::new(folder.join("ranproof.db"))).await.unwrap()
 }
 
+/// A connection beside the store's own, for what no store does: damage, and looks at rows.
+pub async fn beside(folder: &std::path::Path) -> sqlx::SqliteConnection {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.join("ranproof.db"));
+    sqlx::ConnectOptions::connect(&options).await.unwrap()
+}
+
 pub fn element(station: u32) -> Dn {
     format!("SubNetwork=bj,ManagedElement=g{station}").parse().unwrap()
 }
