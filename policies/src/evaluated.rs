@@ -2,8 +2,8 @@
 //!
 //! What a rule says of an object follows from the object, the agreement and what else the rule reads; nothing counts
 //! across objects, and each evaluation has a budget of its own. So what it said of the same object stands as long as what
-//! it reads is the same: its cell and its neighbours are compared, and a rule that reads the read before or what is
-//! approved is evaluated every time.
+//! it reads is the same: the object, its cell and its neighbours are compared by the attributes that rules of its class
+//! name, and a rule that reads the read before or what is approved is evaluated every time.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use model::{Agreement, ApprovedState, Digest, Dn, Object, Snapshot};
 
-use crate::expression::{Evaluation, Inputs};
+use crate::expression::{Attributes, Evaluation, Inputs};
 use crate::network::{NeighbourRef, Neighbourhood};
 use crate::rule::{Reads, Rule, RuleResult};
-use crate::set::PolicySet;
+use crate::set::{About, PolicySet};
 
 /// One station as its rules see it.
 #[derive(Clone, Copy)]
@@ -45,11 +45,57 @@ struct Kept {
 }
 
 /// What a rule can see around an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Around {
-    cell: Option<Digest>,
-    /// Name, what is there, and whether that is an old read. `None`: the relations are not in sight.
-    neighbours: Option<Vec<(Dn, Option<Digest>, bool)>>,
+    cell: Option<Looks>,
+    /// `None`: the relations are not in sight.
+    neighbours: Option<Vec<Near>>,
+}
+
+#[derive(Debug, Clone)]
+struct Near {
+    dn: Dn,
+    cell: Option<Looks>,
+    /// Whether that is an old read.
+    stale: bool,
+}
+
+/// An object as it was, to be known again.
+#[derive(Debug, Clone, Copy)]
+struct Looks {
+    digest: Digest,
+    /// Of what rules read of it.
+    read: Digest,
+}
+
+impl Looks {
+    /// `then`: how what stood there looked before, most often the same.
+    fn of(object: &Object, then: Option<&Looks>, attributes: &Attributes) -> Looks {
+        match then {
+            Some(then) if then.digest == *object.digest() => *then,
+            _ => Looks { digest: *object.digest(), read: attributes.digest(object) },
+        }
+    }
+}
+
+/// How what is around an object now compares with what was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Likeness {
+    Same,
+    /// Something changed that no rule reads.
+    Alike,
+    Other,
+}
+
+impl Likeness {
+    fn of(now: Option<&Object>, then: Option<&Looks>, attributes: &Attributes) -> Likeness {
+        match (now, then) {
+            (None, None) => Likeness::Same,
+            (Some(now), Some(then)) if *now.digest() == then.digest => Likeness::Same,
+            (Some(now), Some(then)) if attributes.digest(now) == then.read => Likeness::Alike,
+            _ => Likeness::Other,
+        }
+    }
 }
 
 /// The same, to be looked at.
@@ -60,7 +106,7 @@ struct View<'a> {
 
 impl<'a> View<'a> {
     fn of(object: &'a Object, reads: Reads, neighbourhood: &'a dyn Neighbourhood) -> Option<View<'a>> {
-        if !reads.cell && !reads.neighbours {
+        if !reads.around() {
             return None;
         }
         let cell = reads.cell.then(|| neighbourhood.cell_of(object)).flatten();
@@ -70,24 +116,32 @@ impl<'a> View<'a> {
         })
     }
 
-    fn around(&self) -> Around {
-        let near = |one: &NeighbourRef<'_>| (one.dn.clone(), one.cell.map(|cell| *cell.digest()), one.stale);
-        let neighbours = self.neighbours.as_ref().map(|all| all.iter().map(near).collect());
-        Around { cell: self.cell.map(|cell| *cell.digest()), neighbours }
+    fn around(&self, before: Option<&Around>, attributes: &Attributes) -> Around {
+        let then = before.and_then(|before| before.neighbours.as_deref()).unwrap_or_default();
+        let near = |(place, one): (usize, &NeighbourRef<'_>)| {
+            let then = then.get(place).and_then(|then| then.cell.as_ref());
+            let cell = one.cell.map(|cell| Looks::of(cell, then, attributes));
+            Near { dn: one.dn.clone(), cell, stale: one.stale }
+        };
+        let neighbours = self.neighbours.as_ref().map(|all| all.iter().enumerate().map(near).collect());
+        let then = before.and_then(|before| before.cell.as_ref());
+        Around { cell: self.cell.map(|cell| Looks::of(cell, then, attributes)), neighbours }
     }
-}
 
-impl PartialEq<Around> for View<'_> {
-    fn eq(&self, around: &Around) -> bool {
-        let near = |(one, (dn, cell, stale)): (&NeighbourRef<'_>, &(Dn, Option<Digest>, bool))| {
-            one.stale == *stale && one.cell.map(Object::digest) == cell.as_ref() && one.dn == *dn
-        };
-        let neighbours = match (&self.neighbours, &around.neighbours) {
-            (Some(now), Some(then)) => now.len() == then.len() && now.iter().zip(then).all(near),
-            (None, None) => true,
-            _ => false,
-        };
-        neighbours && self.cell.map(Object::digest) == around.cell.as_ref()
+    fn compare(&self, around: &Around, attributes: &Attributes) -> Likeness {
+        let near =
+            |(now, then): (&NeighbourRef<'_>, &Near)| match now.stale == then.stale && now.dn == then.dn {
+                true => Likeness::of(now.cell, then.cell.as_ref(), attributes),
+                false => Likeness::Other,
+            };
+        let cell = Likeness::of(self.cell, around.cell.as_ref(), attributes);
+        match (&self.neighbours, &around.neighbours) {
+            (Some(now), Some(then)) if now.len() == then.len() => {
+                now.iter().zip(then).map(near).fold(cell, Likeness::max)
+            }
+            (None, None) => cell,
+            _ => Likeness::Other,
+        }
     }
 }
 
@@ -116,12 +170,11 @@ impl PolicySet {
             if about.is_empty() {
                 continue;
             }
-            let known = walk.as_mut().and_then(|walk| walk.unchanged(object));
+            let known = walk.as_mut().and_then(|walk| walk.unchanged(object, about));
             let view = View::of(object, about.reads, case.neighbours);
             let before = known.and_then(|known| known?.around.as_ref());
-            let alike = before.filter(|before| view.as_ref().is_some_and(|view| *view == ***before));
-            let seen_alike = known.is_some() && (view.is_none() || alike.is_some());
-            let around = alike.cloned().or_else(|| view.as_ref().map(|view| Arc::new(view.around())));
+            let (likeness, around) = surroundings(view.as_ref(), before, &about.attributes_around);
+            let seen_alike = known.is_some() && likeness != Likeness::Other;
             let stands = |rule: &Rule| known.filter(|_| rule.reads.allow(seen_alike));
             let mut results = Vec::new();
             if self.rules_of(about).any(|rule| stands(rule).is_none()) {
@@ -144,10 +197,23 @@ impl PolicySet {
     }
 }
 
+/// How an object's surroundings compare with those before, and what to know them by the next time.
+fn surroundings(
+    view: Option<&View<'_>>,
+    before: Option<&Arc<Around>>,
+    attributes: &Attributes,
+) -> (Likeness, Option<Arc<Around>>) {
+    let Some(view) = view else { return (Likeness::Same, None) };
+    let likeness = before.map_or(Likeness::Other, |before| view.compare(before, attributes));
+    let kept = before.filter(|_| likeness == Likeness::Same).cloned();
+    let anew = || Arc::new(view.around(before.map(|before| &**before), attributes));
+    (likeness, Some(kept.unwrap_or_else(anew)))
+}
+
 impl Reads {
     /// Whether what was said of an unchanged object stands, whose surroundings are the same or not.
     fn allow(self, seen_alike: bool) -> bool {
-        !self.before && (seen_alike || !(self.cell || self.neighbours))
+        !self.before && (seen_alike || !self.around())
     }
 }
 
@@ -195,8 +261,8 @@ impl<'a> Walk<'a> {
         Walk { objects: last.snapshot.objects(), kept: &last.kept }
     }
 
-    /// What is kept of the object, `Some(None)` where it keeps all rules, if it is what it was.
-    fn unchanged(&mut self, object: &Arc<Object>) -> Option<Option<&'a Kept>> {
+    /// What is kept of the object, `Some(None)` where it keeps all rules, if it is what it was to them.
+    fn unchanged(&mut self, object: &Arc<Object>, about: &About) -> Option<Option<&'a Kept>> {
         let same = loop {
             let (before, rest) = self.objects.split_first()?;
             if Arc::ptr_eq(before, object) {
@@ -207,7 +273,7 @@ impl<'a> Walk<'a> {
                 Ordering::Less => self.objects = rest,
                 Ordering::Equal => {
                     self.objects = rest;
-                    break before.digest() == object.digest();
+                    break before.digest() == object.digest() || about.attributes.alike(before, object);
                 }
                 Ordering::Greater => break false,
             }

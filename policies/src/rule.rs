@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::{Agreement, ApprovedValue, Dn, Object, Scope, Severity, Text, violation::RuleOutcome};
 use serde::{Deserialize, Serialize};
 
-use crate::expression::{self, Evaluation, Inputs, Node, Observation, Variable};
+use crate::expression::{self, Attributes, Evaluation, Inputs, Node, Observation, Variable};
 use crate::network::Neighbourhood;
 use crate::template::Message;
 
@@ -62,6 +62,8 @@ pub struct Rule {
     pub file: String,
     /// What it looks at, itself or in its messages.
     pub(crate) reads: Reads,
+    /// The attributes that it reads there.
+    pub(crate) attributes: Attributes,
     pub(crate) compiled: Node,
     pub(crate) compiled_message: Message,
 }
@@ -83,6 +85,11 @@ impl Reads {
             neighbours: expression.reads(|v| v == Variable::Neighbours),
         };
         expressions.map(read).fold(Reads::default(), Reads::and)
+    }
+
+    /// Whether it looks at more than the object.
+    pub fn around(self) -> bool {
+        self.cell || self.neighbours
     }
 
     pub fn and(self, other: Reads) -> Reads {

@@ -6,7 +6,7 @@ use model::Object;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::expression::Evaluation;
+use crate::expression::{Attributes, Evaluation};
 use crate::rule::{Mode, Reads, Rule, RuleCase, RuleResult};
 use crate::source::{LoadError, load_rule};
 
@@ -42,9 +42,13 @@ impl PolicySet {
         rules.sort_by(|a, b| a.name.cmp(&b.name));
         let mut by_class: BTreeMap<String, About> = BTreeMap::new();
         for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.mode != Mode::Off) {
-            let about = by_class.entry(rule.scope.class.clone()).or_default();
+            let about = by_class.entry(rule.scope.class.clone()).or_insert_with(About::nothing);
             about.rules.push(index);
             about.reads = about.reads.and(rule.reads);
+            about.attributes.add(&rule.attributes);
+            if rule.reads.around() {
+                about.attributes_around.add(&rule.attributes);
+            }
         }
         Ok(PolicySet { rules, by_class })
     }
@@ -81,8 +85,7 @@ impl PolicySet {
 
     /// The rules about objects of this one's class.
     pub(crate) fn about(&self, object: &Object) -> &About {
-        const NOTHING: &About =
-            &About { rules: vec![], reads: Reads { before: false, cell: false, neighbours: false } };
+        const NOTHING: &About = &About::nothing();
         self.by_class.get(object.class()).unwrap_or(NOTHING)
     }
 
@@ -92,15 +95,23 @@ impl PolicySet {
 }
 
 /// The rules about one class.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct About {
     /// By their places in the set.
     rules: Vec<usize>,
     /// What any of them looks at.
     pub reads: Reads,
+    /// The attributes that any of them reads, and that any of those reads that look around the object.
+    pub attributes: Attributes,
+    pub attributes_around: Attributes,
 }
 
 impl About {
+    const fn nothing() -> About {
+        let reads = Reads { before: false, cell: false, neighbours: false };
+        About { rules: Vec::new(), reads, attributes: Attributes::NONE, attributes_around: Attributes::NONE }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }

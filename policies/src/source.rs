@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
 use crate::catalogue;
-use crate::expression::{self, Environment, Fault};
+use crate::expression::{self, Attributes, Environment, Fault};
 use crate::place::{Place, locate};
 use crate::rule::{Mode, Reads, Rule, RuleScope};
 use crate::suggest::did_you_mean;
@@ -217,7 +217,8 @@ pub(crate) fn load_rule(file: &str, text: &str) -> Result<Rule, Vec<LoadError>> 
     };
     let compiled_message = Message { en: template(&raw.message.en), zh: template(&raw.message.zh) };
     let (Ok(compiled), true) = (compiled, errors.is_empty()) else { return Err(errors) };
-    let reads = Reads::of(std::iter::once(&compiled).chain(compiled_message.expressions()));
+    let expressions = || std::iter::once(&compiled).chain(compiled_message.expressions());
+    let (reads, attributes) = (Reads::of(expressions()), Attributes::of(expressions()));
     Ok(Rule {
         description: raw.description.text(),
         message: raw.message.text(),
@@ -230,6 +231,7 @@ pub(crate) fn load_rule(file: &str, text: &str) -> Result<Rule, Vec<LoadError>> 
         needs_neighbours,
         file: file.to_owned(),
         reads,
+        attributes,
         compiled,
         compiled_message,
     })

@@ -41,24 +41,29 @@ const RULES: [(&str, &str, &str, &str); 8] = [
 ];
 
 fn rules() -> PolicySet {
-    let files = RULES.map(|(name, class, expression, message)| {
-        let attribute = if class == "NRCellDU" { "nRPCI" } else { "cellLocalId" };
+    set(&RULES)
+}
+
+fn set(rules: &[(&str, &str, &str, &str)]) -> PolicySet {
+    let file = |(name, class, expression, message): &(&str, &str, &str, &str)| {
+        let attribute = if *class == "NRCellDU" { "nRPCI" } else { "cellLocalId" };
         let needs = if expression.contains("neighbours") { "needs: [neighbours]\n" } else { "" };
         let text = format!(
             "format: ranproof/policy/1\nname: {name}\ndescription: {{en: a, zh: b}}\nseverity: minor\nscope: {class}\n\
              attribute: {attribute}\n{needs}expression: >-\n  {expression}\nmessage:\n  en: >-\n    {message}\n  zh: >-\n    {message}\n"
         );
         (format!("{name}.yaml"), text)
-    });
-    PolicySet::load(&files).unwrap()
+    };
+    PolicySet::load(&rules.iter().map(file).collect::<Vec<_>>()).unwrap()
 }
 
 fn station(n: usize) -> Dn {
     dn(&format!("SubNetwork=bj,ManagedElement=g{n}"))
 }
 
-/// A cell with its PCI, the station and cell its relation points to, and the local id of the operator's part.
-type Cell = (u8, usize, usize, u8);
+/// A cell with its PCI, the station and cell its relation points to, the local id of the operator's part, and a label that no
+/// rule reads.
+type Cell = (u8, usize, usize, u8, u8);
 
 /// Cells by number.
 type Plan = BTreeMap<usize, Cell>;
@@ -71,11 +76,12 @@ fn object(name: String, attributes: &[(&str, String)]) -> Object {
 fn snapshot(n: usize, plan: &Plan) -> Arc<Snapshot> {
     let me = station(n);
     let mut objects = Vec::new();
-    for (cell, (pci, to, to_cell, own)) in plan {
+    for (cell, (pci, to, to_cell, own, label)) in plan {
         let id = [("cellLocalId", cell.to_string())];
         let unit = format!("{me},GNBCUCPFunction=1,NRCellCU={cell}");
         let adjacent = format!("{},GNBCUCPFunction=1,NRCellCU={to_cell}", station(*to));
-        let pci = [("cellLocalId", cell.to_string()), ("nRPCI", pci.to_string())];
+        let label = ("userLabel", label.to_string());
+        let pci = [("cellLocalId", cell.to_string()), ("nRPCI", pci.to_string()), label];
         objects.push(object(format!("{me},GNBDUFunction=1,NRCellDU={cell}"), &pci));
         objects.push(object(
             format!("{me},OperatorDU=u,NROperatorCellDU={cell}"),
@@ -88,7 +94,7 @@ fn snapshot(n: usize, plan: &Plan) -> Arc<Snapshot> {
 }
 
 fn any_plan() -> impl Strategy<Value = Plan> {
-    prop::collection::btree_map(0usize..3, (0u8..6, 0usize..3, 0usize..3, 0u8..3), 0..4)
+    prop::collection::btree_map(0usize..3, (0u8..6, 0usize..3, 0usize..3, 0u8..3, 0u8..3), 0..4)
 }
 
 /// One round: of which stations there is a new read, and what is approved of the first cell of the judged one.
@@ -142,4 +148,44 @@ proptest! {
             last = Some(again);
         }
     }
+}
+
+/// Judged again by a set whose rules have the same names and always another word, only what is evaluated anew shows.
+#[test]
+fn a_change_that_no_rule_reads_is_none_to_the_object_and_to_its_neighbours() {
+    let words = |word: &'static str| {
+        set(&[
+            ("own", "NRCellDU", "object.nRPCI < 0", word),
+            ("near", "NRCellDU", "neighbours.all(n, n.nRPCI < 0)", word),
+            ("cell", "NROperatorCellDU", "cell.nRPCI < 0", word),
+        ])
+    };
+    let (first, second, agreement) = (words("first"), words("second"), agreement());
+    let plan = |pci, label| BTreeMap::from([(0, (pci, 1, 0, 0, label))]);
+    let judged = |set: &PolicySet, own: &Plan, near: &Plan, last: Option<&Evaluated>| {
+        let mut index = NetworkIndex::default();
+        index.update(&station(0), snapshot(0, own), false);
+        index.update(&station(1), snapshot(1, near), false);
+        let (current, approved) = (snapshot(0, own), ApprovedState::default());
+        let case = StationCase {
+            agreement: &agreement,
+            current: &current,
+            previous: None,
+            approved: Some(&approved),
+            neighbours: &index,
+        };
+        set.evaluate_station(&case, last)
+    };
+    let before = judged(&first, &plan(1, 0), &plan(2, 0), None);
+    let anew = |own: Plan, near: Plan| {
+        let after = judged(&second, &own, &near, Some(&before));
+        // Nothing that was alike once is another thing the next time.
+        let third = judged(&first, &own, &near, Some(&after));
+        assert_eq!(third.results().collect::<Vec<_>>(), after.results().collect::<Vec<_>>());
+        let anew = after.results().filter(|result| result.message.en.starts_with("second"));
+        anew.map(|result| result.rule.clone()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(anew(plan(1, 1), plan(2, 1)), BTreeSet::new());
+    assert_eq!(anew(plan(1, 1), plan(3, 0)), BTreeSet::from(["near".to_owned()]));
+    assert_eq!(anew(plan(4, 0), plan(2, 0)), ["cell", "near", "own"].map(str::to_owned).into());
 }

@@ -19,7 +19,7 @@ use model::Timestamp;
 use serde::Serialize;
 
 use super::output::{Exit, print, print_json, talk};
-use documents::Documents;
+use documents::{Change, Documents};
 use ours::Ours;
 
 /// Rounds of our side in one pass.
@@ -53,6 +53,9 @@ pub struct StationArgs {
     /// Stations in a round. Above 59 the simulated network has more cells than there are PCIs, and collisions.
     #[arg(long, default_value_t = 50)]
     pub stations: usize,
+    /// Which leaves change from round to round.
+    #[arg(long, value_enum, default_value_t)]
+    pub change: Change,
     /// Passes; both sides take turns in each, and the median counts.
     #[arg(long, default_value_t = 3)]
     pub passes: usize,
@@ -108,7 +111,7 @@ pub fn run(command: &BenchCommand, json: bool) -> Result<Exit> {
 
 fn station(args: &StationArgs) -> Result<Report> {
     ensure!(args.stations > 0 && args.passes > 0, "nothing to measure: --stations and --passes begin at 1");
-    let documents = Documents::generate(args.stations);
+    let documents = Documents::generate(args.stations, args.change);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the runtime")?;
     let mut side = runtime.block_on(Ours::prepare(&documents))?;
@@ -186,15 +189,17 @@ mod tests {
 
     #[tokio::test]
     async fn every_round_finds_the_changed_leaves_and_the_broken_rule_at_each_station() {
-        let documents = Documents::generate(2);
-        let mut side = Ours::prepare(&documents).await.unwrap();
-        for _ in 0..2 {
-            let measured = side.round().await.unwrap();
-            assert_eq!(measured.diffs, documents::CHANGED);
-            // Each changed leaf is unauthorised, and the power is out of its range besides.
-            assert_eq!(measured.violations, documents::CHANGED + 1, "{measured:?}");
+        // Each changed leaf is unauthorised, and the power is out of its range besides.
+        for (change, broken) in [(Change::Numbers, 0), (Change::Identities, 1)] {
+            let documents = Documents::generate(2, change);
+            let mut side = Ours::prepare(&documents).await.unwrap();
+            for _ in 0..2 {
+                let measured = side.round().await.unwrap();
+                assert_eq!(measured.diffs, documents::CHANGED);
+                assert_eq!(measured.violations, documents::CHANGED + broken, "{measured:?}");
+            }
+            side.finish().await;
         }
-        side.finish().await;
     }
 
     #[test]

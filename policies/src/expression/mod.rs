@@ -11,6 +11,7 @@
 //! `decimal("1.5")`, an exact number that compares with decimals and ints, and `nr_arfcn_khz(n)`. Not in it:
 //! floats, unsigned numbers, bytes, maps, messages, timestamps.
 
+mod attributes;
 mod call;
 mod check;
 mod compare;
@@ -28,6 +29,7 @@ mod value;
 mod walk;
 mod witness;
 
+pub(crate) use attributes::Attributes;
 pub(crate) use check::{Environment, Fault, compile, compile_condition};
 pub(crate) use evaluate::{Evaluation, Inputs, evaluate};
 pub(crate) use node::{Node, Part as AgreedPart, Variable};

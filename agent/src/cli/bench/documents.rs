@@ -1,9 +1,23 @@
 //! The replies to measure with: a large station of the simulated network, before and after a change.
 
+use std::ops::Range;
+
+use clap::ValueEnum;
 use sim::config::StationPlan;
 
 /// Leaves that differ from one document to the next.
 pub const CHANGED: usize = 3;
+
+/// Which leaves change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Change {
+    /// Three of the document's numbers, one from each third of it, others at each station
+    #[default]
+    Numbers,
+    /// A power out of its range, the PCI of a cell, the identity of a neighbour, at each station the first: rules about
+    /// neighbours are judged again for all cells that have that cell as one
+    Identities,
+}
 
 /// Cells of the station: its reply then has 150 KB, the middle class of shared stations.
 const CELLS: usize = 16;
@@ -15,19 +29,20 @@ pub const MESSAGE_ID: u64 = 1;
 #[derive(Debug)]
 pub struct Documents {
     configurations: Vec<String>,
+    change: Change,
 }
 
 impl Documents {
     /// The same on every machine.
-    pub fn generate(stations: usize) -> Documents {
-        Documents::with_cells(stations, CELLS)
+    pub fn generate(stations: usize, change: Change) -> Documents {
+        Documents { change, ..Documents::with_cells(stations, CELLS) }
     }
 
     /// The same with so many cells at each station.
     pub fn with_cells(stations: usize, cells: usize) -> Documents {
         let plan = |station| StationPlan { seed: 1, station, stations, cells, west: 0 };
         let configurations = (1..=stations).map(|station| plan(station).configuration().to_xml());
-        Documents { configurations: configurations.collect() }
+        Documents { configurations: configurations.collect(), change: Change::default() }
     }
 
     /// Number of stations.
@@ -40,15 +55,52 @@ impl Documents {
         reply(&self.configurations[station])
     }
 
-    /// Its reply in the `round`-th round: a power out of its range, another PCI, another neighbour identity.
-    /// Between two rounds, and from [`Documents::previous`], [`CHANGED`] leaves differ.
+    /// Its reply in the `round`-th round. Between two rounds, and from [`Documents::previous`], [`CHANGED`] leaves differ.
     pub fn current(&self, station: usize, round: usize) -> Vec<u8> {
         let document = &self.configurations[station];
-        let changed = with_text(document, "configuredMaxTxPower", |_| 250_000 + round);
-        // Far from what its neighbours have, and all first cells move alike.
-        let changed = with_text(&changed, "nRPCI", |pci| (pci + 300 + round) % 1008);
-        reply(&with_text(&changed, "nRTCI", |_| 7_000_000 + round))
+        match self.change {
+            Change::Numbers => reply(&with_numbers(document, station, round)),
+            Change::Identities => reply(&with_identities(document, round)),
+        }
     }
+}
+
+/// The document with [`CHANGED`] other numbers than in the round before.
+fn with_numbers(document: &str, station: usize, round: usize) -> String {
+    let numbers = numbers(document);
+    let third = numbers.len() / CHANGED;
+    // A prime, so that the places of one station say nothing of the next one's.
+    let drawn = (0..CHANGED).map(|part| part * third + (station * CHANGED + part) * 7919 % third);
+    let (mut changed, mut done) = (String::with_capacity(document.len() + 8 * CHANGED), 0);
+    for place in drawn.map(|place| numbers[place].clone()) {
+        let old: i64 = document[place.clone()].parse().expect("it was found as a number");
+        changed.push_str(&document[done..place.start]);
+        changed.push_str(&(old + 1 + (round % 7) as i64).to_string());
+        done = place.end;
+    }
+    changed + &document[done..]
+}
+
+/// Where the document's numbers are, those that name objects apart.
+fn numbers(document: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    for (at, _) in document.match_indices("</") {
+        let Some(open) = document[..at].rfind('<') else { continue };
+        let Some((tag, text)) = document[open..at].split_once('>') else { continue };
+        let is_number = !text.is_empty() && text.len() < 10 && text.bytes().all(|b| b.is_ascii_digit());
+        if is_number && !matches!(tag, "<id" | "<idx") {
+            found.push(at - text.len()..at);
+        }
+    }
+    found
+}
+
+/// The document with another power, PCI and neighbour identity than in the round before.
+fn with_identities(document: &str, round: usize) -> String {
+    let changed = with_text(document, "configuredMaxTxPower", |_| 250_000 + round);
+    // Far from what its neighbours have, and all first cells move alike.
+    let changed = with_text(&changed, "nRPCI", |pci| (pci + 300 + round) % 1008);
+    with_text(&changed, "nRTCI", |_| 7_000_000 + round)
 }
 
 fn reply(configuration: &str) -> Vec<u8> {
@@ -73,11 +125,38 @@ mod tests {
 
     #[test]
     fn the_reply_is_of_the_size_that_is_spoken_of() {
-        let documents = Documents::generate(12);
+        let documents = Documents::generate(12, Change::default());
         let size = documents.previous(0).len();
         assert!((140_000..154_000).contains(&size), "{size}");
-        let (one, other) = (documents.current(0, 1), documents.current(0, 2));
-        assert_ne!(one, other);
-        assert_ne!(one, documents.previous(0));
+    }
+
+    #[test]
+    fn so_many_lines_differ_from_round_to_round_and_from_the_first() {
+        for change in Change::value_variants() {
+            let documents = Documents::generate(4, *change);
+            for station in 0..documents.stations() {
+                let rounds = (1..9).map(|round| documents.current(station, round));
+                let mut last = documents.previous(station);
+                for next in rounds {
+                    let lines = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+                    let (before, after) = (lines(&last), lines(&next));
+                    let differ = before.lines().zip(after.lines()).filter(|(a, b)| a != b).count();
+                    assert_eq!(
+                        (differ, before.lines().count()),
+                        (CHANGED, after.lines().count()),
+                        "{change:?}"
+                    );
+                    last = next;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_leaves_and_no_names() {
+        let document =
+            "<cell><id>7</id><pci>41</pci><label>a1</label><plmn><idx>1</idx><mcc>460</mcc></plmn></cell>";
+        let found: Vec<_> = numbers(document).into_iter().map(|place| &document[place]).collect();
+        assert_eq!(found, ["41", "460"]);
     }
 }

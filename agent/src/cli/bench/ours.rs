@@ -107,7 +107,7 @@ impl<'a> Ours<'a> {
     pub async fn round(&mut self) -> Result<Measured> {
         let count = self.stations.len();
         let replies: Vec<_> = (0..count).map(|n| self.documents.current(n, self.rounds)).collect();
-        let mut meter = Meter::start()?;
+        let mut meter = Meter::start();
         let mut commit = self.begin().await?;
         let sighting = sighting(commit.round);
         let mut work = Vec::with_capacity(count);
@@ -116,22 +116,22 @@ impl<'a> Ours<'a> {
             let (edits, judgement, violations, rules) = Default::default();
             work.push(Work { raw, current, pieces, edits, judgement, violations, rules });
         }
-        meter.step("read")?;
+        meter.step("read");
         for (work, station) in work.iter_mut().zip(&self.stations) {
             work.edits = diff(&station.last, &work.current)?;
         }
-        meter.step("diff")?;
+        meter.step("diff");
         for (work, station) in work.iter_mut().zip(&self.stations) {
             work.judgement = self.judge(station, work, &sighting);
         }
-        meter.step("judge")?;
+        meter.step("judge");
         for (work, station) in work.iter().zip(&self.stations) {
             self.index.update(&station.element, Arc::clone(&work.current), false);
         }
         for (work, station) in work.iter_mut().zip(&self.stations) {
             self.rules(station, work, &sighting);
         }
-        meter.step("rules")?;
+        meter.step("rules");
         for (work, station) in work.into_iter().zip(&mut self.stations) {
             take(&mut commit, &station.element, work.raw.into(), &work.current, Some(station));
             commit.violations.extend(work.violations);
@@ -145,7 +145,7 @@ impl<'a> Ours<'a> {
             let reply = &mut station.reply;
             (reply.bytes, reply.digest, reply.snapshot) = (read.raw, read.raw_digest, read.snapshot);
         }
-        meter.step("store")?;
+        meter.step("store");
         Ok(meter.finish(count, commit.edits.len(), commit.violations.len()))
     }
 

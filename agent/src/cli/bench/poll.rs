@@ -18,7 +18,7 @@ use sim::Inventory;
 use tokio_util::sync::CancellationToken;
 
 use super::folder::Folder;
-use super::meter::cpu_ms_of;
+use super::meter::cpu_ms;
 use crate::cli::output::{Exit, print, print_json, talk};
 use crate::clock;
 use crate::demo::children::{Running, wait_for};
@@ -152,9 +152,9 @@ fn plans(inventory: &Inventory, dir: &Path) -> Result<Vec<StationPlan>> {
 async fn round(args: &PollArgs, plans: Vec<StationPlan>) -> Result<(Round, Vec<StationRead>)> {
     let limits = Limits { deadline: std::time::Duration::from_secs(60), ..Limits::default() };
     let options = SweepOptions { concurrency: args.concurrency, limits, ..SweepOptions::default() };
-    let (begun, cpu) = (Instant::now(), cpu_ms_of("self")?);
+    let (begun, cpu) = (Instant::now(), cpu_ms());
     let reads = sweep(plans, options, Arc::new(clock::now), CancellationToken::new()).await;
-    let (seconds, cpu) = (begun.elapsed().as_secs_f64(), cpu_ms_of("self")? - cpu);
+    let (seconds, cpu) = (begun.elapsed().as_secs_f64(), cpu_ms() - cpu);
     let count = |wanted: fn(&Reading) -> bool| reads.iter().filter(|read| wanted(&read.reading)).count();
     let collected = count(|reading| matches!(reading, Reading::Collected(_)));
     let unchanged = count(|reading| matches!(reading, Reading::Unchanged { .. }));

@@ -129,15 +129,15 @@ impl Network {
         let start = self.start();
         let stations: Vec<Dn> = self.in_force.inventory.stations.iter().map(|s| s.element.clone()).collect();
         let replies: Vec<Vec<u8>> = (0..stations.len()).map(reply).collect();
-        let (mut meter, clock) = (Meter::start()?, Instant::now());
+        let (mut meter, clock) = (Meter::start(), Instant::now());
         self.store.begin_round(&start).await?;
         let previous = self.store.newest_snapshots_beside(self.memory.take_newest()).await?;
-        meter.step("load")?;
+        meter.step("load");
         let mut taken = Taken::default();
         for (element, reply) in stations.iter().zip(replies) {
             self.read(element, reply, previous.get(element), &mut taken)?;
         }
-        meter.step("read")?;
+        meter.step("read");
         let own = Own {
             store: &self.store,
             chain: "bench",
@@ -152,10 +152,10 @@ impl Network {
         let Taken { results, reads, snapshots } = taken;
         let account = own.account(&mut self.memory, &previous, results, &reads, snapshots).await?;
         let commit = account.commit;
-        meter.step("judge")?;
+        meter.step("judge");
         self.store.commit_round(&commit).await?;
         self.memory.keep(previous, &commit);
-        meter.step("store")?;
+        meter.step("store");
         let measured = meter.finish(stations.len(), commit.edits.len(), commit.violations.len());
         Ok(Timed { measured, seconds: clock.elapsed().as_secs_f64() })
     }
