@@ -102,17 +102,18 @@ fn push_rdn(text: &mut String, class: &str, id: &str) {
 }
 
 fn split_rdns(text: &str) -> impl Iterator<Item = &str> {
-    let mut escaped = false;
-    text.split(move |c| match (escaped, c) {
-        (true, _) => {
-            escaped = false;
-            false
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let mut from = 0;
+        while let Some(comma) = text[from..].find(',').map(|at| from + at) {
+            if !is_escaped(text, comma) {
+                rest = Some(&text[comma + 1..]);
+                return Some(&text[..comma]);
+            }
+            from = comma + 1;
         }
-        (false, '\\') => {
-            escaped = true;
-            false
-        }
-        (false, c) => c == ',',
+        Some(text)
     })
 }
 
@@ -120,13 +121,17 @@ fn split_rdns(text: &str) -> impl Iterator<Item = &str> {
 fn last_rdn(text: &str) -> &str {
     let mut end = text.len();
     while let Some(comma) = text[..end].rfind(',') {
-        let slashes = text[..comma].bytes().rev().take_while(|b| *b == b'\\').count();
-        if slashes % 2 == 0 {
+        if !is_escaped(text, comma) {
             return &text[comma + 1..];
         }
         end = comma;
     }
     text
+}
+
+/// Whether an odd number of backslashes stands before it.
+fn is_escaped(text: &str, at: usize) -> bool {
+    text[..at].bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1
 }
 
 fn unescape(id: &str) -> String {

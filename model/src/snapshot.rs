@@ -61,6 +61,8 @@ pub struct Object {
     volatile: Vec<(String, Value)>,
     digest: Digest,
     size: usize,
+    /// Where the class stands in the name: rules and readers ask for it again and again.
+    class: (usize, usize),
 }
 
 impl Object {
@@ -71,7 +73,9 @@ impl Object {
         volatile.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let canonical = canonical_bytes(&dn, &attributes);
         let (digest, size) = (Digest::of(&canonical), canonical.len());
-        Object { dn, attributes, volatile, digest, size }
+        let parent = dn.parent_str().map_or(0, |parent| parent.len() + 1);
+        let class = (parent, parent + dn.class().len());
+        Object { dn, attributes, volatile, digest, size, class }
     }
 
     pub fn dn(&self) -> &Dn {
@@ -79,7 +83,8 @@ impl Object {
     }
 
     pub fn class(&self) -> &str {
-        self.dn.class()
+        let (from, to) = self.class;
+        self.dn.as_str().get(from..to).unwrap_or_default()
     }
 
     /// Non-volatile attributes, sorted by name.
@@ -177,6 +182,20 @@ impl Snapshot {
         Snapshot { interpretation, objects, findings, root, size }
     }
 
+    /// The same with other objects in some places, each of the name that the one there has.
+    ///
+    /// `None` where one has another name, or there is no such place.
+    pub fn with(&self, changed: &[(usize, Arc<Object>)], findings: Vec<Finding>) -> Option<Snapshot> {
+        let mut objects = self.objects.clone();
+        for (place, object) in changed {
+            let slot = objects.get_mut(*place).filter(|slot| slot.dn == object.dn)?;
+            *slot = Arc::clone(object);
+        }
+        let root = snapshot_root(&self.interpretation, &objects);
+        let size = objects.iter().map(|object| object.size).sum();
+        Some(Snapshot { interpretation: self.interpretation, objects, findings, root, size })
+    }
+
     pub fn interpretation(&self) -> Interpretation {
         self.interpretation
     }
@@ -251,6 +270,23 @@ mod tests {
         let two = Snapshot::new(interpretation, vec![object("B=1", "5"), object("A=1", "5")], vec![]);
         assert_eq!(one.root(), two.root());
         assert_ne!(one.root(), Snapshot::new(interpretation, vec![object("A=1", "6")], vec![]).root());
+    }
+
+    #[test]
+    fn a_snapshot_with_another_object_is_what_is_read_with_it() {
+        let interpretation = Interpretation::new("none", &Digest::of(b"profile"));
+        let all = |pci| Snapshot::new(interpretation, vec![object("A=1", "5"), object("B=1", pci)], vec![]);
+        let other = Arc::new(object("B=1", "71"));
+        assert_eq!(all("5").with(&[(1, Arc::clone(&other))], vec![]), Some(all("71")));
+        assert_eq!(all("5").with(&[(0, Arc::clone(&other))], vec![]), None);
+        assert_eq!(all("5").with(&[(2, other)], vec![]), None);
+    }
+
+    #[test]
+    fn the_class_is_that_of_the_name() {
+        for (name, class) in [("A=1", "A"), (r"A=1\,B", "A"), (r"A=1,Bee=2\=3\,", "Bee")] {
+            assert_eq!(object(name, "5").class(), class, "{name}");
+        }
     }
 
     #[test]

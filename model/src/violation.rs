@@ -109,13 +109,27 @@ pub struct Violation {
     pub resolved: Option<Sighting>,
 }
 
+/// Hexadecimal digits of a violation's name, 64 bits.
+const DIGITS: usize = 16;
+
 impl Violation {
     /// The name of a violation: the same difference seen again by a repeated round has the same name, the
-    /// same attribute violated anew later has another.
+    /// same attribute violated anew later has another. It begins with the round, so that two can share a name only if
+    /// they were first seen in one round, and those of a round stand together in every index.
     pub fn derive_id(origin: &str, object: &Dn, attribute: &str, rule: &str, first_round: u64) -> String {
         let text = format!("ranproof/violation/1\n{origin}\n{object}\n{attribute}\n{rule}\n{first_round}");
         let digest = Digest::of(text.as_bytes()).to_string();
-        format!("V-{}", &digest[..12])
+        format!("V-{first_round}-{}", &digest[..DIGITS])
+    }
+
+    /// Whether a text is formed as such a name.
+    pub fn is_id(text: &str) -> bool {
+        let parts = text.strip_prefix("V-").and_then(|rest| rest.split_once('-'));
+        parts.is_some_and(|(round, digits)| {
+            let hexadecimal = digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            let number = round.parse::<u64>().is_ok_and(|number| number.to_string() == round);
+            number && digits.len() == DIGITS && hexadecimal
+        })
     }
 
     /// The authorisation's name, or `-` for a CEL rule.
@@ -155,6 +169,9 @@ mod tests {
         assert_eq!(id, Violation::derive_id("telecom", &dn, "x", "r", 1));
         assert_ne!(id, Violation::derive_id("telecom", &dn, "x", "r", 2));
         assert_ne!(id, Violation::derive_id("unicom", &dn, "x", "r", 1));
-        assert_eq!(id.len(), 14);
+        assert!(Violation::is_id(&id) && id.starts_with("V-1-"), "{id}");
+        for other in ["V-1", "V-01-0123456789abcdef", "V-1-0123456789abcdeF", "V-1-0123456789abcde", "V--0123456789abcdef"] {
+            assert!(!Violation::is_id(other), "{other}");
+        }
     }
 }

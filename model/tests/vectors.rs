@@ -20,7 +20,7 @@ const OBJECT_DIGEST: &str = "3c2b2c1c8f6a4cb201db86954d1edbd14988beaf9d6d11e7783
 const PROFILE_DIGEST: &str = "08ef8a1be4087d31b276f3d0d466de9ea13fc490bdf96fc43750e079ba6dfe77";
 const INTERPRETATION: &str = "c5bbbd6b68b37b7a95ae060961a671e78e92d17adbdcd0c4080ad4aeda916457";
 const SNAPSHOT_ROOT: &str = "fda6cd2e98f44a0b8100f34def0a5528d975b29e3c0fac2ccf24abed27f743e8";
-const VIOLATION_ID: &str = "V-8aeda9d9b6c2";
+const VIOLATION_ID: &str = "V-3-8aeda9d9b6c204ff";
 
 fn cell() -> Object {
     let plmn = |mnc: &str| {

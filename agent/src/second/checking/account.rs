@@ -164,13 +164,11 @@ pub(super) fn records(look: &Look<'_>, findings: &mut Vec<Finding>) -> Vec<Recor
 /// Whether a violation has a name that it can have. Judgements are named after it: with another's name it would take
 /// the place of what is yet to be judged.
 fn is_named(disclosed: &DisclosedRecord) -> bool {
-    let Some(digits) = disclosed.id.strip_prefix("V-") else { return false };
-    let formed = digits.len() == 12 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let derived = match &disclosed.record {
         Some(Record::Violation(record)) if record.id == disclosed.id => derived_id(record),
         _ => Some(disclosed.id.clone()),
     };
-    formed && derived.as_ref() == Some(&disclosed.id)
+    Violation::is_id(&disclosed.id) && derived.as_ref() == Some(&disclosed.id)
 }
 
 fn derived_id(record: &ViolationRecord) -> Option<String> {
