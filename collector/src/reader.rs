@@ -44,6 +44,7 @@ mod findings;
 mod json;
 mod json_tokens;
 mod objects;
+mod patch;
 mod probe;
 mod scope;
 mod spaces;
@@ -60,7 +61,8 @@ use model::{Dn, Interpretation, Object, Profile, Snapshot};
 
 use crate::schema::SchemaTable;
 
-use again::{Again, ReadAs};
+use again::{Again, ReadAs, Spent};
+use objects::Finished;
 
 pub use again::{Earlier, Pieces};
 pub use error::{Problem, ReadError};
@@ -164,9 +166,16 @@ pub fn read_xml_again(
     context.admit(bytes)?;
     let read_as = ReadAs::of(context);
     let earlier = earlier.filter(|earlier| earlier.pieces.fit(&read_as));
+    let read_as = match earlier {
+        Some(earlier) => match patch::read(bytes, context, earlier, read_as) {
+            Ok(read) => return Ok(read),
+            Err(read_as) => read_as,
+        },
+        None => read_as,
+    };
     let read = |earlier: Option<Earlier<'_>>| {
         let (built, again) = xml::read(bytes, context, Some(Again::new(earlier)))?;
-        let read = objects::finish(built, context, earlier.map(|earlier| earlier.snapshot))?;
+        let read = objects::finish(built, context, earlier.map(|earlier| &earlier.pieces.snapshot))?;
         Ok((read, again.map(Again::into_noted).unwrap_or_default()))
     };
     let read = match read(earlier) {
@@ -175,17 +184,14 @@ pub fn read_xml_again(
         other => other,
     };
     let (read, noted) = read.map_err(|fault| ReadError::locate(fault, bytes))?;
-    let (snapshot, objects, ranks) = snapshot(read_as.interpretation, read);
-    Ok((snapshot, noted.finish(read_as, &objects, &ranks)))
+    let (snapshot, ranks, spent) = snapshot(read_as.interpretation, read);
+    Ok((snapshot.clone(), noted.finish(read_as, snapshot, &ranks, spent)))
 }
 
-/// The snapshot, the objects by draft, and the places they have in it; no places where names occur twice.
-fn snapshot(
-    interpretation: Interpretation,
-    read: Option<(Vec<objects::Ranked>, findings::Findings)>,
-) -> (Snapshot, Vec<Arc<Object>>, Vec<u32>) {
+/// The snapshot, the places that its drafts have in it, none where names occur twice, and what reading it cost.
+fn snapshot(interpretation: Interpretation, read: Option<Finished>) -> (Snapshot, Vec<u32>, Spent) {
     // Without an earlier document no object has another name than there.
-    let (ranked, findings) = read.unwrap_or_default();
+    let Finished { objects: ranked, findings, spent } = read.unwrap_or_default();
     let places = objects::places(&ranked);
     let mut ranks = vec![0; ranked.len()];
     for (rank, draft) in (0..).zip(&places) {
@@ -199,7 +205,7 @@ fn snapshot(
     if snapshot.objects().len() < objects.len() {
         ranks.clear();
     }
-    (snapshot, objects, ranks)
+    (snapshot, ranks, spent)
 }
 
 /// Reads RFC 7951 JSON.

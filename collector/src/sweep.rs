@@ -84,7 +84,7 @@ pub struct LastReply {
 impl LastReply {
     /// For [`read_xml_again`](crate::reader::read_xml_again).
     pub fn earlier(&self) -> Earlier<'_> {
-        Earlier { bytes: &self.bytes, snapshot: &self.snapshot, pieces: &self.pieces }
+        Earlier { bytes: &self.bytes, pieces: &self.pieces }
     }
 }
 

@@ -143,8 +143,8 @@ pub struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     interpretation: Interpretation,
-    /// Shared with the snapshots before and after it, where nothing changed.
-    objects: Vec<Arc<Object>>,
+    /// Each shared with the snapshots before and after it where nothing changed, and all of them with clones.
+    objects: Arc<Vec<Arc<Object>>>,
     findings: Vec<Finding>,
     root: Digest,
     size: usize,
@@ -179,21 +179,27 @@ impl Snapshot {
         }
         let root = snapshot_root(&interpretation, &objects);
         let size = objects.iter().map(|object| object.size).sum();
-        Snapshot { interpretation, objects, findings, root, size }
+        Snapshot { interpretation, objects: Arc::new(objects), findings, root, size }
     }
 
     /// The same with other objects in some places, each of the name that the one there has.
     ///
     /// `None` where one has another name, or there is no such place.
     pub fn with(&self, changed: &[(usize, Arc<Object>)], findings: Vec<Finding>) -> Option<Snapshot> {
-        let mut objects = self.objects.clone();
+        let mut objects = Vec::clone(&self.objects);
         for (place, object) in changed {
             let slot = objects.get_mut(*place).filter(|slot| slot.dn == object.dn)?;
             *slot = Arc::clone(object);
         }
         let root = snapshot_root(&self.interpretation, &objects);
         let size = objects.iter().map(|object| object.size).sum();
-        Some(Snapshot { interpretation: self.interpretation, objects, findings, root, size })
+        Some(Snapshot {
+            interpretation: self.interpretation,
+            objects: Arc::new(objects),
+            findings,
+            root,
+            size,
+        })
     }
 
     pub fn interpretation(&self) -> Interpretation {

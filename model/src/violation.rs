@@ -170,7 +170,13 @@ mod tests {
         assert_ne!(id, Violation::derive_id("telecom", &dn, "x", "r", 2));
         assert_ne!(id, Violation::derive_id("unicom", &dn, "x", "r", 1));
         assert!(Violation::is_id(&id) && id.starts_with("V-1-"), "{id}");
-        for other in ["V-1", "V-01-0123456789abcdef", "V-1-0123456789abcdeF", "V-1-0123456789abcde", "V--0123456789abcdef"] {
+        for other in [
+            "V-1",
+            "V-01-0123456789abcdef",
+            "V-1-0123456789abcdeF",
+            "V-1-0123456789abcde",
+            "V--0123456789abcdef",
+        ] {
             assert!(!Violation::is_id(other), "{other}");
         }
     }

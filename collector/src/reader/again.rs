@@ -11,8 +11,9 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
-use model::{Dn, Interpretation, Object, Snapshot};
+use model::{Dn, Finding, Interpretation, Object, Snapshot};
 
+use super::findings::BYTE;
 use super::{ReadContext, ReadLimits};
 
 /// Contexts of one document; a station has some dozens. Objects in others are read each time.
@@ -31,17 +32,22 @@ const MAX_BYTES: usize = u32::MAX as usize;
 #[derive(Debug, Clone, Copy)]
 pub struct Earlier<'a> {
     pub bytes: &'a [u8],
-    pub snapshot: &'a Snapshot,
     pub pieces: &'a Pieces,
 }
 
 /// Which bytes of a document gave which object.
 #[derive(Debug, Clone)]
 pub struct Pieces {
-    read_as: ReadAs,
-    contexts: Contexts,
+    pub(super) read_as: ReadAs,
+    contexts: Arc<Contexts>,
+    /// The namespaces that pieces declare.
+    spaces: Arc<Vec<Arc<[Box<str>]>>>,
     /// In document order.
-    list: Vec<Piece>,
+    pub(super) list: Vec<Piece>,
+    /// What the document was read to.
+    pub(super) snapshot: Snapshot,
+    /// What the whole document counts against the limits.
+    pub(super) spent: Spent,
 }
 
 /// Everything beside its bytes that a document's meaning follows from.
@@ -78,24 +84,39 @@ impl fmt::Debug for ReadAs {
 }
 
 /// An object without objects in it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Piece {
-    start: u32,
-    end: u32,
-    context: Option<u32>,
-    pub cost: Cost,
-    pub object: Arc<Object>,
-    /// Its place in the snapshot.
+    pub start: u32,
+    pub end: u32,
+    context: u32,
+    pub spent: Spent,
+    /// The namespaces declared in it, by their place among those of all pieces.
+    spaces: u32,
+    /// Its object's place in the snapshot.
     pub rank: u32,
 }
 
-/// What reading a piece counts against the limits.
-#[derive(Debug, Clone)]
-pub(super) struct Cost {
+/// What reading counts against the limits.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Spent {
     pub nodes: usize,
     pub memory: usize,
+}
+
+/// What reading a piece costs.
+#[derive(Debug, Clone)]
+pub(super) struct Cost {
+    pub spent: Spent,
     /// The namespaces declared in it.
     pub spaces: Arc<[Box<str>]>,
+}
+
+/// A piece found again.
+pub(super) struct Found<'e> {
+    pub object: &'e Arc<Object>,
+    pub rank: u32,
+    pub spent: Spent,
+    pub spaces: &'e [Box<str>],
 }
 
 /// A chain of start tags, by its number in the last document and in this one; `None` where it is not known, or too many are.
@@ -139,7 +160,7 @@ impl Contexts {
 struct Draft {
     start: usize,
     end: usize,
-    context: Option<u32>,
+    context: u32,
     cost: Cost,
     /// Its place among the drafts.
     draft: usize,
@@ -179,21 +200,28 @@ impl<'e> Again<'e> {
         text: &[u8],
         at: usize,
         draft: usize,
-    ) -> Option<(&'e Piece, usize)> {
-        let Earlier { bytes, pieces, .. } = self.earlier?;
+    ) -> Option<(Found<'e>, usize)> {
+        let Earlier { bytes, pieces } = self.earlier?;
         let rest = text.get(at..).filter(|_| context.last.is_some())?;
         let ahead = (0..WINDOW).chain((self.missed >= WINDOW).then_some(self.missed));
         let candidates = ahead.map(|ahead| self.next + ahead);
         let found = candidates.filter_map(|place| Some((place, pieces.list.get(place)?))).find_map(
             |(place, piece)| {
                 let lay = bytes.get(piece.start as usize..piece.end as usize)?;
-                (piece.context == context.last && rest.starts_with(lay)).then_some((place, piece, lay.len()))
+                (Some(piece.context) == context.last && rest.starts_with(lay)).then_some((
+                    place,
+                    piece,
+                    lay.len(),
+                ))
             },
         );
         let (place, piece, length) = found?;
+        let object = pieces.snapshot.objects().get(piece.rank as usize)?;
+        let spaces = pieces.spaces.get(piece.spaces as usize)?;
         (self.next, self.missed) = (place + 1, 0);
-        self.add((at, at + length), context, piece.cost.clone(), draft);
-        Some((piece, length))
+        let cost = Cost { spent: piece.spent, spaces: Arc::clone(spaces) };
+        self.add((at, at + length), context, cost, draft);
+        Some((Found { object, rank: piece.rank, spent: piece.spent, spaces }, length))
     }
 
     /// The element that was read from `start` to `end` is one object, and there is nothing to be said of it.
@@ -206,8 +234,8 @@ impl<'e> Again<'e> {
     }
 
     fn add(&mut self, (start, end): (usize, usize), context: Context, cost: Cost, draft: usize) {
-        if context.now.is_some() && end <= MAX_BYTES {
-            self.noted.drafts.push(Draft { start, end, context: context.now, cost, draft });
+        if let Some(context) = context.now.filter(|_| end <= MAX_BYTES) {
+            self.noted.drafts.push(Draft { start, end, context, cost, draft });
         }
     }
 
@@ -217,16 +245,29 @@ impl<'e> Again<'e> {
 }
 
 impl Noted {
-    /// The pieces of this document; `objects` are those of its drafts, `ranks` their places in its snapshot.
-    pub fn finish(self, read_as: ReadAs, objects: &[Arc<Object>], ranks: &[u32]) -> Pieces {
-        let piece = |draft: &Draft| {
-            let (object, rank) = (Arc::clone(objects.get(draft.draft)?), *ranks.get(draft.draft)?);
-            let (start, end) = (u32::try_from(draft.start).ok()?, u32::try_from(draft.end).ok()?);
-            let (context, cost) = (draft.context, draft.cost.clone());
-            Some(Piece { start, end, context, cost, object, rank })
-        };
-        let list = self.drafts.iter().filter_map(piece).collect();
-        Pieces { read_as, contexts: self.contexts, list }
+    /// The pieces of this document, which was read to `snapshot`; `ranks` are the places of its drafts there.
+    pub fn finish(self, read_as: ReadAs, snapshot: Snapshot, ranks: &[u32], spent: Spent) -> Pieces {
+        let mut spaces: Vec<Arc<[Box<str>]>> = Vec::new();
+        let mut list = Vec::with_capacity(self.drafts.len());
+        for draft in self.drafts {
+            // Mostly those of the piece before, and then in the same place of memory.
+            if spaces.last().is_none_or(|last| !Arc::ptr_eq(last, &draft.cost.spaces)) {
+                spaces.push(draft.cost.spaces);
+            }
+            let narrow = |number: usize| u32::try_from(number).ok();
+            let place = (narrow(draft.start), narrow(draft.end), narrow(spaces.len() - 1));
+            let (Some(start), Some(end), Some(spaces)) = place else { continue };
+            let Some(rank) = ranks.get(draft.draft).copied() else { continue };
+            list.push(Piece { start, end, context: draft.context, spent: draft.cost.spent, spaces, rank });
+        }
+        let (contexts, spaces) = (Arc::new(self.contexts), Arc::new(spaces));
+        Pieces { read_as, contexts, spaces, list, snapshot, spent }
+    }
+
+    /// The draft of the only piece, if it lies there.
+    pub fn only(mut self, range: (usize, usize)) -> Option<(usize, Cost)> {
+        let draft = self.drafts.pop().filter(|draft| (draft.start, draft.end) == range)?;
+        self.drafts.is_empty().then_some((draft.draft, draft.cost))
     }
 }
 
@@ -236,12 +277,44 @@ impl Pieces {
         self.read_as == *read_as
     }
 
+    /// The start tags around a piece, the outermost first.
+    pub(super) fn around(&self, piece: &Piece) -> Option<Vec<&[u8]>> {
+        let mut tags = Vec::new();
+        let mut context = piece.context;
+        while context != 0 {
+            let ((around, tag), _) = self.contexts.0.iter().find(|(_, number)| **number == context)?;
+            tags.push(&**tag);
+            context = *around;
+        }
+        tags.reverse();
+        Some(tags)
+    }
+
+    /// Whether a piece that cost this declares what `piece` does.
+    pub(super) fn declares(&self, piece: &Piece, cost: &Cost) -> bool {
+        self.spaces.get(piece.spaces as usize).is_some_and(|spaces| *spaces == cost.spaces)
+    }
+
+    /// What was said of the document, if none of it names a place that another length would move.
+    pub(super) fn lasting_findings(&self) -> Option<Vec<Finding>> {
+        let findings = self.snapshot.findings();
+        let moves = findings.iter().any(|finding| finding.place.starts_with(BYTE));
+        (!moves).then(|| findings.to_vec())
+    }
+
+    /// The same of a document that differs in some pieces alone.
+    pub(super) fn with(&self, read_as: ReadAs, list: Vec<Piece>, snapshot: Snapshot, spent: Spent) -> Pieces {
+        let (contexts, spaces) = (Arc::clone(&self.contexts), Arc::clone(&self.spaces));
+        Pieces { read_as, contexts, spaces, list, snapshot, spent }
+    }
+
     /// Bytes of memory, roughly, without the objects.
     pub fn size(&self) -> usize {
-        let spaces = |piece: &Piece| -> usize {
-            piece.cost.spaces.iter().map(|space| space.len() + size_of::<Box<str>>()).sum()
+        let declared = |spaces: &Arc<[Box<str>]>| -> usize {
+            spaces.iter().map(|space| space.len() + size_of::<Box<str>>()).sum()
         };
-        let declared: usize = self.list.iter().map(spaces).sum();
-        self.contexts.size() + self.list.len() * size_of::<Piece>() + declared
+        let declared: usize = self.spaces.iter().map(declared).sum();
+        let objects = self.snapshot.objects().len() * size_of::<Arc<Object>>();
+        self.contexts.size() + self.list.len() * size_of::<Piece>() + declared + objects
     }
 }

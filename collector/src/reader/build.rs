@@ -10,7 +10,7 @@ use model::profile::ObjectRule;
 use model::{Dn, Value};
 
 use super::ReadContext;
-use super::again::{Cost, Piece};
+use super::again::{Cost, Found, Spent};
 use super::error::{Fault, Problem};
 use super::findings::Findings;
 use super::objects::{Draft, Identity, reduced};
@@ -144,6 +144,7 @@ pub(super) struct Built<'a, 'p> {
     /// Bytes that names may still cost.
     pub(super) memory_left: usize,
     pub(super) max_memory: usize,
+    pub(super) nodes: usize,
 }
 
 impl<'a, 'p: 'a> Builder<'a, 'p> {
@@ -189,31 +190,30 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         let quiet = self.findings.said() == mark.said;
         let above = prefix.rdns().any(|(class, _)| class == draft.class);
         let cost = || Cost {
-            nodes: self.nodes - mark.nodes,
-            memory: self.budget.used - mark.memory,
+            spent: Spent { nodes: self.nodes - mark.nodes, memory: self.budget.used - mark.memory },
             spaces: self.spaces.declared_since(mark.declarations),
         };
         (itself && named && quiet && !above).then(|| (mark.drafts, cost()))
     }
 
     /// An object of the last reply stands here again.
-    pub(super) fn take(&mut self, piece: &'a Piece, offset: usize) -> Result<(), Fault> {
-        self.nodes += piece.cost.nodes;
-        for uri in &*piece.cost.spaces {
+    pub(super) fn take(&mut self, found: Found<'a>, offset: usize) -> Result<(), Fault> {
+        self.nodes += found.spent.nodes;
+        for uri in found.spaces {
             self.spaces.of_uri(uri, offset)?;
         }
         if self.nodes > self.max_nodes {
             return Err(Fault::new(Problem::OverLimit { what: "elements", limit: self.max_nodes }, offset));
         }
-        self.charge_memory(piece.cost.memory, offset)?;
+        self.charge_memory(found.spent.memory, offset)?;
         if let Some(parent) = self.frames.last_mut() {
             parent.begins_child();
         }
         self.orphans.push(self.drafts.len());
         self.drafts.push(Draft {
-            class: Cow::Borrowed(piece.object.class()),
+            class: Cow::Borrowed(found.object.class()),
             space: NO_SPACE,
-            identity: Identity::Known(piece),
+            identity: Identity::Known(found.object, found.rank),
             pattern: true,
             attributes: vec![],
             parent: None,
@@ -228,8 +228,8 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
     }
 
     pub(super) fn finish(self) -> Built<'a, 'p> {
-        let Builder { spaces, findings, drafts, budget: Budget { used, max: max_memory }, .. } = self;
-        Built { spaces, findings, drafts, memory_left: max_memory.saturating_sub(used), max_memory }
+        let Builder { spaces, findings, drafts, nodes, budget: Budget { used, max: max_memory }, .. } = self;
+        Built { spaces, findings, drafts, memory_left: max_memory.saturating_sub(used), max_memory, nodes }
     }
 
     /// An element that may have children begins.

@@ -5,6 +5,9 @@ use model::Finding;
 /// Findings kept of one document.
 const MAX_FINDINGS: usize = 1000;
 
+/// How a place begins that is one of the document and not an object.
+pub(super) const BYTE: &str = "byte ";
+
 /// Different XML attributes reported by name.
 const MAX_XML_ATTRIBUTES: usize = 50;
 
@@ -30,7 +33,7 @@ impl Findings {
     }
 
     pub(super) fn at(&mut self, code: &str, offset: usize, message: impl Into<String>) {
-        self.add(code, format_args!("byte {offset}"), message);
+        self.add(code, format_args!("{BYTE}{offset}"), message);
     }
 
     /// An XML attribute on an element of the configuration, which is no configuration itself.

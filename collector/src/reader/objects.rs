@@ -7,7 +7,7 @@ use std::sync::Arc;
 use model::{Dn, Object, Profile, Snapshot, Value};
 
 use super::ReadContext;
-use super::again::Piece;
+use super::again::Spent;
 use super::build::{Built, append};
 use super::error::{Fault, Problem, shown};
 use super::findings::Findings;
@@ -32,8 +32,8 @@ pub(super) struct Draft<'a> {
 /// Where an object's id comes from.
 pub(super) enum Identity<'a> {
     Id(Cow<'a, str>),
-    /// It is an object of the last document.
-    Known(&'a Piece),
+    /// It is an object of the last document, and its place there.
+    Known(&'a Arc<Object>, u32),
     /// There is only one: id `1`.
     Singleton,
     /// There should be a key and is none.
@@ -43,14 +43,21 @@ pub(super) enum Identity<'a> {
 /// An object with its place in the last snapshot, where it has one.
 pub(super) type Ranked = (Arc<Object>, Option<u32>);
 
-/// Names all objects, in the order of their drafts; with what there was to be said. `None` if an object of the last document
-/// has another name now.
+/// All objects of a document, in the order of their drafts.
+#[derive(Default)]
+pub(super) struct Finished {
+    pub(super) objects: Vec<Ranked>,
+    pub(super) findings: Findings,
+    pub(super) spent: Spent,
+}
+
+/// Names all objects. `None` if an object of the last document has another name now.
 pub(super) fn finish(
     built: Built<'_, '_>,
     context: &ReadContext<'_>,
     last: Option<&Snapshot>,
-) -> Result<Option<(Vec<Ranked>, Findings)>, Fault> {
-    let Built { spaces, mut findings, drafts, memory_left, max_memory } = built;
+) -> Result<Option<Finished>, Fault> {
+    let Built { spaces, mut findings, drafts, memory_left, max_memory, nodes } = built;
     let ids = ids(&drafts, |space| spaces.uri(space), &mut findings)?;
     let anchors = anchors(&drafts, &ids, context.prefix, &mut findings);
     let mut budget = Budget { left: memory_left, max: max_memory };
@@ -58,8 +65,8 @@ pub(super) fn finish(
     let mut classes = Classes { profile: context.profile, known: BTreeMap::new() };
     let mut objects = Vec::with_capacity(drafts.len());
     for (draft, dn) in drafts.into_iter().zip(names) {
-        if let Identity::Known(piece) = draft.identity {
-            objects.push((Arc::clone(&piece.object), Some(piece.rank)));
+        if let Identity::Known(object, rank) = draft.identity {
+            objects.push((Arc::clone(object), Some(rank)));
             continue;
         }
         let place = draft.offset;
@@ -69,7 +76,19 @@ pub(super) fn finish(
             classes.object(&draft.class, dn, attributes, context).map_err(|p| Fault::new(p, place))?;
         objects.push((Arc::new(object), rank.and_then(|rank| u32::try_from(rank).ok())));
     }
-    Ok(Some((objects, findings)))
+    let spent = Spent { nodes, memory: max_memory - budget.left };
+    Ok(Some(Finished { objects, findings, spent }))
+}
+
+/// The object of one draft, if it has this name below the one around it.
+pub(super) fn one(built: Built<'_, '_>, draft: usize, dn: &Dn, context: &ReadContext<'_>) -> Option<Object> {
+    let draft = built.drafts.into_iter().nth(draft)?;
+    let Identity::Id(id) = &draft.identity else { return None };
+    if dn.parent()?.child(&draft.class, &reduced(&draft.class, id)) != *dn {
+        return None;
+    }
+    let mut classes = Classes { profile: context.profile, known: BTreeMap::new() };
+    classes.object(&draft.class, dn.clone(), merged(draft.attributes), context).ok()
 }
 
 /// The places that objects have in the order of their names, by draft. Where all stood in the last snapshot, that has
@@ -109,7 +128,7 @@ fn ids<'s>(
 ) -> Result<Vec<String>, Fault> {
     let mut groups: BTreeMap<(Option<usize>, &str), BTreeMap<Space, u32>> = BTreeMap::new();
     for draft in drafts {
-        if !matches!(draft.identity, Identity::Id(_) | Identity::Known(_)) {
+        if !matches!(draft.identity, Identity::Id(_) | Identity::Known(..)) {
             let spaces = groups.entry((draft.parent, &draft.class)).or_default();
             spaces.insert(draft.space, 0);
         }
@@ -118,7 +137,7 @@ fn ids<'s>(
     for draft in drafts {
         let id = match &draft.identity {
             // It has its name.
-            Identity::Known(_) => {
+            Identity::Known(..) => {
                 ids.push(String::new());
                 continue;
             }
@@ -223,10 +242,10 @@ fn names(
         }
         let above = draft.parent.and_then(|parent| names.get(parent)).unwrap_or(prefix);
         let name = match &draft.identity {
-            Identity::Known(piece) if piece.object.dn().parent_str() == Some(above.as_str()) => {
-                piece.object.dn().clone()
+            Identity::Known(object, _) if object.dn().parent_str() == Some(above.as_str()) => {
+                object.dn().clone()
             }
-            Identity::Known(_) => return Ok(None),
+            Identity::Known(..) => return Ok(None),
             _ => above.child(&draft.class, ids.get(index).map_or("1", String::as_str)),
         };
         budget.left = budget.left.checked_sub(name.as_str().len()).ok_or_else(|| {

@@ -73,12 +73,14 @@ impl<'p> Spaces<'p> {
         self.declared.len()
     }
 
-    /// The namespaces declared since there were so many declarations, each once.
+    /// The namespaces declared since there were so many declarations, each once, sorted.
     pub(super) fn declared_since(&self, declarations: usize) -> Arc<[Box<str>]> {
         let mut spaces = self.declared.get(declarations..).unwrap_or_default().to_vec();
         spaces.sort_unstable();
         spaces.dedup();
-        spaces.into_iter().map(|space| Box::from(self.uri(space))).collect()
+        let mut uris: Vec<Box<str>> = spaces.into_iter().map(|space| Box::from(self.uri(space))).collect();
+        uris.sort_unstable();
+        uris.into()
     }
 
     fn find_uri(&mut self, uri: &str, offset: usize) -> Result<Space, Fault> {

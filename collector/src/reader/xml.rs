@@ -118,11 +118,11 @@ impl<'a, 'p: 'a> Walk<'a, 'p> {
         }
         let Some(at) = self.tokens.at_start_tag() else { return Ok(false) };
         let (context, draft) = (noting.context(), self.builder.mark().drafts);
-        let Some((piece, length)) = noting.again.take(context, self.tokens.bytes(), at, draft) else {
+        let Some((found, length)) = noting.again.take(context, self.tokens.bytes(), at, draft) else {
             return Ok(false);
         };
         self.tokens.skip_element(length);
-        self.builder.take(piece, at)?;
+        self.builder.take(found, at)?;
         Ok(true)
     }
 
