@@ -3,18 +3,21 @@
 //! What a rule says of an object follows from the object, the agreement and what else the rule reads; nothing counts
 //! across objects, and each evaluation has a budget of its own. So what it said of the same object stands as long as what
 //! it reads is the same: the object, its cell and its neighbours are compared by the attributes that rules of its class
-//! name, and a rule that reads the read before or what is approved is evaluated every time.
+//! name, and a rule that reads the read before is evaluated every time. Where nothing that any object can see has changed,
+//! nor what is approved, only the objects that did are looked at.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use model::{Agreement, ApprovedState, Digest, Dn, Object, Snapshot};
+use model::{Agreement, ApprovedState, Dn, Object, Snapshot};
 
-use crate::expression::{Attributes, Evaluation, Inputs};
-use crate::network::{NeighbourRef, Neighbourhood};
+use crate::around::{Around, Likeness, View, compare};
+use crate::expression::{Evaluation, Inputs};
+use crate::network::Neighbourhood;
 use crate::rule::{Reads, Rule, RuleResult};
 use crate::set::{About, PolicySet};
+use crate::sight::Sight;
 
 /// One station as its rules see it.
 #[derive(Clone, Copy)]
@@ -23,7 +26,7 @@ pub struct StationCase<'a> {
     pub current: &'a Arc<Snapshot>,
     /// The read before.
     pub previous: Option<&'a Snapshot>,
-    pub approved: Option<&'a ApprovedState>,
+    pub approved: Option<&'a Arc<ApprovedState>>,
     pub neighbours: &'a dyn Neighbourhood,
 }
 
@@ -32,117 +35,20 @@ pub struct StationCase<'a> {
 pub struct Evaluated {
     /// Of what.
     snapshot: Arc<Snapshot>,
+    /// By what is approved.
+    approved: Option<Arc<ApprovedState>>,
+    /// With what around it, where that can be told.
+    sight: Option<Sight>,
     /// Objects of which there is more to be kept than that they keep all rules, sorted by name.
-    kept: Vec<Kept>,
+    kept: Vec<Arc<Kept>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Kept {
     dn: Dn,
     around: Option<Arc<Around>>,
     /// Rules that it does not keep, or that cannot be judged on it, in the order of the set.
     results: Vec<RuleResult>,
-}
-
-/// What a rule can see around an object.
-#[derive(Debug, Clone)]
-struct Around {
-    cell: Option<Looks>,
-    /// `None`: the relations are not in sight.
-    neighbours: Option<Vec<Near>>,
-}
-
-#[derive(Debug, Clone)]
-struct Near {
-    dn: Dn,
-    cell: Option<Looks>,
-    /// Whether that is an old read.
-    stale: bool,
-}
-
-/// An object as it was, to be known again.
-#[derive(Debug, Clone, Copy)]
-struct Looks {
-    digest: Digest,
-    /// Of what rules read of it.
-    read: Digest,
-}
-
-impl Looks {
-    /// `then`: how what stood there looked before, most often the same.
-    fn of(object: &Object, then: Option<&Looks>, attributes: &Attributes) -> Looks {
-        match then {
-            Some(then) if then.digest == *object.digest() => *then,
-            _ => Looks { digest: *object.digest(), read: attributes.digest(object) },
-        }
-    }
-}
-
-/// How what is around an object now compares with what was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Likeness {
-    Same,
-    /// Something changed that no rule reads.
-    Alike,
-    Other,
-}
-
-impl Likeness {
-    fn of(now: Option<&Object>, then: Option<&Looks>, attributes: &Attributes) -> Likeness {
-        match (now, then) {
-            (None, None) => Likeness::Same,
-            (Some(now), Some(then)) if *now.digest() == then.digest => Likeness::Same,
-            (Some(now), Some(then)) if attributes.digest(now) == then.read => Likeness::Alike,
-            _ => Likeness::Other,
-        }
-    }
-}
-
-/// The same, to be looked at.
-struct View<'a> {
-    cell: Option<&'a Object>,
-    neighbours: Option<Vec<NeighbourRef<'a>>>,
-}
-
-impl<'a> View<'a> {
-    fn of(object: &'a Object, reads: Reads, neighbourhood: &'a dyn Neighbourhood) -> Option<View<'a>> {
-        if !reads.around() {
-            return None;
-        }
-        let cell = reads.cell.then(|| neighbourhood.cell_of(object)).flatten();
-        Some(View {
-            cell,
-            neighbours: reads.neighbours.then(|| neighbourhood.relations_of(object)).flatten(),
-        })
-    }
-
-    fn around(&self, before: Option<&Around>, attributes: &Attributes) -> Around {
-        let then = before.and_then(|before| before.neighbours.as_deref()).unwrap_or_default();
-        let near = |(place, one): (usize, &NeighbourRef<'_>)| {
-            let then = then.get(place).and_then(|then| then.cell.as_ref());
-            let cell = one.cell.map(|cell| Looks::of(cell, then, attributes));
-            Near { dn: one.dn.clone(), cell, stale: one.stale }
-        };
-        let neighbours = self.neighbours.as_ref().map(|all| all.iter().enumerate().map(near).collect());
-        let then = before.and_then(|before| before.cell.as_ref());
-        Around { cell: self.cell.map(|cell| Looks::of(cell, then, attributes)), neighbours }
-    }
-
-    fn compare(&self, around: &Around, attributes: &Attributes) -> Likeness {
-        let near =
-            |(now, then): (&NeighbourRef<'_>, &Near)| match now.stale == then.stale && now.dn == then.dn {
-                true => Likeness::of(now.cell, then.cell.as_ref(), attributes),
-                false => Likeness::Other,
-            };
-        let cell = Likeness::of(self.cell, around.cell.as_ref(), attributes);
-        match (&self.neighbours, &around.neighbours) {
-            (Some(now), Some(then)) if now.len() == then.len() => {
-                now.iter().zip(then).map(near).fold(cell, Likeness::max)
-            }
-            (None, None) => cell,
-            _ => Likeness::Other,
-        }
-    }
 }
 
 impl fmt::Debug for StationCase<'_> {
@@ -162,64 +68,137 @@ impl PolicySet {
     /// [`PolicySet::evaluate`] over every object of a station. What the rules ask of an object, or of the agreement, again
     /// and again is looked up once. `last` is what this set said of the station under the same agreement.
     pub fn evaluate_station(&self, case: &StationCase<'_>, last: Option<&Evaluated>) -> Evaluated {
+        let sight = case.neighbours.sight_of(case.current);
+        let approved_stands = last.is_some_and(|last| last.is_of(case.approved));
+        let station = Station { case, approved_stands, evaluation: None };
+        let kept = match last.and_then(|last| Some((last, self.touched(sight.as_ref()?, &station, last)?))) {
+            Some((last, touched)) => self.evaluate_changed(station, last, &touched),
+            None => self.evaluate_all(station, last),
+        };
+        Evaluated { snapshot: Arc::clone(case.current), approved: case.approved.cloned(), sight, kept }
+    }
+
+    /// The places of objects that may see something else than the last time, where it is not all of them.
+    fn touched(&self, sight: &Sight, station: &Station<'_>, last: &Evaluated) -> Option<Vec<usize>> {
+        let before = self.reads.previous || (self.reads.approved && !station.approved_stands);
+        let then = last.sight.as_ref().filter(|_| !before)?;
+        sight.touched(then, &self.attributes_around, self.neighbours_of_cells)
+    }
+
+    fn evaluate_all<'a>(&'a self, mut station: Station<'a>, last: Option<&Evaluated>) -> Vec<Arc<Kept>> {
         let mut walk = last.map(Walk::new);
-        let mut station = Station { case, evaluation: None };
         let mut kept = Vec::new();
-        for object in case.current.objects() {
+        for object in station.case.current.objects() {
+            let about = self.about(object);
+            if !about.is_empty() {
+                let known = walk.as_mut().and_then(|walk| walk.known(object));
+                kept.extend(self.evaluate_object(&mut station, object, about, known));
+            }
+        }
+        kept
+    }
+
+    /// The same where only objects at these places may see something else around them, and all have the places that they had.
+    fn evaluate_changed<'a>(
+        &'a self,
+        mut station: Station<'a>,
+        last: &Evaluated,
+        touched: &[usize],
+    ) -> Vec<Arc<Kept>> {
+        let mut kept = last.kept.clone();
+        let mut touched = touched.iter().copied().peekable();
+        let pairs = last.snapshot.objects().iter().zip(station.case.current.objects());
+        for (place, (before, object)) in pairs.enumerate() {
+            let is_touched = touched.next_if_eq(&place).is_some();
+            if !is_touched && Arc::ptr_eq(before, object) {
+                continue;
+            }
             let about = self.about(object);
             if about.is_empty() {
                 continue;
             }
-            let known = walk.as_mut().and_then(|walk| walk.unchanged(object, about));
-            let view = View::of(object, about.reads, case.neighbours);
-            let before = known.and_then(|known| known?.around.as_ref());
-            let (likeness, around) = surroundings(view.as_ref(), before, &about.attributes_around);
-            let seen_alike = known.is_some() && likeness != Likeness::Other;
-            let stands = |rule: &Rule| known.filter(|_| rule.reads.allow(seen_alike));
-            let mut results = Vec::new();
-            if self.rules_of(about).any(|rule| stands(rule).is_none()) {
-                station.turn_to(object, view.filter(|_| about.reads.neighbours));
-            }
-            for rule in self.rules_of(about) {
-                match stands(rule) {
-                    Some(known) => {
-                        let before = known.map_or(&[][..], |known| &known.results);
-                        results.extend(before.iter().find(|result| result.rule == rule.name).cloned());
-                    }
-                    None => results.extend(station.evaluate(rule)),
-                }
-            }
-            if around.is_some() || !results.is_empty() {
-                kept.push(Kept { dn: object.dn().clone(), around, results });
+            let at = kept.binary_search_by(|kept| kept.dn.cmp(object.dn()));
+            let of_before = at.ok().and_then(|at| kept.get(at)).cloned();
+            let known = Known { object: before, kept: of_before.as_ref() };
+            match (at, self.evaluate_object(&mut station, object, about, Some(known))) {
+                (Ok(at), Some(one)) => kept[at] = one,
+                (Ok(at), None) => drop(kept.remove(at)),
+                (Err(at), Some(one)) => kept.insert(at, one),
+                (Err(_), None) => {}
             }
         }
-        Evaluated { snapshot: Arc::clone(case.current), kept }
+        kept
+    }
+
+    /// What is to be kept of one object.
+    fn evaluate_object<'a>(
+        &'a self,
+        station: &mut Station<'a>,
+        object: &'a Object,
+        about: &'a About,
+        known: Option<Known<'_>>,
+    ) -> Option<Arc<Kept>> {
+        let view = View::of(object, about.reads, station.case.neighbours);
+        let before = known.and_then(|known| known.kept?.around.as_ref());
+        let (likeness, around) = compare(view.as_ref(), before, &about.attributes_around);
+        let seen_alike = likeness != Likeness::Other;
+        let approved_stands = station.approved_stands;
+        let same = known.is_some_and(|known| known.object.digest() == object.digest());
+        let stands = |rule: &Rule| {
+            let known = known.filter(|known| same || rule.attributes.alike(known.object, object));
+            known.filter(|_| rule.reads.allow(seen_alike, approved_stands))
+        };
+        let mut anew = self.rules_of(about).filter(|rule| stands(rule).is_none()).peekable();
+        if anew.peek().is_some() {
+            station.turn_to(object, view.filter(|_| about.reads.neighbours));
+        } else if likeness == Likeness::Same {
+            return known.and_then(|known| known.kept).cloned();
+        }
+        let mut results = Vec::new();
+        for rule in self.rules_of(about) {
+            match stands(rule) {
+                Some(Known { kept, .. }) => {
+                    let before = kept.map_or(&[][..], |kept| &kept.results);
+                    results.extend(before.iter().find(|result| result.rule == rule.name).cloned());
+                }
+                None => results.extend(station.evaluate(rule)),
+            }
+        }
+        let anything = around.is_some() || !results.is_empty();
+        anything.then(|| Arc::new(Kept { dn: object.dn().clone(), around, results }))
     }
 }
 
-/// How an object's surroundings compare with those before, and what to know them by the next time.
-fn surroundings(
-    view: Option<&View<'_>>,
-    before: Option<&Arc<Around>>,
-    attributes: &Attributes,
-) -> (Likeness, Option<Arc<Around>>) {
-    let Some(view) = view else { return (Likeness::Same, None) };
-    let likeness = before.map_or(Likeness::Other, |before| view.compare(before, attributes));
-    let kept = before.filter(|_| likeness == Likeness::Same).cloned();
-    let anew = || Arc::new(view.around(before.map(|before| &**before), attributes));
-    (likeness, Some(kept.unwrap_or_else(anew)))
+/// An object as it was judged before.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    object: &'a Object,
+    /// `None`: it keeps all rules, and there is nothing around it to be known by.
+    kept: Option<&'a Arc<Kept>>,
+}
+
+impl Evaluated {
+    fn is_of(&self, approved: Option<&Arc<ApprovedState>>) -> bool {
+        match (&self.approved, approved) {
+            (Some(then), Some(now)) => Arc::ptr_eq(then, now),
+            (None, None) => true,
+            _ => false,
+        }
+    }
 }
 
 impl Reads {
-    /// Whether what was said of an unchanged object stands, whose surroundings are the same or not.
-    fn allow(self, seen_alike: bool) -> bool {
-        !self.before && (seen_alike || !self.around())
+    /// Whether what was said of an unchanged object stands, whose surroundings are the same or not, and what is approved.
+    fn allow(self, seen_alike: bool, approved_stands: bool) -> bool {
+        !self.previous && (approved_stands || !self.approved) && (seen_alike || !self.around())
     }
 }
 
 /// An evaluation that goes from object to object.
 struct Station<'a> {
     case: &'a StationCase<'a>,
+    /// What is approved is what it was.
+    approved_stands: bool,
     evaluation: Option<Evaluation<'a>>,
 }
 
@@ -253,7 +232,7 @@ impl<'a> Station<'a> {
 /// What was evaluated before, walked in step with what is now; both are sorted by name.
 struct Walk<'a> {
     objects: &'a [Arc<Object>],
-    kept: &'a [Kept],
+    kept: &'a [Arc<Kept>],
 }
 
 impl<'a> Walk<'a> {
@@ -261,33 +240,28 @@ impl<'a> Walk<'a> {
         Walk { objects: last.snapshot.objects(), kept: &last.kept }
     }
 
-    /// What is kept of the object, `Some(None)` where it keeps all rules, if it is what it was to them.
-    fn unchanged(&mut self, object: &Arc<Object>, about: &About) -> Option<Option<&'a Kept>> {
-        let same = loop {
+    /// The object of this name.
+    fn known(&mut self, object: &Arc<Object>) -> Option<Known<'a>> {
+        let before = loop {
             let (before, rest) = self.objects.split_first()?;
-            if Arc::ptr_eq(before, object) {
-                self.objects = rest;
-                break true;
-            }
-            match before.dn().cmp(object.dn()) {
+            let order =
+                if Arc::ptr_eq(before, object) { Ordering::Equal } else { before.dn().cmp(object.dn()) };
+            match order {
                 Ordering::Less => self.objects = rest,
                 Ordering::Equal => {
                     self.objects = rest;
-                    break before.digest() == object.digest() || about.attributes.alike(before, object);
+                    break before;
                 }
-                Ordering::Greater => break false,
+                Ordering::Greater => return None,
             }
         };
-        if !same {
-            return None;
-        }
         while let Some((first, rest)) = self.kept.split_first() {
             match first.dn.cmp(object.dn()) {
                 Ordering::Less => self.kept = rest,
-                Ordering::Equal => return Some(Some(first)),
+                Ordering::Equal => return Some(Known { object: before, kept: Some(first) }),
                 Ordering::Greater => break,
             }
         }
-        Some(None)
+        Some(Known { object: before, kept: None })
     }
 }

@@ -10,6 +10,7 @@
 //! anywhere.
 
 mod agreed;
+mod around;
 mod authorise;
 mod case;
 pub mod catalogue;
@@ -26,6 +27,7 @@ mod rights;
 mod rule;
 mod sentence;
 mod set;
+mod sight;
 mod source;
 mod standing;
 mod suggest;
@@ -44,5 +46,6 @@ pub use progress::{HOST_KEY, is_swapped, progress, software_places};
 pub use requests::Requests;
 pub use rule::{Explanation, Mode, Rule, RuleCase, RuleResult, RuleScope};
 pub use set::PolicySet;
+pub use sight::Sight;
 pub use source::{LoadError, RULE_FORMAT};
 pub use testing::{TEST_FORMAT, TestFailure, TestReport, run_tests};

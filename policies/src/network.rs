@@ -1,10 +1,13 @@
 //! What lies around a cell: an index of the newest snapshots of all stations.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::{Dn, Object, Snapshot};
+
+use crate::expression::Attributes;
+use crate::sight::{Seen, Sight};
 
 /// How rules see beyond the object they judge.
 pub trait Neighbourhood {
@@ -14,6 +17,11 @@ pub trait Neighbourhood {
 
     /// The NRCellDU that an object belongs to: itself, or the one with the same cellLocalId on its station.
     fn cell_of<'a>(&'a self, object: &'a Object) -> Option<&'a Object>;
+
+    /// All that objects of the station with this newest snapshot can see around them; `None` where nobody can tell.
+    fn sight_of(&self, _snapshot: &Arc<Snapshot>) -> Option<Sight> {
+        None
+    }
 }
 
 /// A cell that another one has a relation to.
@@ -42,7 +50,7 @@ struct Station {
 
 /// Where a station's cells and relations stand, and what they refer to.
 #[derive(Debug)]
-struct Layout {
+pub(crate) struct Layout {
     /// cellLocalId → NRCellDU, by its place in the snapshot.
     cells: BTreeMap<String, usize>,
     /// cellLocalId → NRCellCU.
@@ -51,6 +59,10 @@ struct Layout {
     cells_of_units: BTreeMap<Dn, usize>,
     /// All NRCellRelations, in the order of their names.
     relations: Vec<Relation>,
+    /// The stations that these refer to, each once.
+    stations: Vec<Dn>,
+    /// The places of cells, and of their units, with the stations that the relations of each refer to.
+    pub sees: Vec<(usize, Vec<usize>)>,
 }
 
 /// An NRCellRelation: its place in the snapshot and what it refers to.
@@ -69,8 +81,8 @@ enum Reference {
 }
 
 const STATION: &str = "ManagedElement";
-const CELL_DU: &str = "NRCellDU";
-const CELL_CU: &str = "NRCellCU";
+pub(crate) const CELL_DU: &str = "NRCellDU";
+pub(crate) const CELL_CU: &str = "NRCellCU";
 const RELATION: &str = "NRCellRelation";
 const ADJACENT: &str = "adjacentNRCellRef";
 const LOCAL_ID: &str = "cellLocalId";
@@ -132,6 +144,13 @@ impl Neighbourhood for NetworkIndex {
         }
         self.station_of(object.dn())?.cell_of(object)
     }
+
+    fn sight_of(&self, snapshot: &Arc<Snapshot>) -> Option<Sight> {
+        let own = self.station_of(snapshot.objects().first()?.dn())?;
+        let is_newest = Arc::ptr_eq(&own.snapshot, snapshot);
+        let others = own.layout.stations.iter().map(|element| self.stations.get(element).map(Station::seen));
+        is_newest.then(|| Sight::new(own.seen(), others.collect()))
+    }
 }
 
 impl Station {
@@ -142,6 +161,11 @@ impl Station {
             None => Arc::new(Layout::of(&snapshot, old)),
         };
         Station { snapshot, stale, layout }
+    }
+
+    fn seen(&self) -> Seen {
+        let (snapshot, layout) = (Arc::clone(&self.snapshot), Arc::clone(&self.layout));
+        Seen { snapshot, layout, stale: self.stale }
     }
 
     fn at(&self, place: usize) -> Option<&Object> {
@@ -189,15 +213,29 @@ fn stand_alike(old: &Snapshot, new: &Snapshot) -> bool {
         if Arc::ptr_eq(old, new) {
             return true;
         }
-        let same = |name: &str| old.attribute(name) == new.attribute(name);
         old.dn() == new.dn()
             && match new.class() {
-                CELL_DU | CELL_CU => same(LOCAL_ID) && same(CELL_DU_REFERENCE),
-                RELATION => same(ADJACENT),
+                CELL_DU | CELL_CU => refer_alike(old, new),
+                RELATION => old.attribute(ADJACENT) == new.attribute(ADJACENT),
                 _ => true,
             }
     };
     old.objects().len() == new.objects().len() && old.objects().iter().zip(new.objects()).all(alike)
+}
+
+/// Whether two states of an object belong to the same NRCellDU.
+fn refer_alike(old: &Object, new: &Object) -> bool {
+    let same = |name: &str| old.attribute(name) == new.attribute(name);
+    same(LOCAL_ID) && same(CELL_DU_REFERENCE)
+}
+
+/// Whether who looks at a station's cells sees the same of both its states, of which a layout holds.
+pub(crate) fn look_alike(old: &Snapshot, new: &Snapshot, attributes: &Attributes) -> bool {
+    let alike = |(old, new): (&Arc<Object>, &Arc<Object>)| {
+        Arc::ptr_eq(old, new)
+            || (refer_alike(old, new) && (new.class() != CELL_DU || attributes.alike(old, new)))
+    };
+    old.objects().iter().zip(new.objects()).all(alike)
 }
 
 impl Layout {
@@ -227,7 +265,32 @@ impl Layout {
         }
         let cell = |unit: &Arc<Object>| Some((unit.dn().clone(), cell_place(snapshot, &cells, unit)?));
         let cells_of_units = all_units.into_iter().filter_map(cell).collect();
-        Layout { cells, units, cells_of_units, relations }
+        let stations: BTreeSet<&Dn> = relations.iter().filter_map(Relation::station).collect();
+        let stations = stations.into_iter().cloned().collect();
+        let layout = Layout { cells, units, cells_of_units, relations, stations, sees: Vec::new() };
+        let sees = layout.sees(snapshot);
+        Layout { sees, ..layout }
+    }
+
+    fn sees(&self, snapshot: &Snapshot) -> Vec<(usize, Vec<usize>)> {
+        let objects = snapshot.objects();
+        let mut by_unit: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+        for relation in &self.relations {
+            let unit = objects.get(relation.place).and_then(|object| object.dn().parent_str());
+            let station = relation.station().and_then(|station| self.stations.binary_search(station).ok());
+            if let (Some(unit), Some(station)) = (unit, station) {
+                by_unit.entry(unit).or_default().insert(station);
+            }
+        }
+        let unit = |object: &Object| match object.class() {
+            CELL_CU => Some(object.dn().as_str().to_owned()),
+            CELL_DU => self.units.get(local_id(object)?).map(|unit| unit.as_str().to_owned()),
+            _ => None,
+        };
+        let seen = |(place, object): (usize, &Arc<Object>)| {
+            Some((place, by_unit.get(unit(object)?.as_str())?.iter().copied().collect()))
+        };
+        objects.iter().enumerate().filter_map(seen).collect()
     }
 }
 
@@ -254,6 +317,15 @@ impl<'a> Known<'a> {
             }
         }
         None
+    }
+}
+
+impl Relation {
+    fn station(&self) -> Option<&Dn> {
+        match &self.to {
+            Reference::Cell(_, element) => Some(element),
+            Reference::Unreadable(_) => None,
+        }
     }
 }
 

@@ -71,16 +71,21 @@ pub struct Rule {
 /// What a rule looks at beside the object itself and the agreement: what may change while both stay.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Reads {
-    /// The object in the read before, or what is approved of it.
-    pub before: bool,
+    /// The object in the read before.
+    pub previous: bool,
+    /// What is approved of it.
+    pub approved: bool,
     pub cell: bool,
     pub neighbours: bool,
 }
 
 impl Reads {
+    pub const NOTHING: Reads = Reads { previous: false, approved: false, cell: false, neighbours: false };
+
     pub fn of<'a>(expressions: impl Iterator<Item = &'a Node>) -> Reads {
         let read = |expression: &Node| Reads {
-            before: expression.reads(|v| matches!(v, Variable::Previous | Variable::Approved)),
+            previous: expression.reads(|v| v == Variable::Previous),
+            approved: expression.reads(|v| v == Variable::Approved),
             cell: expression.reads(|v| v == Variable::Cell),
             neighbours: expression.reads(|v| v == Variable::Neighbours),
         };
@@ -94,7 +99,8 @@ impl Reads {
 
     pub fn and(self, other: Reads) -> Reads {
         Reads {
-            before: self.before || other.before,
+            previous: self.previous || other.previous,
+            approved: self.approved || other.approved,
             cell: self.cell || other.cell,
             neighbours: self.neighbours || other.neighbours,
         }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::expression::{Attributes, Evaluation};
+use crate::network::{CELL_CU, CELL_DU};
 use crate::rule::{Mode, Reads, Rule, RuleCase, RuleResult};
 use crate::source::{LoadError, load_rule};
 
@@ -15,6 +16,11 @@ use crate::source::{LoadError, load_rule};
 pub struct PolicySet {
     rules: Vec<Rule>,
     by_class: BTreeMap<String, About>,
+    /// What any rule looks at, and the attributes that those read that look around their object.
+    pub(crate) reads: Reads,
+    pub(crate) attributes_around: Attributes,
+    /// Only rules about cells and their units look at neighbours.
+    pub(crate) neighbours_of_cells: bool,
 }
 
 impl PolicySet {
@@ -45,12 +51,20 @@ impl PolicySet {
             let about = by_class.entry(rule.scope.class.clone()).or_insert_with(About::nothing);
             about.rules.push(index);
             about.reads = about.reads.and(rule.reads);
-            about.attributes.add(&rule.attributes);
             if rule.reads.around() {
                 about.attributes_around.add(&rule.attributes);
             }
         }
-        Ok(PolicySet { rules, by_class })
+        let neighbours_of_cells = by_class
+            .iter()
+            .all(|(class, about)| !about.reads.neighbours || [CELL_DU, CELL_CU].contains(&class.as_str()));
+        let (reads, attributes_around) = (Reads::NOTHING, Attributes::NONE);
+        let mut set = PolicySet { rules, by_class, reads, attributes_around, neighbours_of_cells };
+        for about in set.by_class.values() {
+            set.reads = set.reads.and(about.reads);
+            set.attributes_around.add(&about.attributes_around);
+        }
+        Ok(set)
     }
 
     /// Sorted by name.
@@ -101,15 +115,13 @@ pub(crate) struct About {
     rules: Vec<usize>,
     /// What any of them looks at.
     pub reads: Reads,
-    /// The attributes that any of them reads, and that any of those reads that look around the object.
-    pub attributes: Attributes,
+    /// The attributes that any of those reads that look around the object.
     pub attributes_around: Attributes,
 }
 
 impl About {
     const fn nothing() -> About {
-        let reads = Reads { before: false, cell: false, neighbours: false };
-        About { rules: Vec::new(), reads, attributes: Attributes::NONE, attributes_around: Attributes::NONE }
+        About { rules: Vec::new(), reads: Reads::NOTHING, attributes_around: Attributes::NONE }
     }
 
     pub fn is_empty(&self) -> bool {

@@ -73,7 +73,8 @@ fn object(name: String, attributes: &[(&str, String)]) -> Object {
     Object::new(dn(&name), attributes, vec![])
 }
 
-fn snapshot(n: usize, plan: &Plan) -> Arc<Snapshot> {
+/// A station as its plan says; what `last` has of it already is shared.
+fn snapshot(n: usize, plan: &Plan, last: Option<&Snapshot>) -> Arc<Snapshot> {
     let me = station(n);
     let mut objects = Vec::new();
     for (cell, (pci, to, to_cell, own, label)) in plan {
@@ -90,7 +91,12 @@ fn snapshot(n: usize, plan: &Plan) -> Arc<Snapshot> {
         objects.push(object(format!("{unit},NRCellRelation=1"), &[("adjacentNRCellRef", adjacent)]));
         objects.push(object(unit, &id));
     }
-    Arc::new(Snapshot::new(Interpretation::new("none", &Digest::of(b"p")), objects, vec![]))
+    let shared = |object: Object| {
+        let last = last.and_then(|last| last.objects().iter().find(|last| ***last == object));
+        last.map_or_else(|| Arc::new(object), Arc::clone)
+    };
+    let objects = objects.into_iter().map(shared).collect();
+    Arc::new(Snapshot::shared(Interpretation::new("none", &Digest::of(b"p")), objects, vec![]))
 }
 
 fn any_plan() -> impl Strategy<Value = Plan> {
@@ -120,7 +126,9 @@ proptest! {
         let (set, agreement) = (rules(), agreement());
         let mut index = NetworkIndex::default();
         let mut plans: BTreeMap<usize, Plan> = BTreeMap::new();
+        let mut newest: BTreeMap<usize, Arc<Snapshot>> = BTreeMap::new();
         let (mut last, mut previous): (Option<Evaluated>, Option<Arc<Snapshot>>) = (None, None);
+        let mut standing: Option<(Option<u8>, Arc<ApprovedState>)> = None;
         for (reads, pci) in rounds {
             let read: BTreeSet<usize> = reads.keys().copied().chain([0]).collect();
             plans.extend(reads);
@@ -128,11 +136,20 @@ proptest! {
             // An index that has seen no round before says the same.
             let mut fresh = NetworkIndex::default();
             for (n, plan) in &plans {
+                if read.contains(n) {
+                    let read = snapshot(*n, plan, newest.get(n).map(|last| &**last));
+                    newest.insert(*n, read);
+                }
                 for index in [&mut index, &mut fresh] {
-                    index.update(&station(*n), snapshot(*n, plan), !read.contains(n));
+                    index.update(&station(*n), Arc::clone(&newest[n]), !read.contains(n));
                 }
             }
-            let (current, approved) = (snapshot(0, &plans[&0]), approved(pci));
+            let approved = match standing.take().filter(|(then, _)| *then == pci) {
+                Some((_, approved)) => approved,
+                None => Arc::new(approved(pci)),
+            };
+            standing = Some((pci, Arc::clone(&approved)));
+            let current = Arc::clone(&newest[&0]);
             let case = |neighbours| StationCase {
                 agreement: &agreement,
                 current: &current,
@@ -164,9 +181,9 @@ fn a_change_that_no_rule_reads_is_none_to_the_object_and_to_its_neighbours() {
     let plan = |pci, label| BTreeMap::from([(0, (pci, 1, 0, 0, label))]);
     let judged = |set: &PolicySet, own: &Plan, near: &Plan, last: Option<&Evaluated>| {
         let mut index = NetworkIndex::default();
-        index.update(&station(0), snapshot(0, own), false);
-        index.update(&station(1), snapshot(1, near), false);
-        let (current, approved) = (snapshot(0, own), ApprovedState::default());
+        let (current, approved) = (snapshot(0, own, None), Arc::new(ApprovedState::default()));
+        index.update(&station(0), Arc::clone(&current), false);
+        index.update(&station(1), snapshot(1, near, None), false);
         let case = StationCase {
             agreement: &agreement,
             current: &current,

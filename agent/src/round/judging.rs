@@ -169,8 +169,8 @@ fn station(
     let Reread { previous, edits, respellings } = reread(read, last, &mut approved, &mut known);
     let respelt = !respellings.is_empty();
     found.respellings.extend(respellings);
-    let in_sight = in_sight(seat, &approved);
-    let approved_seen: &ApprovedState = in_sight.as_ref().unwrap_or(&approved);
+    let in_sight = in_sight(seat, &approved).map(Arc::new);
+    let approved_seen = in_sight.as_ref().unwrap_or(&approved);
     let before = match (last, &remembered) {
         (Some(last), Some(known)) if !respelt && in_sight.is_none() => known.differences(last, version),
         _ => None,

@@ -23,7 +23,7 @@ pub struct Context<'a> {
     pub element: &'a Dn,
     pub current: &'a Arc<Snapshot>,
     pub previous: Option<&'a Snapshot>,
-    pub approved: &'a ApprovedState,
+    pub approved: &'a Arc<ApprovedState>,
     pub edits: &'a [Edit],
     pub sighting: &'a Sighting,
 }

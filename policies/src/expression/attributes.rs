@@ -82,10 +82,10 @@ impl Reading {
                 }
             }
             Node::In(sides) if self.may_be_object(&sides[0]) => return Err(Whole),
-            Node::Call { function, arguments } if *function != Function::Size => {
-                if arguments.iter().any(|argument| self.may_be_object(argument)) {
-                    return Err(Whole);
-                }
+            Node::Call { function, arguments }
+                if *function != Function::Size && arguments.iter().any(|one| self.may_be_object(one)) =>
+            {
+                return Err(Whole);
             }
             Node::Comprehension(comprehension) => return self.comprehension(comprehension),
             _ => {}

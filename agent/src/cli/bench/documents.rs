@@ -11,7 +11,7 @@ pub const CHANGED: usize = 3;
 /// Which leaves change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Change {
-    /// Three of the document's numbers, one from each third of it, others at each station
+    /// A number of three objects, one from each third of the document, others at each station
     #[default]
     Numbers,
     /// A power out of its range, the PCI of a cell, the identity of a neighbour, at each station the first: rules about
@@ -67,12 +67,16 @@ impl Documents {
 
 /// The document with [`CHANGED`] other numbers than in the round before.
 fn with_numbers(document: &str, station: usize, round: usize) -> String {
-    let numbers = numbers(document);
-    let third = numbers.len() / CHANGED;
-    // A prime, so that the places of one station say nothing of the next one's.
-    let drawn = (0..CHANGED).map(|part| part * third + (station * CHANGED + part) * 7919 % third);
+    let objects = numbers(document);
+    let third = objects.len() / CHANGED;
+    // Primes, so that the places of one station say nothing of the next one's.
+    let draw = |part: usize, among: usize, prime: usize| (station * CHANGED + part) * prime % among;
+    let drawn = (0..CHANGED).map(|part| {
+        let numbers = &objects[part * third + draw(part, third, 7919)];
+        numbers[draw(part, numbers.len(), 104_729)].clone()
+    });
     let (mut changed, mut done) = (String::with_capacity(document.len() + 8 * CHANGED), 0);
-    for place in drawn.map(|place| numbers[place].clone()) {
+    for place in drawn {
         let old: i64 = document[place.clone()].parse().expect("it was found as a number");
         changed.push_str(&document[done..place.start]);
         changed.push_str(&(old + 1 + (round % 7) as i64).to_string());
@@ -81,18 +85,25 @@ fn with_numbers(document: &str, station: usize, round: usize) -> String {
     changed + &document[done..]
 }
 
-/// Where the document's numbers are, those that name objects apart.
-fn numbers(document: &str) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    for (at, _) in document.match_indices("</") {
-        let Some(open) = document[..at].rfind('<') else { continue };
-        let Some((tag, text)) = document[open..at].split_once('>') else { continue };
-        let is_number = !text.is_empty() && text.len() < 10 && text.bytes().all(|b| b.is_ascii_digit());
-        if is_number && !matches!(tag, "<id" | "<idx") {
-            found.push(at - text.len()..at);
-        }
-    }
-    found
+/// Where the numbers are, by the object that has them as attributes.
+fn numbers(document: &str) -> Vec<Vec<Range<usize>>> {
+    let attributes = document.match_indices("<attributes").map(|(at, _)| at);
+    let ends = attributes.clone().skip(1).chain([document.len()]);
+    let of = |(from, to): (usize, usize)| {
+        let inside = document[from..to].find("</attributes>").map_or(to, |end| from + end);
+        document[from..inside]
+            .match_indices("</")
+            .filter_map(move |(at, _)| number(document, from + at))
+            .collect()
+    };
+    attributes.zip(ends).map(of).filter(|numbers: &Vec<_>| !numbers.is_empty()).collect()
+}
+
+/// The number that ends at an end tag, if it is one and names nothing.
+fn number(document: &str, end: usize) -> Option<Range<usize>> {
+    let (tag, text) = document[document[..end].rfind('<')?..end].split_once('>')?;
+    let is_number = (1..12).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    (is_number && !matches!(tag, "<id" | "<idx")).then(|| end - text.len()..end)
 }
 
 /// The document with another power, PCI and neighbour identity than in the round before.
@@ -153,10 +164,11 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_leaves_and_no_names() {
-        let document =
-            "<cell><id>7</id><pci>41</pci><label>a1</label><plmn><idx>1</idx><mcc>460</mcc></plmn></cell>";
-        let found: Vec<_> = numbers(document).into_iter().map(|place| &document[place]).collect();
-        assert_eq!(found, ["41", "460"]);
+    fn numbers_are_attributes_by_their_object_and_no_names() {
+        let document = "<cell><id>7</id><attributes><pci>41</pci><label>a1</label><plmn><idx>1</idx><mcc>460</mcc></plmn>\
+            </attributes></cell><other><attributes><x>a</x></attributes></other><cell><attributes><tac>5</tac></attributes><y>3</y></cell>";
+        let text = |places: Vec<Range<usize>>| places.into_iter().map(|place| &document[place]).collect();
+        let found: Vec<Vec<&str>> = numbers(document).into_iter().map(text).collect();
+        assert_eq!(found, [vec!["41", "460"], vec!["5"]]);
     }
 }

@@ -34,7 +34,7 @@ struct Station {
     last: Arc<Snapshot>,
     /// The reply that gave it.
     reply: LastReply,
-    approved: ApprovedState,
+    approved: Arc<ApprovedState>,
     /// Where the two differ.
     differences: Vec<Difference>,
     /// What the rules said of it; `None` before the first judgement.
@@ -90,7 +90,7 @@ impl<'a> Ours<'a> {
             let reply = LastReply { bytes, digest, snapshot: Arc::clone(&last), pieces };
             side.index.update(&element, Arc::clone(&last), false);
             take(&mut commit, &element, raw, &last, None);
-            let (approved, differences, rules) = (approve(&last), vec![], None);
+            let (approved, differences, rules) = (Arc::new(approve(&last)), vec![], None);
             side.stations.push(Station { element, last, reply, approved, differences, rules });
         }
         side.store.commit_round(&commit).await?;
