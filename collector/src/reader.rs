@@ -166,13 +166,9 @@ pub fn read_xml_again(
     context.admit(bytes)?;
     let read_as = ReadAs::of(context);
     let earlier = earlier.filter(|earlier| earlier.pieces.fit(&read_as));
-    let read_as = match earlier {
-        Some(earlier) => match patch::read(bytes, context, earlier, read_as) {
-            Ok(read) => return Ok(read),
-            Err(read_as) => read_as,
-        },
-        None => read_as,
-    };
+    if let Some(read) = earlier.and_then(|earlier| patch::read(bytes, context, earlier)) {
+        return Ok(read);
+    }
     let read = |earlier: Option<Earlier<'_>>| {
         let (built, again) = xml::read(bytes, context, Some(Again::new(earlier)))?;
         let read = objects::finish(built, context, earlier.map(|earlier| &earlier.pieces.snapshot))?;

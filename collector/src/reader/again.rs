@@ -38,12 +38,14 @@ pub struct Earlier<'a> {
 /// Which bytes of a document gave which object.
 #[derive(Debug, Clone)]
 pub struct Pieces {
-    pub(super) read_as: ReadAs,
+    read_as: Arc<ReadAs>,
     contexts: Arc<Contexts>,
     /// The namespaces that pieces declare.
     spaces: Arc<Vec<Arc<[Box<str>]>>>,
     /// In document order.
     pub(super) list: Vec<Piece>,
+    /// The same of objects with others in them.
+    pub(super) shells: Vec<Shell>,
     /// What the document was read to.
     pub(super) snapshot: Snapshot,
     /// What the whole document counts against the limits.
@@ -88,11 +90,22 @@ impl fmt::Debug for ReadAs {
 pub(super) struct Piece {
     pub start: u32,
     pub end: u32,
-    context: u32,
+    pub context: u32,
     pub spent: Spent,
     /// The namespaces declared in it, by their place among those of all pieces.
     spaces: u32,
     /// Its object's place in the snapshot.
+    pub rank: u32,
+}
+
+/// What an object with others in it says of itself: its element up to the end of its `attributes`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shell {
+    pub start: u32,
+    /// Where its start tag ends, which is part of what the objects in it mean.
+    pub inside: u32,
+    pub end: u32,
+    pub context: u32,
     pub rank: u32,
 }
 
@@ -166,6 +179,13 @@ struct Draft {
     draft: usize,
 }
 
+/// A shell likewise.
+struct ShellDraft {
+    range: [usize; 3],
+    context: u32,
+    draft: usize,
+}
+
 /// Finds pieces of the last document in this one, and notes those of the next.
 pub(super) struct Again<'e> {
     earlier: Option<Earlier<'e>>,
@@ -180,6 +200,7 @@ pub(super) struct Again<'e> {
 pub(super) struct Noted {
     contexts: Contexts,
     drafts: Vec<Draft>,
+    shells: Vec<ShellDraft>,
 }
 
 impl<'e> Again<'e> {
@@ -233,6 +254,13 @@ impl<'e> Again<'e> {
         self.add(range, context, Cost { spaces, ..cost }, draft);
     }
 
+    /// The element whose start tag and `attributes` are at these places is one object with others in it.
+    pub fn note_shell(&mut self, range: [usize; 3], context: Context, draft: usize) {
+        if let Some(context) = context.now.filter(|_| range[2] <= MAX_BYTES) {
+            self.noted.shells.push(ShellDraft { range, context, draft });
+        }
+    }
+
     fn add(&mut self, (start, end): (usize, usize), context: Context, cost: Cost, draft: usize) {
         if let Some(context) = context.now.filter(|_| end <= MAX_BYTES) {
             self.noted.drafts.push(Draft { start, end, context, cost, draft });
@@ -260,8 +288,15 @@ impl Noted {
             let Some(rank) = ranks.get(draft.draft).copied() else { continue };
             list.push(Piece { start, end, context: draft.context, spent: draft.cost.spent, spaces, rank });
         }
-        let (contexts, spaces) = (Arc::new(self.contexts), Arc::new(spaces));
-        Pieces { read_as, contexts, spaces, list, snapshot, spent }
+        let shell = |ShellDraft { range, context, draft }: &ShellDraft| {
+            let [start, inside, end] = range.map(u32::try_from);
+            let (start, inside, end) = (start.ok()?, inside.ok()?, end.ok()?);
+            Some(Shell { start, inside, end, context: *context, rank: *ranks.get(*draft)? })
+        };
+        let mut shells: Vec<Shell> = self.shells.iter().filter_map(shell).collect();
+        shells.sort_unstable_by_key(|shell| shell.start);
+        let (read_as, contexts, spaces) = (Arc::new(read_as), Arc::new(self.contexts), Arc::new(spaces));
+        Pieces { read_as, contexts, spaces, list, shells, snapshot, spent }
     }
 
     /// The draft of the only piece, if it lies there.
@@ -274,13 +309,12 @@ impl Noted {
 impl Pieces {
     /// Whether a document that is read so means what this one meant.
     pub(super) fn fit(&self, read_as: &ReadAs) -> bool {
-        self.read_as == *read_as
+        *self.read_as == *read_as
     }
 
-    /// The start tags around a piece, the outermost first.
-    pub(super) fn around(&self, piece: &Piece) -> Option<Vec<&[u8]>> {
+    /// The start tags that a context is made of, the outermost first.
+    pub(super) fn tags(&self, mut context: u32) -> Option<Vec<&[u8]>> {
         let mut tags = Vec::new();
-        let mut context = piece.context;
         while context != 0 {
             let ((around, tag), _) = self.contexts.0.iter().find(|(_, number)| **number == context)?;
             tags.push(&**tag);
@@ -290,9 +324,9 @@ impl Pieces {
         Some(tags)
     }
 
-    /// Whether a piece that cost this declares what `piece` does.
-    pub(super) fn declares(&self, piece: &Piece, cost: &Cost) -> bool {
-        self.spaces.get(piece.spaces as usize).is_some_and(|spaces| *spaces == cost.spaces)
+    /// What reading a piece cost.
+    pub(super) fn cost(&self, piece: &Piece) -> Option<Cost> {
+        Some(Cost { spent: piece.spent, spaces: Arc::clone(self.spaces.get(piece.spaces as usize)?) })
     }
 
     /// What was said of the document, if none of it names a place that another length would move.
@@ -303,9 +337,15 @@ impl Pieces {
     }
 
     /// The same of a document that differs in some pieces alone.
-    pub(super) fn with(&self, read_as: ReadAs, list: Vec<Piece>, snapshot: Snapshot, spent: Spent) -> Pieces {
-        let (contexts, spaces) = (Arc::clone(&self.contexts), Arc::clone(&self.spaces));
-        Pieces { read_as, contexts, spaces, list, snapshot, spent }
+    pub(super) fn with(
+        &self,
+        list: Vec<Piece>,
+        shells: Vec<Shell>,
+        snapshot: Snapshot,
+        spent: Spent,
+    ) -> Pieces {
+        let (read_as, contexts) = (Arc::clone(&self.read_as), Arc::clone(&self.contexts));
+        Pieces { read_as, contexts, spaces: Arc::clone(&self.spaces), list, shells, snapshot, spent }
     }
 
     /// Bytes of memory, roughly, without the objects.
@@ -314,7 +354,7 @@ impl Pieces {
             spaces.iter().map(|space| space.len() + size_of::<Box<str>>()).sum()
         };
         let declared: usize = self.spaces.iter().map(declared).sum();
-        let objects = self.snapshot.objects().len() * size_of::<Arc<Object>>();
-        self.contexts.size() + self.list.len() * size_of::<Piece>() + declared + objects
+        let places = self.list.len() * size_of::<Piece>() + self.shells.len() * size_of::<Shell>();
+        self.contexts.size() + places + declared + size_of_val(self.snapshot.objects())
     }
 }

@@ -196,6 +196,21 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         (itself && named && quiet && !above).then(|| (mark.drafts, cost()))
     }
 
+    /// The draft of the object that began at `start` and has just ended with others in it, if it has an id of its own and is not
+    /// of the station's class or one around that.
+    pub(super) fn shell_since(&self, mark: &Mark, start: usize, prefix: &Dn) -> Option<usize> {
+        let place = self.drafts.len().checked_sub(1).filter(|place| *place > mark.drafts)?;
+        let draft = self.drafts.get(place)?;
+        let named = matches!(&draft.identity, Identity::Id(id) if !reduced(&draft.class, id).is_empty());
+        let above = prefix.rdns().any(|(class, _)| class == draft.class);
+        (draft.pattern && draft.offset == start && named && !above).then_some(place)
+    }
+
+    /// Whether the innermost open element is the `attributes` of an object.
+    pub(super) fn in_attributes(&self) -> bool {
+        self.frames.last().is_some_and(|frame| frame.kind == Kind::Attributes)
+    }
+
     /// An object of the last reply stands here again.
     pub(super) fn take(&mut self, found: Found<'a>, offset: usize) -> Result<(), Fault> {
         self.nodes += found.spent.nodes;

@@ -72,6 +72,9 @@ struct Noting<'a, 'p> {
 /// An element that is open: where it began, and what was there then.
 struct Open {
     start: usize,
+    /// Where its start tag ended, and its `attributes`.
+    inside: usize,
+    attributes: Option<usize>,
     context: Context,
     mark: build::Mark,
 }
@@ -157,7 +160,8 @@ impl<'a, 'p: 'a> Walk<'a, 'p> {
             let tag_bytes = self.tokens.start_tag_from(tag.offset);
             let around = noting.context();
             let context = if among_objects { noting.again.inside(around, tag_bytes) } else { NOWHERE };
-            noting.open.push(Open { start: tag.offset, context, mark: self.builder.mark() });
+            let (inside, mark) = (self.tokens.position(), self.builder.mark());
+            noting.open.push(Open { start: tag.offset, inside, attributes: None, context, mark });
         }
         let name = self.declare(&tag)?;
         match self.envelope_role(name, &tag)? {
@@ -171,6 +175,7 @@ impl<'a, 'p: 'a> Walk<'a, 'p> {
     }
 
     fn close(&mut self) -> Result<(), Fault> {
+        let attributes = self.builder.in_attributes();
         if self.builder.at_top() {
             self.envelope.pop();
         } else {
@@ -179,19 +184,28 @@ impl<'a, 'p: 'a> Walk<'a, 'p> {
         if let Some(mark) = self.marks.pop() {
             self.scope.restore(mark);
         }
-        self.note_piece();
+        self.note_piece(attributes);
         Ok(())
     }
 
-    /// The element that has just ended may be found again in the next document.
-    fn note_piece(&mut self) {
+    /// The element that has just ended may be found again in the next document; `attributes`: it was those of an object.
+    fn note_piece(&mut self, attributes: bool) {
         let Some(noting) = &mut self.noting else { return };
-        let Some(Open { start, mark, .. }) = noting.open.pop() else { return };
+        let Some(ended) = noting.open.pop() else { return };
+        let (start, end) = (ended.start, self.tokens.position());
+        if let Some(object) = noting.open.last_mut().filter(|_| attributes) {
+            object.attributes = Some(end);
+        }
         if !self.builder.takes_objects() {
             return;
         }
-        if let Some((draft, cost)) = self.builder.single_since(&mark, start, noting.prefix) {
-            noting.again.note((start, self.tokens.position()), noting.context(), cost, draft);
+        let (context, prefix) = (noting.context(), noting.prefix);
+        if let Some((draft, cost)) = self.builder.single_since(&ended.mark, start, prefix) {
+            noting.again.note((start, end), context, cost, draft);
+        } else if let Some(attributes) = ended.attributes
+            && let Some(draft) = self.builder.shell_since(&ended.mark, start, prefix)
+        {
+            noting.again.note_shell([start, ended.inside, attributes], context, draft);
         }
     }
 
