@@ -76,3 +76,44 @@ fn seconds(data: &Path) -> Result<Vec<PathBuf>> {
     paths.sort();
     Ok(paths)
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{ConnectOptions as _, Connection as _};
+
+    use super::*;
+
+    #[test]
+    fn a_second_store_of_an_earlier_schema_is_a_fault_and_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let second = folder.path().join("second").join("unicom.db");
+        std::fs::create_dir(folder.path().join("second")).unwrap();
+        let version = |set: Option<i64>| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut link = SqliteConnectOptions::new().filename(&second).connect().await.unwrap();
+                if let Some(version) = set {
+                    let set = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {version}"));
+                    sqlx::raw_sql(set).execute(&mut link).await.unwrap();
+                }
+                let (found,): (i64,) =
+                    sqlx::query_as("PRAGMA user_version").fetch_one(&mut link).await.unwrap();
+                link.close().await.unwrap();
+                found
+            })
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            for path in [&folder.path().join("ranproof.db"), &second] {
+                Store::open(StoreConfig::new(path)).await.unwrap().close().await;
+            }
+        });
+        let args = FsckArgs { data: folder.path().to_owned() };
+        assert_eq!(run(&args, true).unwrap(), Exit::Clean);
+        let earlier = version(None) - 1;
+        version(Some(earlier));
+        assert_eq!(run(&args, true).unwrap(), Exit::Found);
+        assert_eq!(version(None), earlier, "nobody brought it up to date");
+    }
+}

@@ -9,6 +9,7 @@ use anchor::record::{
     ViolationRecordFormat,
 };
 use anyhow::{Context as _, Result};
+use model::change::ExpectedEdit;
 use model::{Agreement, Authorisation, Edit, Operation, Value, Violation};
 use store::{Advance, OutboxLeaf, RequestRow};
 
@@ -65,11 +66,10 @@ pub fn changes<'a>(
         let Some(expected) = &row.request else { continue };
         let body = row.subject.body.context("a change request without a body hash")?;
         // In part, or beside what it names, as an upgrade may: then it is one of several.
-        let places = |edit: &'_ Edit| (edit.object.clone(), edit.attribute.clone());
-        let named: BTreeSet<_> =
-            expected.edits.iter().map(|e| (e.object.clone(), e.attribute.clone())).collect();
-        let all = edits.len() == named.len() && edits.iter().all(|edit| named.contains(&places(edit)));
-        let id = if all { request.to_owned() } else { format!("{request}.r{round}") };
+        let id = match are_all(&edits, &expected.edits) {
+            true => request.to_owned(),
+            false => format!("{request}.r{round}"),
+        };
         let mut edits = edits.into_iter().map(recorded_edit).collect::<Result<Vec<_>>>()?;
         edits.sort_by(|a, b| (&a.dn, &a.attribute).cmp(&(&b.dn, &b.attribute)));
         out.push(Record::Change(Box::new(ChangeRecord {
@@ -88,6 +88,13 @@ pub fn changes<'a>(
         })));
     }
     Ok(out)
+}
+
+/// Whether edits are at the places that a request names, all of them and no others.
+fn are_all(edits: &[&Edit], expected: &[ExpectedEdit]) -> bool {
+    let named: BTreeSet<_> = expected.iter().map(|edit| (&edit.object, &*edit.attribute)).collect();
+    let found: BTreeSet<_> = edits.iter().map(|edit| (&edit.object, &*edit.attribute)).collect();
+    found == named
 }
 
 /// A record as it waits for its index in the log.
@@ -130,4 +137,39 @@ fn json(value: Option<&Value>) -> Result<Option<serde_json::Value>> {
 
 fn nonce() -> Result<Nonce> {
     Ok(Nonce(keys::random_bytes::<32>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_has_a_request_s_own_name_only_if_it_tells_of_every_place_that_the_request_names() {
+        let expected = |places: &[(&str, &str)]| -> Vec<ExpectedEdit> {
+            let edit = |(object, attribute): &(&str, &str)| ExpectedEdit {
+                object: object.parse().unwrap(),
+                attribute: (*attribute).into(),
+                old: None,
+                new: Some("5".into()),
+            };
+            places.iter().map(edit).collect()
+        };
+        let observed = |places: &[(&str, &str)]| -> Vec<Edit> {
+            let edit = |expected: ExpectedEdit| {
+                Edit::between(&expected.object, &expected.attribute, None, expected.new.as_ref()).unwrap()
+            };
+            expected(places).into_iter().map(edit).collect()
+        };
+        let named = [("A=1", "x"), ("A=1", "y"), ("A=2", "x")];
+        for (found, all) in [
+            (&named[..], true),
+            (&named[..2], false),
+            // As many, but others: what an upgrade moves beside what it names.
+            (&[("A=1", "x"), ("A=1", "y"), ("A=3", "x")], false),
+            (&[("A=1", "x"), ("A=1", "y"), ("A=2", "x"), ("A=3", "x")], false),
+        ] {
+            let edits = observed(found);
+            assert_eq!(are_all(&edits.iter().collect::<Vec<_>>(), &expected(&named)), all, "{found:?}");
+        }
+    }
 }

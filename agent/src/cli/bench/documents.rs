@@ -28,8 +28,15 @@ pub const MESSAGE_ID: u64 = 1;
 /// The configurations of a network's stations, from which replies are made.
 #[derive(Debug)]
 pub struct Documents {
-    configurations: Vec<String>,
+    configurations: Vec<Configuration>,
     change: Change,
+}
+
+#[derive(Debug)]
+struct Configuration {
+    text: String,
+    /// Where the numbers are, by the object that has them as attributes.
+    numbers: Vec<Vec<Range<usize>>>,
 }
 
 impl Documents {
@@ -41,7 +48,10 @@ impl Documents {
     /// The same with so many cells at each station.
     pub fn with_cells(stations: usize, cells: usize) -> Documents {
         let plan = |station| StationPlan { seed: 1, station, stations, cells, west: 0 };
-        let configurations = (1..=stations).map(|station| plan(station).configuration().to_xml());
+        let configurations = (1..=stations).map(|station| {
+            let text = plan(station).configuration().to_xml();
+            Configuration { numbers: numbers(&text), text }
+        });
         Documents { configurations: configurations.collect(), change: Change::default() }
     }
 
@@ -52,22 +62,22 @@ impl Documents {
 
     /// A station's reply before the change; stations count from 0.
     pub fn previous(&self, station: usize) -> Vec<u8> {
-        reply(&self.configurations[station])
+        reply(&self.configurations[station].text)
     }
 
     /// Its reply in the `round`-th round. Between two rounds, and from [`Documents::previous`], [`CHANGED`] leaves differ.
     pub fn current(&self, station: usize, round: usize) -> Vec<u8> {
-        let document = &self.configurations[station];
+        let configuration = &self.configurations[station];
         match self.change {
-            Change::Numbers => reply(&with_numbers(document, station, round)),
-            Change::Identities => reply(&with_identities(document, round)),
+            Change::Numbers => reply(&with_numbers(configuration, station, round)),
+            Change::Identities => reply(&with_identities(&configuration.text, round)),
         }
     }
 }
 
 /// The document with [`CHANGED`] other numbers than in the round before.
-fn with_numbers(document: &str, station: usize, round: usize) -> String {
-    let objects = numbers(document);
+fn with_numbers(configuration: &Configuration, station: usize, round: usize) -> String {
+    let Configuration { text: document, numbers: objects } = configuration;
     let third = objects.len() / CHANGED;
     // Primes, so that the places of one station say nothing of the next one's.
     let draw = |part: usize, among: usize, prime: usize| (station * CHANGED + part) * prime % among;
@@ -85,7 +95,6 @@ fn with_numbers(document: &str, station: usize, round: usize) -> String {
     changed + &document[done..]
 }
 
-/// Where the numbers are, by the object that has them as attributes.
 fn numbers(document: &str) -> Vec<Vec<Range<usize>>> {
     let attributes = document.match_indices("<attributes").map(|(at, _)| at);
     let ends = attributes.clone().skip(1).chain([document.len()]);
