@@ -11,7 +11,7 @@ use crate::columns::{Columns as _, insert_many, int, json};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
 use crate::names;
-use crate::objects::{self, Objects, Packer, with_bases};
+use crate::objects::{self, Objects, Packer, Roots, with_bases};
 use crate::projection::Applied;
 use crate::rounds::RoundCommit;
 
@@ -170,7 +170,7 @@ async fn approve_objects(
     for object in objects {
         let name = names.get(object.dn()).copied();
         let name = name.ok_or_else(|| StoreError::missing("name", object.dn()))?;
-        encoded.push(packer.encode(name, object, &Objects::default(), None)?);
+        encoded.push(packer.encode(name, object, &Roots::default(), None)?);
         rows.push((name, object.digest().0.to_vec()));
     }
     objects::put(link, &encoded).await?;

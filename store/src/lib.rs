@@ -17,6 +17,7 @@ pub mod bundles;
 mod columns;
 pub mod cosignatures;
 mod database;
+mod delta;
 pub mod disclosed;
 mod error;
 pub mod forgery;

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_respellings.sql"),
     include_str!("../migrations/0005_approved_versions.sql"),
     include_str!("../migrations/0006_replies_over_replies.sql"),
+    include_str!("../migrations/0007_copies.sql"),
 ];
 
 /// `RANP`, set by the first migration.

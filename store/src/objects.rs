@@ -1,15 +1,15 @@
-//! Objects by digest, each version as zstd over the one before: a changed leaf costs tens of bytes, not the object.
+//! Objects by digest. A version is stored as what it differs by from its root, the last one that was stored whole: a changed
+//! leaf costs tens of bytes, not the object, and whoever writes or reads one needs at most one other row.
 
 use std::collections::BTreeMap;
 
 use model::{Digest, Dn, Object, Value};
 
-use crate::columns::{Columns as _, insert_many, int};
+use crate::columns::{Columns as _, insert_many, int, json};
 use crate::database::{Link, Statement};
+use crate::delta;
 use crate::error::{Result, StoreError};
 
-/// Longest chain of bases; bounds what reading one object costs.
-const MAX_DEPTH: u64 = 16;
 /// Largest object that is read back. Far above what a reader lets through; keeps a damaged length harmless.
 const MAX_LENGTH: usize = 64 << 20;
 const LEVEL: i32 = 3;
@@ -17,6 +17,13 @@ const LEVEL: i32 = 3;
 const PLAIN: i64 = 0;
 const ZSTD: i64 = 1;
 const OVER_BASE: i64 = 2;
+
+/// Between an object that stands alone and one over it. Earlier versions of this program stored objects over such ones again, up
+/// to sixteen times; those are read, and nothing new is stored over them.
+const OVER_ROOT: u64 = 1;
+
+/// A version that takes more than one byte in so many over its root becomes a root.
+const SMALL: usize = 4;
 
 /// Wraps a query of object ids (`id`) so that it yields those objects with everything they are encoded over, in
 /// an order in which each comes after its base.
@@ -40,7 +47,6 @@ pub(crate) struct Objects(BTreeMap<i64, Decoded>);
 struct Decoded {
     dn: Dn,
     digest: Digest,
-    depth: u64,
     /// The JSON, or why it cannot be had.
     plain: std::result::Result<Vec<u8>, String>,
 }
@@ -65,12 +71,7 @@ impl Objects {
             let base = row.opt_id("base")?.map(|base| objects.plain(base));
             let (encoding, length) = (row.id("encoding")?, row.number("length")?);
             let plain = unpacker.decode(encoding, length, &row.blob("bytes")?, base);
-            let decoded = Decoded {
-                dn: row.dn("dn")?,
-                digest: row.digest("digest")?,
-                depth: row.number("depth")?,
-                plain,
-            };
+            let decoded = Decoded { dn: row.dn("dn")?, digest: row.digest("digest")?, plain };
             objects.0.insert(row.id("id")?, decoded);
         }
         Ok(objects)
@@ -126,6 +127,10 @@ impl Unpacker {
         let unpacked = match (encoding, base) {
             (PLAIN, _) => return Ok(bytes.to_vec()),
             (ZSTD, _) => ready(&mut self.alone).and_then(|zstd| zstd.decompress(bytes, length)),
+            (OVER_BASE, Some(base)) if delta::is_one(bytes) => {
+                return delta::decode(base?, bytes, length).map_err(str::to_owned);
+            }
+            // As earlier versions of this program wrote them.
             (OVER_BASE, Some(base)) => {
                 let base = base?;
                 ready(&mut self.over_base).and_then(|zstd| {
@@ -157,45 +162,65 @@ impl Packer {
         made.map(Packer).map_err(|e| StoreError::damaged("objects", "zstd", format!("cannot be set up: {e}")))
     }
 
-    fn squeeze(&mut self, plain: &[u8], dictionary: &[u8], object: &Object) -> Result<Vec<u8>> {
-        let ready = self.0.set_dictionary(LEVEL, dictionary);
-        ready.and_then(|()| self.0.compress(plain)).map_err(|e| {
+    fn squeeze(&mut self, plain: &[u8], object: &Object) -> Result<Vec<u8>> {
+        self.0.compress(plain).map_err(|e| {
             StoreError::damaged("objects", object.digest(), format!("cannot be compressed: {e}"))
         })
     }
 
-    /// Encodes `object` over the object `base` of `known` where that is small, else as it is or compressed.
+    /// Encodes `object` over `root`, one of `roots`, where that is small, else as it is or compressed.
     pub fn encode(
         &mut self,
         name: i64,
         object: &Object,
-        known: &Objects,
-        base: Option<i64>,
+        roots: &Roots,
+        root: Option<i64>,
     ) -> Result<NewObject> {
         let plain = serde_json::to_vec(object.attributes())
             .map_err(|e| StoreError::damaged("objects", object.digest(), e.to_string()))?;
         let (digest, length) = (*object.digest(), plain.len());
-        let candidate = base.and_then(|id| known.0.get(&id).map(|decoded| (id, decoded)));
-        let mut over = None;
-        if let Some((id, decoded)) = candidate
-            && decoded.depth < MAX_DEPTH
-            && let Ok(dictionary) = &decoded.plain
-        {
-            over = Some((id, decoded.depth + 1, self.squeeze(&plain, dictionary, object)?));
+        let root = root.and_then(|id| Some((id, roots.0.get(&id)?)));
+        let over = root.and_then(|(id, root)| Some((id, delta::encode(root, &plain, length / SMALL)?)));
+        if let Some((id, bytes)) = over {
+            let (encoding, base, depth) = (OVER_BASE, Some(id), OVER_ROOT);
+            return Ok(NewObject { digest, name, encoding, base, depth, length, bytes });
         }
-        // A version that differs a little is this small over the one before; then nothing else comes near.
-        let small = over.as_ref().is_some_and(|(_, _, bytes)| bytes.len() < plain.len() / 4);
-        let full = if small { None } else { Some(self.squeeze(&plain, &[], object)?) };
-        let (encoding, bytes) = match full {
-            Some(full) if full.len() < plain.len() => (ZSTD, full),
-            _ => (PLAIN, plain),
-        };
-        Ok(match over {
-            Some((id, depth, over)) if over.len() < bytes.len() => {
-                NewObject { digest, name, encoding: OVER_BASE, base: Some(id), depth, length, bytes: over }
+        let squeezed = self.squeeze(&plain, object)?;
+        let (encoding, bytes) = if squeezed.len() < length { (ZSTD, squeezed) } else { (PLAIN, plain) };
+        Ok(NewObject { digest, name, encoding, base: None, depth: 0, length, bytes })
+    }
+}
+
+/// Objects that stand alone, to be stored over: the JSON of each by its row.
+#[derive(Debug, Default)]
+pub(crate) struct Roots(BTreeMap<i64, Vec<u8>>);
+
+/// The row that a new version of an object is stored over, by the row, the base and the depth of the standing one.
+pub(crate) fn root_of(id: i64, base: Option<i64>, depth: u64) -> Option<i64> {
+    match depth {
+        0 => Some(id),
+        OVER_ROOT => base,
+        _ => None,
+    }
+}
+
+impl Roots {
+    /// Those that can be read; a version of another one is stored whole.
+    pub async fn load(link: &mut Link, ids: &[i64]) -> Result<Roots> {
+        let mut roots = Roots::default();
+        if ids.is_empty() {
+            return Ok(roots);
+        }
+        let mut unpacker = Unpacker::default();
+        let query = "SELECT o.id, o.encoding, o.length, o.bytes FROM json_each(?) j \
+                     CROSS JOIN objects o ON o.id = j.value WHERE o.depth = 0";
+        for row in link.rows(sqlx::query(query).bind(json(ids)?)).await? {
+            let (encoding, length) = (row.id("encoding")?, row.number("length")?);
+            if let Ok(plain) = unpacker.decode(encoding, length, &row.blob("bytes")?, None) {
+                roots.0.insert(row.id("id")?, plain);
             }
-            _ => NewObject { digest, name, encoding, base: None, depth: 0, length, bytes },
-        })
+        }
+        Ok(roots)
     }
 }
 

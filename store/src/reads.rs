@@ -8,11 +8,11 @@ use model::{Digest, Dn, Object};
 use crate::columns::{Hex, insert_many, json};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
-use crate::objects::{self, Objects, Packer, with_bases};
+use crate::objects::{self, Packer, Roots, root_of};
 use crate::replies;
 use crate::rounds::StationSnapshot;
 use crate::seal::insert_sealed;
-use crate::snapshots::{Standing, manifest};
+use crate::snapshots::{Standing, StandingObject, manifest};
 
 /// Stations that are written together: bounds what is held beside the round itself.
 const TOGETHER: usize = 64;
@@ -83,8 +83,7 @@ fn between<'a>(station: i64, before: &'a [Arc<Object>], read: &'a StationSnapsho
 /// The same from what is stored.
 fn since<'a>(station: i64, before: &BTreeMap<Dn, Standing>, read: &'a StationSnapshot) -> Change<'a> {
     let same = |object: &&Arc<Object>| {
-        let before = before.get(object.dn()).and_then(|s| s.object);
-        before.is_some_and(|(_, digest)| digest == *object.digest())
+        before.get(object.dn()).and_then(|s| s.object.as_ref()).is_some_and(|o| o.digest == *object.digest())
     };
     let objects = read.snapshot.objects();
     let present: BTreeSet<&Dn> = objects.iter().map(|object| object.dn()).collect();
@@ -122,15 +121,21 @@ async fn look_up(link: &mut Link, changes: &[Change<'_>], standing: &mut Names) 
 }
 
 async fn find(link: &mut Link, wanted: &[(i64, Dn)], standing: &mut Names) -> Result<()> {
-    let query = "SELECT json_group_array(json_array(n.station, n.id, n.dn, o.id, nullif(lower(hex(o.digest)), ''))) AS packed \
+    let query = "SELECT json_group_array(json_array(n.station, n.id, n.dn, o.id, o.base, o.depth, \
+                 nullif(lower(hex(o.digest)), ''))) AS packed \
                  FROM json_each(?) j CROSS JOIN names n ON n.station = j.value ->> 0 AND n.dn = j.value ->> 1 \
                  LEFT JOIN versions v ON v.name = n.id AND v.round = \
                  (SELECT max(w.round) FROM versions w WHERE w.name = n.id) LEFT JOIN objects o ON o.id = v.object";
-    type Row = (i64, i64, Dn, Option<i64>, Option<Hex>);
+    type Row = (i64, i64, Dn, Option<i64>, Option<i64>, Option<u64>, Option<Hex>);
     for wanted in wanted.chunks(NAMES) {
         let rows: Vec<Row> = link.packed(sqlx::query(query).bind(json(wanted)?)).await?;
-        for (station, name, dn, object, digest) in rows {
-            let object = object.zip(digest.map(|Hex(digest)| digest));
+        for (station, name, dn, id, base, depth, digest) in rows {
+            let object = match (id, depth, digest) {
+                (Some(id), Some(depth), Some(Hex(digest))) => {
+                    Some(StandingObject { root: root_of(id, base, depth), digest })
+                }
+                _ => None,
+            };
             standing.insert((station, dn), Standing { name, object });
         }
     }
@@ -153,11 +158,12 @@ async fn write_versions(
             changed.push((place(change.station, object.dn())?, *object));
         }
     }
-    let bases: Vec<i64> = changed.iter().filter_map(|(s, _)| s.object.map(|(id, _)| id)).collect();
-    let known = load_bases(link, &bases).await?;
+    let root = |before: &Standing| before.object.as_ref().and_then(|object| object.root);
+    let roots: Vec<i64> = changed.iter().filter_map(|(before, _)| root(before)).collect();
+    let roots = Roots::load(link, &roots).await?;
     let (mut encoded, mut versions) = (Vec::with_capacity(changed.len()), Vec::with_capacity(changed.len()));
     for (before, object) in changed {
-        encoded.push(packer.encode(before.name, object, &known, before.object.map(|(id, _)| id))?);
+        encoded.push(packer.encode(before.name, object, &roots, root(before))?);
         versions.push((before.name, Some(object.digest().0.to_vec())));
     }
     objects::put(link, &encoded).await?;
@@ -176,14 +182,6 @@ async fn write_versions(
     })
     .await
     .map(drop)
-}
-
-async fn load_bases(link: &mut Link, bases: &[i64]) -> Result<Objects> {
-    if bases.is_empty() {
-        return Ok(Objects::default());
-    }
-    let list = json(bases)?;
-    Objects::load(link, sqlx::query(with_bases!("SELECT value FROM json_each(?)")).bind(list)).await
 }
 
 async fn write_rows(link: &mut Link, round: i64, reads: &[Read<'_>]) -> Result<()> {

@@ -12,7 +12,7 @@ use crate::columns::{Columns as _, int, json};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
 use crate::names;
-use crate::objects::{Objects, with_bases};
+use crate::objects::{Objects, root_of, with_bases};
 
 /// A snapshot read back. Volatile attributes are not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +120,13 @@ impl Store {
 /// One name of a station and the object it stood for, if any.
 pub(crate) struct Standing {
     pub name: i64,
-    pub object: Option<(i64, Digest)>,
+    pub object: Option<StandingObject>,
+}
+
+pub(crate) struct StandingObject {
+    pub digest: Digest,
+    /// The row that its next version is stored over, if there is one.
+    pub root: Option<i64>,
 }
 
 /// Stations read by one statement.
@@ -128,14 +134,17 @@ const TOGETHER: usize = 256;
 
 /// Every name of a station with what it stood for in `round`.
 pub(crate) async fn manifest(link: &mut Link, station: i64, round: i64) -> Result<BTreeMap<Dn, Standing>> {
-    let query = "SELECT n.id AS name, n.dn, o.id AS object, o.digest FROM names n \
+    let query = "SELECT n.id AS name, n.dn, o.id AS object, o.base, o.depth, o.digest FROM names n \
                  LEFT JOIN versions v ON v.name = n.id AND v.round = \
                  (SELECT max(w.round) FROM versions w WHERE w.name = n.id AND w.round <= ?2) \
                  LEFT JOIN objects o ON o.id = v.object WHERE n.station = ?1";
     let mut manifest = BTreeMap::new();
     for row in link.rows(sqlx::query(query).bind(station).bind(round)).await? {
         let object = match row.opt_id("object")? {
-            Some(id) => Some((id, row.digest("digest")?)),
+            Some(id) => {
+                let root = root_of(id, row.opt_id("base")?, row.number("depth")?);
+                Some(StandingObject { digest: row.digest("digest")?, root })
+            }
             None => None,
         };
         manifest.insert(row.dn("dn")?, Standing { name: row.id("name")?, object });

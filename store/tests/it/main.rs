@@ -12,6 +12,7 @@ mod damage;
 mod faults;
 mod kill;
 mod mirrors;
+mod objects;
 mod replies;
 mod rounds;
 mod seconds;
