@@ -1,5 +1,6 @@
 //! Raw replies: the bytes that snapshots were read from. A reply is nearly what the station's last one was, so it is
-//! stored as what it differs by where the last one is at hand: about a twentieth of what it takes by itself.
+//! stored as what it differs by where the last one is at hand: as copies from it where the differences are few, else
+//! compressed over it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use zstd::zstd_safe::{CCtx, CParameter, DCtx, compress_bound, get_error_name};
 use crate::Store;
 use crate::columns::{Columns as _, Hex, insert_many, int, json};
 use crate::database::Link;
+use crate::delta;
 use crate::error::{Result, StoreError};
 use crate::reads::Read;
 use crate::snapshots::NEWEST;
@@ -107,6 +109,9 @@ impl Chain {
 fn unpack(bytes: &[u8], over: &[u8], length: u64) -> std::result::Result<Vec<u8>, String> {
     let length = usize::try_from(length).ok().filter(|_| length <= MAX_LENGTH);
     let length = length.ok_or("its stored length is past any reply's")?;
+    if delta::is_one(bytes) {
+        return delta::decode(over, bytes, length).map_err(str::to_owned);
+    }
     let mut raw = Vec::with_capacity(length);
     let mut zstd = DCtx::create();
     let unpacked = zstd.ref_prefix(over).and_then(|_| zstd.decompress(&mut raw, bytes));
@@ -114,7 +119,7 @@ fn unpack(bytes: &[u8], over: &[u8], length: u64) -> std::result::Result<Vec<u8>
     Ok(raw)
 }
 
-/// Compresses one reply after the other.
+/// Packs one reply after the other.
 struct Packer<'a> {
     zstd: CCtx<'a>,
     scratch: Vec<u8>,
@@ -127,6 +132,10 @@ impl<'a> Packer<'a> {
 
     /// `raw` over `last` where that is small, else by itself, and whether it is over it.
     fn pack(&mut self, raw: &[u8], last: Option<&'a [u8]>) -> std::result::Result<(bool, Vec<u8>), String> {
+        // Before zstd would have learnt the last reply, its few differences are found.
+        if let Some(copies) = last.and_then(|last| delta::encode(last, raw, raw.len() / SMALL)) {
+            return Ok((true, copies));
+        }
         let say = |code| format!("cannot be compressed: {}", get_error_name(code));
         let over = last.map(|last| self.squeeze(raw, last)).transpose().map_err(say)?;
         match over {

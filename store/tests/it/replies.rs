@@ -47,7 +47,7 @@ async fn a_reply_costs_what_differs_from_the_last_one_and_old_ones_go_with_their
     let depths: Vec<_> = rows.iter().map(|(round, depth, _)| (*round, *depth)).collect();
     // Eight to a chain, of which the last one begins here.
     assert_eq!(depths, [(33, 0), (34, 1), (35, 2), (36, 3), (37, 4), (38, 5), (39, 6), (40, 7)]);
-    assert!(rows[1..].iter().all(|(_, _, bytes)| bytes * 20 < rows[0].2), "{rows:?}");
+    assert!(rows[1..].iter().all(|(_, _, bytes)| *bytes < 20), "{rows:?}");
     assert_eq!(store.raw_reply(&element(1), 32).await.unwrap(), None);
     assert!(store.fsck().await.unwrap().is_clean());
 }
@@ -64,6 +64,48 @@ async fn a_reply_that_is_not_the_newest_stored_one_is_no_base() {
 }
 
 #[tokio::test]
+async fn replies_over_replies_of_before_are_read_and_stored_over() {
+    let (store, folder) = scratch().await;
+    let mut held = None;
+    for round in 1..=3 {
+        held = Some(said(&store, round, &reply(round), held).await);
+    }
+    // As versions of this program before 0007 wrote them: zstd with the last reply as its prefix.
+    let mut link = beside(folder.path()).await;
+    for round in 2..=3 {
+        let (last, mut bytes) = (reply(round - 1), vec![]);
+        let mut zstd = zstd::zstd_safe::CCtx::create();
+        zstd.ref_prefix(&last).unwrap();
+        bytes.reserve(1 << 20);
+        zstd.compress2(&mut bytes, &reply(round)).unwrap();
+        let update = sqlx::query("UPDATE raw_replies SET bytes = ? WHERE round = ?").bind(bytes);
+        update.bind(round as i64).execute(&mut link).await.unwrap();
+    }
+    said(&store, 4, &reply(4), held).await;
+    for round in 1..=4 {
+        assert_eq!(store.raw_reply(&element(1), round).await.unwrap(), Some(reply(round)));
+    }
+    assert!(store.fsck().await.unwrap().is_clean());
+}
+
+#[tokio::test]
+async fn a_reply_of_which_much_is_new_is_compressed_over_the_last_one() {
+    let (store, folder) = scratch().await;
+    // All of the second stands in the first, but far away.
+    let cell = |n: u64| format!("<cell>{}</cell>", Digest::of(&n.to_le_bytes()));
+    let mut cells: Vec<String> = (0..2_000).map(cell).collect();
+    let first = cells.concat().into_bytes();
+    cells.reverse();
+    let second = cells.concat().into_bytes();
+    let held = said(&store, 1, &first, None).await;
+    said(&store, 2, &second, Some(held)).await;
+    let rows = rows(folder.path()).await;
+    assert_eq!(rows[1].1, 1);
+    assert!(rows[1].2 > second.len() as i64 / 32, "{rows:?}");
+    assert_eq!(store.newest_reply(&element(1)).await.unwrap(), Some(second));
+}
+
+#[tokio::test]
 async fn damage_to_one_reply_is_named_for_all_that_are_stored_over_it_and_for_no_other() {
     let (store, folder) = scratch().await;
     let mut held = None;
@@ -71,9 +113,11 @@ async fn damage_to_one_reply_is_named_for_all_that_are_stored_over_it_and_for_no
         held = Some(said(&store, round, &reply(round), held).await);
     }
     let mut link = beside(folder.path()).await;
-    for damage in
-        ["UPDATE raw_replies SET bytes = x'00' WHERE round = 3", "DELETE FROM raw_replies WHERE round = 3"]
-    {
+    for damage in [
+        "UPDATE raw_replies SET bytes = x'00' WHERE round = 3",
+        "UPDATE raw_replies SET bytes = x'0100' WHERE round = 3",
+        "DELETE FROM raw_replies WHERE round = 3",
+    ] {
         sqlx::query(damage).execute(&mut link).await.unwrap();
         for round in 1..=5 {
             let read = store.raw_reply(&element(1), round).await;
