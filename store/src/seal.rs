@@ -57,10 +57,23 @@ impl Cell {
             Cell::Int(number) => to.push_str(&number.to_string()),
             Cell::Text(text) => {
                 // `quote()` ends at a NUL, too.
-                let quoted = text.split('\0').next().unwrap_or_default().replace('\'', "''");
-                to.extend(["'", &quoted, "'"]);
+                let mut parts = text.split('\0').next().unwrap_or_default().split('\'');
+                to.extend(["'", parts.next().unwrap_or_default()]);
+                for part in parts {
+                    to.extend(["''", part]);
+                }
+                to.push('\'');
             }
             Cell::Blob(bytes) => to.extend(["X'", &hex::encode_upper(bytes), "'"]),
+        }
+    }
+
+    /// About how many bytes [`Cell::quote`] appends.
+    fn quoted_length(&self) -> usize {
+        match self {
+            Cell::Null | Cell::Int(_) => 12,
+            Cell::Text(text) => text.len() + 8,
+            Cell::Blob(bytes) => 2 * bytes.len() + 3,
         }
     }
 
@@ -112,7 +125,8 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
 
 /// The seal of a row whose columns but the seal hold `cells`, in the order of the schema.
 fn seal_of(cells: &[Cell]) -> Digest {
-    let mut content = String::with_capacity(256);
+    // Made as large as it gets, not moved as it grows: a violation is kilobytes.
+    let mut content = String::with_capacity(cells.iter().map(|cell| cell.quoted_length() + 1).sum());
     for (n, cell) in cells.iter().enumerate() {
         content.push_str(if n > 0 { "," } else { "" });
         cell.quote(&mut content);
