@@ -60,13 +60,13 @@ struct Health {
 
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Pages of the write-ahead log after which a commit folds it into the file: 32 MiB. What is folded in is written a second time,
-/// and pages that several rounds wrote only once; at SQLite's 1000 nearly every round folds. The next start reads the log, which
-/// takes tenths of a second.
+/// Pages of the write-ahead log after which a commit folds it into the file: 32 MiB. Folding writes each page of the log a second
+/// time, once however many rounds changed it; at SQLite's 1000 pages nearly every round folds. The next start after a crash reads the
+/// log, which takes tenths of a second.
 const FOLD_PAGES: &str = "8192";
 
-/// The writer's pages in memory, in KiB (negative is how SQLite is told so). At its usual 2 MiB a round reads the inner pages of its trees again
-/// and again.
+/// The writer's pages in memory: 16 MiB, in KiB with the sign that says so. At SQLite's 2 MiB a round reads the inner pages of its
+/// trees from the files again and again.
 const WRITER_CACHE: &str = "-16384";
 
 /// What holds for every connection.
