@@ -61,8 +61,8 @@ struct Health {
 const BUSY: Duration = Duration::from_secs(10);
 
 /// Pages of the write-ahead log after which a commit folds it into the file: 32 MiB. Folding writes each page of the log a second
-/// time, once however many rounds changed it; at SQLite's 1000 pages nearly every round folds. The next start after a crash reads the
-/// log, which takes tenths of a second.
+/// time, once however many rounds changed it, and SQLite's 1000 pages are less than a few large rounds write. The price: the next
+/// start after a crash has that much log to read.
 const FOLD_PAGES: &str = "8192";
 
 /// The writer's pages in memory: 16 MiB, in KiB with the sign that says so. At SQLite's 2 MiB a round reads the inner pages of its
