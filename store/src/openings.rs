@@ -40,6 +40,17 @@ pub struct StoredOpening {
 pub(crate) const OPENINGS: &str = "SELECT t.element, n.dn, o.* FROM openings o JOIN names n ON n.id = o.name \
     JOIN stations t ON t.id = n.station WHERE ";
 
+/// Objects that are asked for by one statement: their names are one value.
+const OBJECTS: usize = 4_096;
+
+/// Whose commitments.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    Stations(&'a [&'a Dn]),
+    /// Station and object.
+    Objects(&'a [(&'a Dn, &'a Dn)]),
+}
+
 impl Store {
     /// Every commitment that stood in `round`, by object and attribute: the attribute map of its attestation.
     pub async fn openings_at(&self, round: u64) -> Result<Vec<StoredOpening>> {
@@ -48,20 +59,42 @@ impl Store {
 
     /// Of them, those of some stations.
     pub async fn openings_at_stations(&self, round: u64, elements: &[&Dn]) -> Result<Vec<StoredOpening>> {
-        self.standing(round, Some(elements)).await
+        if elements.is_empty() {
+            return Ok(vec![]);
+        }
+        self.standing(round, Some(Of::Stations(elements))).await
     }
 
-    async fn standing(&self, round: u64, elements: Option<&[&Dn]>) -> Result<Vec<StoredOpening>> {
+    /// Of them, those of some objects, each named by its station and itself.
+    pub async fn openings_at_objects(
+        &self,
+        round: u64,
+        objects: &[(&Dn, &Dn)],
+    ) -> Result<Vec<StoredOpening>> {
+        let mut standing = Vec::new();
+        for objects in objects.chunks(OBJECTS) {
+            standing.extend(self.standing(round, Some(Of::Objects(objects))).await?);
+        }
+        Ok(standing)
+    }
+
+    async fn standing(&self, round: u64, of: Option<Of<'_>>) -> Result<Vec<StoredOpening>> {
         // Each row is handed from SQLite's thread to ours, which costs more than what stands in it: one for a station.
         let mut query = sqlx::QueryBuilder::new(
             "SELECT t.element, json_group_array(json_array(n.dn, o.attribute, o.version, lower(hex(o.salt)), o.value, \
              lower(hex(o.commitment)), o.since, o.until)) AS packed FROM ",
         );
-        match elements {
-            Some(elements) => {
-                let names: Vec<&str> = elements.iter().map(|element| element.as_str()).collect();
-                query.push("json_each(").push_bind(json(&names)?).push(
+        match of {
+            Some(Of::Stations(elements)) => {
+                query.push("json_each(").push_bind(json(elements)?).push(
                     ") j CROSS JOIN stations t ON t.element = j.value CROSS JOIN names n ON n.station = t.id \
+                     CROSS JOIN openings o ON o.name = n.id",
+                );
+            }
+            Some(Of::Objects(objects)) => {
+                query.push("json_each(").push_bind(json(objects)?).push(
+                    ") j CROSS JOIN stations t ON t.element = j.value ->> 0 \
+                     CROSS JOIN names n ON n.station = t.id AND n.dn = j.value ->> 1 \
                      CROSS JOIN openings o ON o.name = n.id",
                 );
             }

@@ -17,7 +17,7 @@ use store::{
 };
 
 use super::attestation::{self, Parts};
-use super::commitments::{self, Recommitted};
+use super::commitments::{self, Recommitted, Touched};
 use super::judging::{self, CompleteRead, Found, Seat};
 use super::memory::Memory;
 use super::opening::Opening as Opened;
@@ -189,38 +189,52 @@ impl Own<'_> {
 
     /// The commitments as they stand after the reads. Those of a station that says what it said under the same agreement
     /// stand as they are.
-    async fn commitments(&self, memory: &mut Memory, reads: &[CompleteRead]) -> Result<Commitments> {
+    async fn commitments<'r>(
+        &self,
+        memory: &'r mut Memory,
+        reads: &'r [CompleteRead],
+    ) -> Result<Commitments> {
         let last = self.store.last_round().await?.map_or(0, |row| row.start.round);
         let Some(map) = memory.attributes_after(last) else {
             let before = self.store.openings_at(last).await?;
-            let Recommitted { openings, closed } = self.recommit(reads.iter(), &before);
+            let all = reads.iter().map(|read| (read, Touched::All)).collect();
+            let Recommitted { openings, closed } = self.recommit(all, &before);
             let standing = standing(&before, &openings, &closed);
             let map = attestation::attributes(standing, &self.in_force.map_secret);
             return Ok(Commitments { openings, closed, map });
         };
-        let changed: Vec<&CompleteRead> = reads.iter().filter(|read| !memory.has_judged(read)).collect();
-        let elements: Vec<&Dn> = changed.iter().map(|read| &read.element).collect();
-        let before = self.store.openings_at_stations(last, &elements).await?;
-        let Recommitted { openings, closed } = self.recommit(changed.into_iter(), &before);
+        let memory: &Memory = memory;
+        let touched = |read: &'r CompleteRead| {
+            let last = memory.judged(&read.element);
+            (read, last.map_or(Touched::All, |last| Touched::between(last, &read.current)))
+        };
+        let changed: Vec<(&CompleteRead, Touched<'_>)> =
+            reads.iter().filter(|read| !memory.has_judged(read)).map(touched).collect();
+        let (mut stations, mut objects) = (Vec::new(), Vec::new());
+        for (read, touched) in &changed {
+            match touched {
+                Touched::All => stations.push(&read.element),
+                some => objects.extend(some.names().map(|name| (&read.element, name))),
+            }
+        }
+        let mut before = self.store.openings_at_stations(last, &stations).await?;
+        before.extend(self.store.openings_at_objects(last, &objects).await?);
+        let Recommitted { openings, closed } = self.recommit(changed, &before);
         let map = attestation::renewed(map, &openings, &closed, &self.in_force.map_secret);
         Ok(Commitments { openings, closed, map })
     }
 
-    fn recommit<'r>(
-        &self,
-        reads: impl Iterator<Item = &'r CompleteRead>,
-        before: &[StoredOpening],
-    ) -> Recommitted {
+    fn recommit(&self, reads: Vec<(&CompleteRead, Touched<'_>)>, before: &[StoredOpening]) -> Recommitted {
         let mut standing: BTreeMap<&Dn, Vec<&StoredOpening>> = BTreeMap::new();
         for opening in before {
             standing.entry(&opening.element).or_default().push(opening);
         }
         let (round, agreement) = (self.start.round, &self.in_force.agreement);
         let mut all = Recommitted::default();
-        for read in reads {
+        for (read, touched) in reads {
             let standing = standing.get(&read.element).map(Vec::as_slice).unwrap_or_default();
-            let again =
-                commitments::recommit(round, &read.element, &read.current, standing, agreement, self.epoch);
+            let of = (&read.element, &*read.current, &touched);
+            let again = commitments::recommit(round, of, standing, agreement, self.epoch);
             all.openings.extend(again.openings);
             all.closed.extend(again.closed);
         }

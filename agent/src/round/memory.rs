@@ -95,6 +95,11 @@ impl Memory {
         self.stations.get(&read.element).is_some_and(same)
     }
 
+    /// What a station said when it was judged last, which is what was committed to.
+    pub fn judged(&self, element: &Dn) -> Option<&Snapshot> {
+        self.stations.get(element).map(|known| &*known.snapshot)
+    }
+
     /// The attribute map as `round` left it.
     pub fn attributes_after(&mut self, round: u64) -> Option<Map> {
         self.attributes.take().filter(|(last, _)| *last == round).map(|(_, map)| map)
