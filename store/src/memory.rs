@@ -108,7 +108,7 @@ impl Memory {
 
     async fn take_violations(&mut self, link: &mut Link, ids: &str) -> Result<()> {
         let query = "SELECT json_group_array(json_array(v.station, v.violation)) AS packed FROM violations v \
-                     WHERE v.station IN (SELECT value FROM json_each(?)) AND v.state IN ('open', 'acknowledged', 'waived') GROUP BY v.station";
+                     WHERE v.station IN (SELECT value FROM json_each(?)) AND v.state <> 'resolved' GROUP BY v.station";
         let rows: Vec<(i64, String)> = link.packed(sqlx::query(query).bind(ids.to_owned())).await?;
         for (station, violation) in rows {
             let violation = parse("violation", &violation)?;

@@ -17,7 +17,6 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0006_replies_over_replies.sql"),
     include_str!("../migrations/0007_copies.sql"),
     include_str!("../migrations/0008_edits_of_stations.sql"),
-    include_str!("../migrations/0009_violations_of_stations.sql"),
 ];
 
 /// `RANP`, set by the first migration.

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use model::Dn;
-use sqlx::{QueryBuilder, Sqlite};
 
 use crate::Store;
-use crate::columns::{Columns as _, insert_many, json};
+use crate::columns::{Columns as _, insert_many};
 use crate::database::Link;
 use crate::error::{Result, StoreError};
 
@@ -60,14 +59,4 @@ pub(crate) async fn objects(link: &mut Link, station: i64, names: &[Dn]) -> Resu
 pub(crate) async fn object(link: &mut Link, station: i64, dn: &Dn) -> Result<i64> {
     let found = objects(link, station, std::slice::from_ref(dn)).await?;
     found.get(dn).copied().ok_or_else(|| StoreError::missing("name", dn))
-}
-
-/// Appends a query of the numbers of the stations (`station`) that an object is one of: those that had one of this name, and
-/// those whose own name it lies within. Mostly one.
-pub(crate) fn push_stations_of(query: &mut QueryBuilder<Sqlite>, object: &Dn) -> Result<()> {
-    let within: Vec<Dn> = std::iter::successors(Some(object.clone()), Dn::parent).collect();
-    query.push("SELECT station FROM names WHERE dn = ").push_bind(object.to_string());
-    query.push(" UNION SELECT id FROM stations WHERE element IN (SELECT value FROM json_each(");
-    query.push_bind(json(&within)?).push("))");
-    Ok(())
 }

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use model::{Accounting, Authorisation, Dn, Edit, Finding, Outcome, Timestamp};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Sqlite};
 
 use crate::Store;
-use crate::columns::{Columns as _, int};
+use crate::columns::{Columns as _, int, json};
 use crate::error::Result;
 use crate::log::accounting_row;
-use crate::names::push_stations_of;
 use crate::rounds::{RoundEdit, RoundStart, StationResult, start_row};
 
 /// A round of this operator.
@@ -139,12 +137,13 @@ impl Store {
     /// Differences seen on one object, newest first.
     pub async fn edits_of(&self, object: &Dn, limit: u32) -> Result<Vec<EditRow>> {
         // Among those of its station, which are read through: an index by object costs every round more than this saves.
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT e.*, t.element, r.finished_at FROM (");
-        push_stations_of(&mut query, object)?;
-        query.push(") s JOIN stations t ON t.id = s.station CROSS JOIN edits e ON e.station = t.id ");
-        query.push("JOIN rounds r ON r.round = e.round WHERE e.object = ").push_bind(object.to_string());
-        query.push(" ORDER BY e.round DESC, e.id LIMIT ").push_bind(i64::from(limit));
-        self.reader().await?.rows(query.build()).await?.iter().map(edit_row).collect()
+        let query = "SELECT e.*, t.element, r.finished_at FROM (SELECT station FROM names WHERE dn = ?1 \
+                     UNION SELECT id FROM stations WHERE element IN (SELECT value FROM json_each(?2))) s \
+                     JOIN stations t ON t.id = s.station CROSS JOIN edits e ON e.station = t.id \
+                     JOIN rounds r ON r.round = e.round WHERE e.object = ?1 ORDER BY e.round DESC, e.id LIMIT ?3";
+        let within: Vec<Dn> = std::iter::successors(Some(object.clone()), Dn::parent).collect();
+        let query = sqlx::query(query).bind(object.as_str()).bind(json(&within)?).bind(i64::from(limit));
+        self.reader().await?.rows(query).await?.iter().map(edit_row).collect()
     }
 
     /// Differences seen in the rounds `from ..= to`.

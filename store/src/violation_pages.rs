@@ -10,7 +10,6 @@ use sqlx::{QueryBuilder, Sqlite};
 use crate::Store;
 use crate::columns::{Columns as _, int, json};
 use crate::error::Result;
-use crate::names::push_stations_of;
 use crate::violations::{ViolationRow, violation_row};
 
 /// Which violations; empty fields ask for all.
@@ -182,24 +181,13 @@ fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &ViolationFilter) -> Re
         (" AND rule = ", filter.rule.clone()),
         (" AND authorisation = ", filter.authorisation.clone()),
         (" AND operator = ", filter.operator.clone()),
+        (" AND element = ", filter.element.as_ref().map(Dn::to_string)),
         (" AND object = ", filter.object.as_ref().map(Dn::to_string)),
     ];
     for (condition, value) in equal {
         if let Some(value) = value {
             query.push(condition).push_bind(value);
         }
-    }
-    if let Some(element) = &filter.element {
-        query
-            .push(" AND station = (SELECT id FROM stations WHERE element = ")
-            .push_bind(element.to_string())
-            .push(")");
-    }
-    if let Some(object) = &filter.object {
-        // Found among those of its station.
-        query.push(" AND station IN (");
-        push_stations_of(query, object)?;
-        query.push(")");
     }
     if let Some(round) = filter.first_round {
         query.push(" AND first_round = ").push_bind(int(round)?);

@@ -128,7 +128,7 @@ impl Store {
     /// All violations of a station that are not resolved, of whatever rule.
     pub async fn open_violations(&self, element: &Dn) -> Result<Vec<Violation>> {
         let query = "SELECT v.violation, v.assignee FROM violations v JOIN stations t ON t.id = v.station \
-                     WHERE t.element = ? AND v.state IN ('open', 'acknowledged', 'waived') ORDER BY v.object, v.attribute, v.rule, v.id";
+                     WHERE t.element = ? AND v.state <> 'resolved' ORDER BY v.object, v.attribute, v.rule, v.id";
         let rows = self.reader().await?.rows(sqlx::query(query).bind(element.as_str())).await?;
         rows.iter().map(|row| row.json("violation")).collect()
     }

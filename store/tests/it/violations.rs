@@ -37,34 +37,6 @@ async fn state(store: &Store, id: &str) -> ViolationState {
 }
 
 #[tokio::test]
-async fn all_states_but_one_are_open_and_an_object_s_are_found_by_its_name() {
-    use ViolationState::*;
-    // A new state has to be named in the queries of open ones, too.
-    let is_open = |state| match state {
-        Open | Acknowledged | Waived => true,
-        Resolved => false,
-    };
-    let states = [Open, Acknowledged, Waived, Resolved];
-    let (store, _folder) = scratch().await;
-    let attributes = ["a", "b", "c", "d"].into_iter().zip(states);
-    let seen: Vec<_> = attributes.map(|(name, state)| Violation { state, ..violation(1, name, 1) }).collect();
-    round_with(&store, 1, seen.clone()).await;
-    let open: Vec<_> = seen.iter().filter(|violation| is_open(violation.state)).cloned().collect();
-    assert_eq!(store.open_violations(&element(1)).await.unwrap(), open);
-    assert_eq!(memory_of(&store, 1, Timestamp(0)).await.open, open);
-    // Its station has no snapshot that would name it.
-    for (object, count) in [(cell(1, 1), 4), (cell(1, 2), 0), (cell(2, 1), 0), (element(1), 0)] {
-        let filter = ViolationFilter { object: Some(object), ..ViolationFilter::default() };
-        assert_eq!(store.violations(&filter, None, 9).await.unwrap().rows.len(), count);
-        assert_eq!(store.violation_counts(&filter).await.unwrap().total, count as u64);
-    }
-    for (element, count) in [(element(1), 4), (element(2), 0)] {
-        let filter = ViolationFilter { element: Some(element), ..ViolationFilter::default() };
-        assert_eq!(store.violations(&filter, None, 9).await.unwrap().rows.len(), count);
-    }
-}
-
-#[tokio::test]
 async fn what_people_did_outlasts_the_next_round() {
     let (store, _folder) = scratch().await;
     let seen = violation(1, "nRPCI", 1);
