@@ -163,6 +163,7 @@ async fn approve_objects(
     request: &str,
     height: u64,
 ) -> Result<()> {
+    let height = int(height)?;
     let dns: Vec<Dn> = objects.iter().map(|o| o.dn().clone()).collect();
     let names = names::objects(link, station, &dns).await?;
     let (mut encoded, mut rows) = (Vec::with_capacity(objects.len()), Vec::with_capacity(objects.len()));
@@ -170,11 +171,10 @@ async fn approve_objects(
     for object in objects {
         let name = names.get(object.dn()).copied();
         let name = name.ok_or_else(|| StoreError::missing("name", object.dn()))?;
-        encoded.push(packer.encode(name, object, &Roots::default(), None)?);
+        encoded.push(packer.encode((name, height), object, &Roots::default(), None)?);
         rows.push((name, object.digest().0.to_vec()));
     }
     objects::put(link, &encoded).await?;
-    let height = int(height)?;
     for (name, _) in &rows {
         link.execute(sqlx::query("DELETE FROM approved_attributes WHERE name = ?").bind(name)).await?;
     }

@@ -26,12 +26,15 @@ pub struct StoreConfig {
     pub keep_raw: u32,
     /// Reading connections.
     pub readers: u32,
+    /// Pages of the write-ahead log after which a commit folds it into the file.
+    pub fold_pages: u32,
 }
 
 impl StoreConfig {
-    /// The newest two raw replies of each station at least (the present one and the one it is compared with), four readers.
+    /// The newest two raw replies of each station at least (the present one and the one it is compared with), four readers, and
+    /// a log of 32 MiB.
     pub fn new(path: impl Into<PathBuf>) -> StoreConfig {
-        StoreConfig { path: path.into(), keep_raw: 2, readers: 4 }
+        StoreConfig { path: path.into(), keep_raw: 2, readers: 4, fold_pages: FOLD_PAGES }
     }
 }
 
@@ -60,10 +63,13 @@ struct Health {
 
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Pages of the write-ahead log after which a commit folds it into the file: 32 MiB. Folding writes each page of the log a second
-/// time, once however many rounds changed it, and SQLite's 1000 pages are less than a few large rounds write. The price: the next
-/// start after a crash has that much log to read.
-const FOLD_PAGES: &str = "8192";
+/// 32 MiB. Folding writes each page of the log a second time, once however many rounds changed it, and SQLite's 1000 pages are
+/// less than a few large rounds write. The price: one commit in many waits for that much to be written, the next start after
+/// a crash has that much to read, and a full disk shows only once the log itself cannot grow.
+const FOLD_PAGES: u32 = 8192;
+
+/// Bytes that the log's file keeps after a fold: a large round, or a reader that held it up, may have made it longer.
+const LOG_LIMIT: &str = "33554432";
 
 /// The writer's pages in memory: 16 MiB, in KiB with the sign that says so. At SQLite's 2 MiB a round reads the inner pages of its
 /// trees from the files again and again.
@@ -101,8 +107,11 @@ impl Store {
             // FULL: a commit that was acknowledged survives a power cut, not only a crash of the process.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true);
-        let writing =
-            options.clone().pragma("wal_autocheckpoint", FOLD_PAGES).pragma("cache_size", WRITER_CACHE);
+        let writing = options
+            .clone()
+            .pragma("wal_autocheckpoint", config.fold_pages.to_string())
+            .pragma("journal_size_limit", LOG_LIMIT)
+            .pragma("cache_size", WRITER_CACHE);
         let writer = pool(1).connect_with(writing).await.map_err(failed)?;
         migrate::run(&writer, &config.path).await?;
         let readers = options.pragma("query_only", "ON");

@@ -15,7 +15,13 @@ const RUN: usize = 32;
 const REACH: usize = 4 << 10;
 
 /// Behind a difference, where runs are looked for in the other text: a value is mostly short, a part that came or went is not.
-const AHEAD: [usize; 5] = [RUN, 4 * RUN, 16 * RUN, 64 * RUN, 0];
+const AHEAD: [usize; 6] = [RUN / 4, RUN, 4 * RUN, 16 * RUN, 64 * RUN, 0];
+
+/// Where a value of another length is mostly told from one of the same.
+const NEAR: usize = 256;
+
+/// Work for a difference in however short a text.
+const LOOKS: usize = 4 * REACH;
 
 /// Compared at once.
 const BLOCK: usize = 256;
@@ -26,7 +32,7 @@ pub(crate) fn is_one(bytes: &[u8]) -> bool {
 }
 
 /// What `text` differs by from `over`; `None` where that takes more than `limit` bytes, or more work than such a limit is worth,
-/// which is never more than a few looks at each byte of `text`.
+/// which is never more than a few looks at each byte of `text`, or [`LOOKS`].
 pub(crate) fn encode(over: &[u8], text: &[u8], limit: usize) -> Option<Vec<u8>> {
     let front = equal_front(over, text);
     let tail = equal_tail(&over[front..], &text[front..]);
@@ -35,7 +41,7 @@ pub(crate) fn encode(over: &[u8], text: &[u8], limit: usize) -> Option<Vec<u8>> 
     let (mut from, mut to) = (front, front);
     let (mut passed, mut put) = (0, 0);
     let mut copied = front;
-    let mut looks = text.len() / 2;
+    let mut looks = LOOKS.max(text.len() / 2);
     while to < text.len() {
         steps.push(passed, &text[to - copied - put..to - copied], copied)?;
         (passed, put) = together_again(&over[from..], &text[to..], &mut looks);
@@ -121,16 +127,9 @@ fn number(rest: &mut &[u8]) -> Option<usize> {
 /// none is found in `looks`.
 fn together_again(over: &[u8], text: &[u8], looks: &mut usize) -> (usize, usize) {
     // Mostly one value stands in the place of another of the same length.
-    let mut same = 0;
-    let reach = REACH.min(*looks);
-    for (at, (before, now)) in over.iter().zip(text).take(reach).enumerate() {
-        same = if before == now { same + 1 } else { 0 };
-        if same == RUN {
-            *looks -= at;
-            return (at + 1 - RUN, at + 1 - RUN);
-        }
+    if let Some(place) = in_step(over, text, NEAR, looks) {
+        return (place, place);
     }
-    *looks -= reach.min(over.len()).min(text.len());
     for ahead in AHEAD {
         let run = |of: &[u8]| of.get(ahead..).and_then(|of| of.first_chunk::<RUN>()).copied();
         let found = run(text).and_then(|run| Some((nearest(over, &run, ahead, looks)?, ahead)));
@@ -141,7 +140,22 @@ fn together_again(over: &[u8], text: &[u8], looks: &mut usize) -> (usize, usize)
             return (passed - same, put - same);
         }
     }
-    (over.len(), text.len())
+    in_step(over, text, REACH, looks).map_or((over.len(), text.len()), |place| (place, place))
+}
+
+/// The place from which both go on together, the same in both.
+fn in_step(over: &[u8], text: &[u8], reach: usize, looks: &mut usize) -> Option<usize> {
+    let mut same = 0;
+    let reach = reach.min(*looks).min(over.len()).min(text.len());
+    for (at, (before, now)) in over.iter().zip(text).take(reach).enumerate() {
+        same = if before == now { same + 1 } else { 0 };
+        if same == RUN {
+            *looks -= at;
+            return Some(at + 1 - RUN);
+        }
+    }
+    *looks -= reach;
+    None
 }
 
 /// Where the run stands in a text, as near as can be to a place.
@@ -196,6 +210,25 @@ mod tests {
             let now = reply(|n| others.iter().find(|(at, _)| *at == n).map_or(n, |(_, other)| *other));
             let delta = encode(&before, &now, now.len() / 32).unwrap();
             assert!(delta.len() < 100, "{}", delta.len());
+            assert_eq!(decode(&before, &delta, now.len()).unwrap(), now);
+        }
+    }
+
+    #[test]
+    fn many_values_of_other_lengths_in_a_short_text_cost_themselves() {
+        let text = |attributes: u64, value: &dyn Fn(u64) -> u64| -> Vec<u8> {
+            let pairs: Vec<String> =
+                (0..attributes).map(|n| format!(r#"["attribute{n}","{}"]"#, value(n))).collect();
+            format!("[{}]", pairs.join(",")).into_bytes()
+        };
+        for (attributes, changed) in [(10, 2), (60, 8), (300, 40)] {
+            let before = text(attributes, &|n| n * n);
+            let step = attributes / changed;
+            let now = text(attributes, &|n| if n % step == 0 { n * 1_000 + 7 } else { n * n });
+            let delta = encode(&before, &now, now.len()).unwrap();
+            // Passed over, put in, copied, and what is put in.
+            let most = 2 + 14 * (attributes.div_ceil(step) as usize);
+            assert!(delta.len() <= most, "{attributes}: {} of {}, at most {most}", delta.len(), now.len());
             assert_eq!(decode(&before, &delta, now.len()).unwrap(), now);
         }
     }

@@ -1,5 +1,5 @@
-//! Objects by digest. A version is stored as what it differs by from its root, the last one that was stored whole: a changed
-//! leaf costs tens of bytes, not the object, and whoever writes or reads one needs at most one other row.
+//! Objects by digest. A version is stored as what it differs by from its root, the last one that was stored whole: it costs what
+//! changed since then and not the object, and whoever writes one, or reads one of this program's, needs one other row.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,15 @@ const OVER_BASE: i64 = 2;
 const OVER_ROOT: u64 = 1;
 
 /// A version that takes more than one byte in so many over its root becomes a root.
-const SMALL: usize = 4;
+const SMALL: usize = 16;
+
+/// Whether a version is stored whole whatever it differs by, as one in sixteen is: a root that is damaged takes those over it
+/// with it, and so they are few.
+fn is_due(name: i64, round: i64) -> bool {
+    let mixed =
+        name.wrapping_mul(0x1e37_79b9_7f4a_7c15).wrapping_add(round).wrapping_mul(0x14d0_49bb_1331_11eb);
+    mixed as u64 >> 60 == 0
+}
 
 /// Wraps a query of object ids (`id`) so that it yields those objects with everything they are encoded over, in
 /// an order in which each comes after its base.
@@ -47,6 +55,8 @@ pub(crate) struct Objects(BTreeMap<i64, Decoded>);
 struct Decoded {
     dn: Dn,
     digest: Digest,
+    base: Option<i64>,
+    depth: i64,
     /// The JSON, or why it cannot be had.
     plain: std::result::Result<Vec<u8>, String>,
 }
@@ -68,10 +78,11 @@ impl Objects {
         let mut objects = Objects::default();
         let mut unpacker = Unpacker::default();
         for row in link.rows(statement).await? {
-            let base = row.opt_id("base")?.map(|base| objects.plain(base));
+            let (base, depth) = (row.opt_id("base")?, row.id("depth")?);
+            let over = base.map(|base| objects.plain(base));
             let (encoding, length) = (row.id("encoding")?, row.number("length")?);
-            let plain = unpacker.decode(encoding, length, &row.blob("bytes")?, base);
-            let decoded = Decoded { dn: row.dn("dn")?, digest: row.digest("digest")?, plain };
+            let plain = unpacker.decode(encoding, length, &row.blob("bytes")?, over);
+            let decoded = Decoded { dn: row.dn("dn")?, digest: row.digest("digest")?, base, depth, plain };
             objects.0.insert(row.id("id")?, decoded);
         }
         Ok(objects)
@@ -89,9 +100,20 @@ impl Objects {
         rebuild(decoded).map_err(|why| StoreError::damaged("objects", decoded.digest, why))
     }
 
-    /// What is wrong with each object that cannot be read back as what its digest names.
+    /// What is wrong with each object that cannot be read back as what its digest names, or says another depth than it has.
     pub fn faults(&self) -> impl Iterator<Item = (Digest, String)> {
-        self.0.values().filter_map(|decoded| Some((decoded.digest, rebuild(decoded).err()?)))
+        let depth = |decoded: &Decoded| match decoded.base {
+            Some(base) => self.0.get(&base).and_then(|base| base.depth.checked_add(1)),
+            None => Some(0),
+        };
+        self.0.values().filter_map(move |decoded| {
+            let why = match rebuild(decoded) {
+                Err(why) => why,
+                Ok(_) if depth(decoded) == Some(decoded.depth) => return None,
+                Ok(_) => "it is over as many others as its depth does not say".to_owned(),
+            };
+            Some((decoded.digest, why))
+        })
     }
 
     pub fn len(&self) -> usize {
@@ -171,7 +193,7 @@ impl Packer {
     /// Encodes `object` over `root`, one of `roots`, where that is small, else as it is or compressed.
     pub fn encode(
         &mut self,
-        name: i64,
+        (name, round): (i64, i64),
         object: &Object,
         roots: &Roots,
         root: Option<i64>,
@@ -179,7 +201,7 @@ impl Packer {
         let plain = serde_json::to_vec(object.attributes())
             .map_err(|e| StoreError::damaged("objects", object.digest(), e.to_string()))?;
         let (digest, length) = (*object.digest(), plain.len());
-        let root = root.and_then(|id| Some((id, roots.0.get(&id)?)));
+        let root = root.filter(|_| !is_due(name, round)).and_then(|id| Some((id, roots.0.get(&id)?)));
         let over = root.and_then(|(id, root)| Some((id, delta::encode(root, &plain, length / SMALL)?)));
         if let Some((id, bytes)) = over {
             let (encoding, base, depth) = (OVER_BASE, Some(id), OVER_ROOT);
@@ -196,10 +218,10 @@ impl Packer {
 pub(crate) struct Roots(BTreeMap<i64, Vec<u8>>);
 
 /// The row that a new version of an object is stored over, by the row, the base and the depth of the standing one.
-pub(crate) fn root_of(id: i64, base: Option<i64>, depth: u64) -> Option<i64> {
+pub(crate) fn root_of(id: i64, base: Option<i64>, depth: i64) -> Option<i64> {
     match depth {
         0 => Some(id),
-        OVER_ROOT => base,
+        1 => base,
         _ => None,
     }
 }

@@ -126,7 +126,7 @@ async fn find(link: &mut Link, wanted: &[(i64, Dn)], standing: &mut Names) -> Re
                  FROM json_each(?) j CROSS JOIN names n ON n.station = j.value ->> 0 AND n.dn = j.value ->> 1 \
                  LEFT JOIN versions v ON v.name = n.id AND v.round = \
                  (SELECT max(w.round) FROM versions w WHERE w.name = n.id) LEFT JOIN objects o ON o.id = v.object";
-    type Row = (i64, i64, Dn, Option<i64>, Option<i64>, Option<u64>, Option<Hex>);
+    type Row = (i64, i64, Dn, Option<i64>, Option<i64>, Option<i64>, Option<Hex>);
     for wanted in wanted.chunks(NAMES) {
         let rows: Vec<Row> = link.packed(sqlx::query(query).bind(json(wanted)?)).await?;
         for (station, name, dn, id, base, depth, digest) in rows {
@@ -163,7 +163,7 @@ async fn write_versions(
     let roots = Roots::load(link, &roots).await?;
     let (mut encoded, mut versions) = (Vec::with_capacity(changed.len()), Vec::with_capacity(changed.len()));
     for (before, object) in changed {
-        encoded.push(packer.encode(before.name, object, &roots, root(before))?);
+        encoded.push(packer.encode((before.name, round), object, &roots, root(before))?);
         versions.push((before.name, Some(object.digest().0.to_vec())));
     }
     objects::put(link, &encoded).await?;

@@ -142,7 +142,7 @@ pub(crate) async fn manifest(link: &mut Link, station: i64, round: i64) -> Resul
     for row in link.rows(sqlx::query(query).bind(station).bind(round)).await? {
         let object = match row.opt_id("object")? {
             Some(id) => {
-                let root = root_of(id, row.opt_id("base")?, row.number("depth")?);
+                let root = root_of(id, row.opt_id("base")?, row.id("depth")?);
                 Some(StandingObject { digest: row.digest("digest")?, root })
             }
             None => None,

@@ -300,6 +300,21 @@ async fn any_changed_column_of_a_sealed_row_is_named() {
 }
 
 #[tokio::test]
+async fn a_wrong_depth_of_an_object_is_named_and_stops_no_round() {
+    let (store, folder) = scratch().await;
+    full_round(&store, 1, 1).await;
+    let mut link = beside(folder.path()).await;
+    for (round, depth) in [(2, -1), (3, 1), (4, i64::MAX), (5, 7)] {
+        let update = sqlx::query("UPDATE objects SET depth = ?").bind(depth);
+        assert!(update.execute(&mut link).await.unwrap().rows_affected() > 0);
+        let faults = store.fsck().await.unwrap().faults;
+        assert!(faults.iter().any(|fault| fault.table == "objects"), "{depth}: {faults:?}");
+        full_round(&store, round, 1).await;
+        store.newest_snapshot(&element(1)).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn damaged_bytes_are_an_error_when_they_are_read_and_never_an_answer() {
     let (store, folder) = scratch().await;
     full_round(&store, 1, 1).await;

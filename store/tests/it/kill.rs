@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anchor::Tree;
-use store::Store;
+use store::{Store, StoreConfig};
 
 use crate::world::*;
 
@@ -21,7 +21,10 @@ fn writer() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let store = open(Path::new(&folder)).await;
+        // A log so short that it is folded all the time, also when somebody kills the process.
+        let config =
+            StoreConfig { fold_pages: 50, ..StoreConfig::new(Path::new(&folder).join("ranproof.db")) };
+        let store = Store::open(config).await.unwrap();
         loop {
             let begun = store.open_round().await.unwrap().map(|start| start.round);
             let round = match begun {

@@ -34,19 +34,24 @@ async fn read_back(store: &Store, rounds: u64) {
 }
 
 #[tokio::test]
-async fn every_version_is_stored_over_the_first_in_a_few_bytes() {
+async fn versions_are_stored_over_the_last_whole_one_in_a_few_bytes_and_now_and_then_whole() {
     let (store, folder) = scratch().await;
-    for n in 1..=40 {
+    for n in 1..=80 {
         round(&store, n).await;
     }
-    read_back(&store, 40).await;
-    let rows = rows(folder.path()).await;
-    let (root, _, base, depth, _) = rows[0];
-    assert_eq!((base, depth), (None, 0));
-    for (_, encoding, base, depth, bytes) in &rows[1..] {
-        assert_eq!((*encoding, *base, *depth), (2, Some(root), 1));
-        assert!(*bytes < 20, "{bytes}");
+    read_back(&store, 80).await;
+    let (mut root, mut whole) = (None, 0);
+    for (id, encoding, base, depth, bytes) in rows(folder.path()).await {
+        if base.is_none() {
+            (root, whole) = (Some(id), whole + 1);
+            assert_eq!(depth, 0);
+        } else {
+            assert_eq!((encoding, base, depth), (2, root, 1));
+            assert!(bytes < 20, "{bytes}");
+        }
     }
+    // One in sixteen, as it falls, and the first.
+    assert!((3..=11).contains(&whole), "{whole}");
 }
 
 #[tokio::test]
