@@ -3,8 +3,8 @@
 //! What a rule says of an object follows from the object, the agreement and what else the rule reads; nothing counts
 //! across objects, and each evaluation has a budget of its own. So what it said of the same object stands as long as what
 //! it reads is the same: the object, its cell and its neighbours are compared by the attributes that rules of its class
-//! name, and a rule that reads the read before is evaluated every time. Where nothing that any object can see has changed,
-//! nor what is approved, only the objects that did are looked at.
+//! name, and a rule that reads the read before is evaluated every time. Where nothing around a station has changed, nor what is
+//! approved, only the objects that did are looked at; not under a set with a rule that reads the read before.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -37,7 +37,7 @@ pub struct Evaluated {
     snapshot: Arc<Snapshot>,
     /// By what is approved.
     approved: Option<Arc<ApprovedState>>,
-    /// With what around it, where that can be told.
+    /// With what around it, where that can be told and is kept.
     sight: Option<Sight>,
     /// Objects of which there is more to be kept than that they keep all rules, sorted by name.
     kept: Vec<Arc<Kept>>,
@@ -178,6 +178,11 @@ struct Known<'a> {
 }
 
 impl Evaluated {
+    /// Lets go of the snapshots around it: the station is then walked as a whole the next time.
+    pub fn forget_sight(&mut self) {
+        self.sight = None;
+    }
+
     fn is_of(&self, approved: Option<&Arc<ApprovedState>>) -> bool {
         match (&self.approved, approved) {
             (Some(then), Some(now)) => Arc::ptr_eq(then, now),

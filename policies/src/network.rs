@@ -61,8 +61,10 @@ pub(crate) struct Layout {
     relations: Vec<Relation>,
     /// The stations that these refer to, each once.
     stations: Vec<Dn>,
-    /// The places of cells, and of their units, with the stations that the relations of each refer to.
-    pub sees: Vec<(usize, Vec<usize>)>,
+    /// The places of cells, and of their units, with the unit whose relations each has.
+    pub sees: Vec<(usize, usize)>,
+    /// The stations that the relations of each unit refer to.
+    pub units_see: Vec<Vec<usize>>,
 }
 
 /// An NRCellRelation: its place in the snapshot and what it refers to.
@@ -229,11 +231,11 @@ fn refer_alike(old: &Object, new: &Object) -> bool {
     same(LOCAL_ID) && same(CELL_DU_REFERENCE)
 }
 
-/// Whether who looks at a station's cells sees the same of both its states, of which a layout holds.
+/// Both snapshots fit one layout: whether anybody who looks at cells through it sees the same in both. Objects of any class
+/// count, since a reference may lead to any.
 pub(crate) fn look_alike(old: &Snapshot, new: &Snapshot, attributes: &Attributes) -> bool {
     let alike = |(old, new): (&Arc<Object>, &Arc<Object>)| {
-        Arc::ptr_eq(old, new)
-            || (refer_alike(old, new) && (new.class() != CELL_DU || attributes.alike(old, new)))
+        Arc::ptr_eq(old, new) || (refer_alike(old, new) && attributes.alike(old, new))
     };
     old.objects().iter().zip(new.objects()).all(alike)
 }
@@ -267,12 +269,14 @@ impl Layout {
         let cells_of_units = all_units.into_iter().filter_map(cell).collect();
         let stations: BTreeSet<&Dn> = relations.iter().filter_map(Relation::station).collect();
         let stations = stations.into_iter().cloned().collect();
-        let layout = Layout { cells, units, cells_of_units, relations, stations, sees: Vec::new() };
-        let sees = layout.sees(snapshot);
-        Layout { sees, ..layout }
+        let (sees, units_see) = (Vec::new(), Vec::new());
+        let layout = Layout { cells, units, cells_of_units, relations, stations, sees, units_see };
+        let (sees, units_see) = layout.look_around(snapshot);
+        Layout { sees, units_see, ..layout }
     }
 
-    fn sees(&self, snapshot: &Snapshot) -> Vec<(usize, Vec<usize>)> {
+    /// Kept by unit: cells of one unit may be as many as its relations.
+    fn look_around(&self, snapshot: &Snapshot) -> (Vec<(usize, usize)>, Vec<Vec<usize>>) {
         let objects = snapshot.objects();
         let mut by_unit: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
         for relation in &self.relations {
@@ -282,15 +286,17 @@ impl Layout {
                 by_unit.entry(unit).or_default().insert(station);
             }
         }
-        let unit = |object: &Object| match object.class() {
-            CELL_CU => Some(object.dn().as_str().to_owned()),
-            CELL_DU => self.units.get(local_id(object)?).map(|unit| unit.as_str().to_owned()),
-            _ => None,
-        };
+        let numbers: BTreeMap<&str, usize> = by_unit.keys().copied().zip(0..).collect();
         let seen = |(place, object): (usize, &Arc<Object>)| {
-            Some((place, by_unit.get(unit(object)?.as_str())?.iter().copied().collect()))
+            let unit = match object.class() {
+                CELL_CU => object.dn(),
+                CELL_DU => self.units.get(local_id(object)?)?,
+                _ => return None,
+            };
+            Some((place, *numbers.get(unit.as_str())?))
         };
-        objects.iter().enumerate().filter_map(seen).collect()
+        let sees = objects.iter().enumerate().filter_map(seen).collect();
+        (sees, by_unit.into_values().map(|stations| stations.into_iter().collect()).collect())
     }
 }
 

@@ -29,9 +29,8 @@ impl Sight {
         Sight { own, others }
     }
 
-    /// The places of objects that may see something else now, of that which rules read that read these attributes; of the
-    /// others it is what it was. `None`: it may be any of them. `of_cells`: nothing but cells and their units looks at
-    /// neighbours.
+    /// The places of objects around which something may have changed in these attributes; `None`: it may be any of them.
+    /// `of_cells`: nothing but cells and their units looks at neighbours.
     pub(crate) fn touched(
         &self,
         then: &Sight,
@@ -51,10 +50,11 @@ impl Sight {
         if alike.iter().all(|alike| *alike) {
             return Some(Vec::new());
         }
-        let touched =
-            |(_, stations): &&(usize, Vec<usize>)| stations.iter().any(|one| alike.get(*one) != Some(&true));
-        let places = self.own.layout.sees.iter().filter(touched).map(|(place, _)| *place);
-        of_cells.then(|| places.collect())
+        let layout = &self.own.layout;
+        let changed = |stations: &Vec<usize>| stations.iter().any(|one| alike.get(*one) != Some(&true));
+        let changed: Vec<bool> = layout.units_see.iter().map(changed).collect();
+        let touched = |(_, unit): &&(usize, usize)| changed.get(*unit) != Some(&false);
+        of_cells.then(|| layout.sees.iter().filter(touched).map(|(place, _)| *place).collect())
     }
 }
 

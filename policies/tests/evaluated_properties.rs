@@ -40,8 +40,14 @@ const RULES: [(&str, &str, &str, &str); 8] = [
     ("what-is-approved", "NRCellDU", "approved == null || approved.nRPCI == object.nRPCI", "not so"),
 ];
 
-fn rules() -> PolicySet {
-    set(&RULES)
+/// All rules, those by which a station need not be walked as a whole, and those that ask for nothing but what is around.
+fn sets() -> [PolicySet; 3] {
+    let before = |rule: &(&str, &str, &str, &str)| rule.2.contains("previous");
+    let around = |rule: &(&str, &str, &str, &str)| rule.2.contains("neighbours") || rule.2.contains("cell.");
+    let of = |wanted: &dyn Fn(&(&str, &str, &str, &str)) -> bool| {
+        set(&RULES.iter().copied().filter(|rule| wanted(rule)).collect::<Vec<_>>())
+    };
+    [set(&RULES), of(&|rule| !before(rule)), of(&around)]
 }
 
 fn set(rules: &[(&str, &str, &str, &str)]) -> PolicySet {
@@ -61,9 +67,9 @@ fn station(n: usize) -> Dn {
     dn(&format!("SubNetwork=bj,ManagedElement=g{n}"))
 }
 
-/// A cell with its PCI, the station and cell its relation points to, the local id of the operator's part, and a label that no
-/// rule reads.
-type Cell = (u8, usize, usize, u8, u8);
+/// A cell with its PCI, the station and cell its relation points to, the local id of the operator's part, a label that no rule
+/// reads, and what the operator's part and the unit refer to as their cell.
+type Cell = (u8, usize, usize, u8, u8, u8);
 
 /// Cells by number.
 type Plan = BTreeMap<usize, Cell>;
@@ -77,19 +83,29 @@ fn object(name: String, attributes: &[(&str, String)]) -> Object {
 fn snapshot(n: usize, plan: &Plan, last: Option<&Snapshot>) -> Arc<Snapshot> {
     let me = station(n);
     let mut objects = Vec::new();
-    for (cell, (pci, to, to_cell, own, label)) in plan {
-        let id = [("cellLocalId", cell.to_string())];
+    for (cell, (pci, to, to_cell, own, label, refers)) in plan {
         let unit = format!("{me},GNBCUCPFunction=1,NRCellCU={cell}");
         let adjacent = format!("{},GNBCUCPFunction=1,NRCellCU={to_cell}", station(*to));
         let label = ("userLabel", label.to_string());
-        let pci = [("cellLocalId", cell.to_string()), ("nRPCI", pci.to_string()), label];
+        let pci = [("cellLocalId", cell.to_string()), ("nRPCI", pci.to_string()), label.clone()];
         objects.push(object(format!("{me},GNBDUFunction=1,NRCellDU={cell}"), &pci));
+        // An object of a class that no cell is of may be referred to all the same, and one that is not there.
+        let reference = match refers {
+            1 => Some(format!("{me},GNBDUFunction=1,NRCellDU=0")),
+            2 => Some(format!("{me},Odd=1")),
+            3 => Some(format!("{me},Odd=7")),
+            _ => None,
+        };
+        let with_reference = |attribute: (&'static str, String)| -> Vec<(&'static str, String)> {
+            [attribute].into_iter().chain(reference.clone().map(|to| ("nRCellDURef", to))).collect()
+        };
         objects.push(object(
             format!("{me},OperatorDU=u,NROperatorCellDU={cell}"),
-            &[("cellLocalId", own.to_string())],
+            &with_reference(("cellLocalId", own.to_string())),
         ));
+        objects.push(object(format!("{me},Odd={cell}"), &[("cellLocalId", "5".into()), ("nRPCI", label.1)]));
         objects.push(object(format!("{unit},NRCellRelation=1"), &[("adjacentNRCellRef", adjacent)]));
-        objects.push(object(unit, &id));
+        objects.push(object(unit, &with_reference(("cellLocalId", cell.to_string()))));
     }
     let shared = |object: Object| {
         let last = last.and_then(|last| last.objects().iter().find(|last| ***last == object));
@@ -100,14 +116,47 @@ fn snapshot(n: usize, plan: &Plan, last: Option<&Snapshot>) -> Arc<Snapshot> {
 }
 
 fn any_plan() -> impl Strategy<Value = Plan> {
-    prop::collection::btree_map(0usize..3, (0u8..6, 0usize..3, 0usize..3, 0u8..3, 0u8..3), 0..4)
+    prop::collection::btree_map(0usize..3, (0u8..6, 0usize..3, 0usize..3, 0u8..3, 0u8..3, 0u8..6), 0..4)
+}
+
+/// What a station is now: another one altogether, or with one thing about one cell changed.
+#[derive(Debug, Clone)]
+enum Read {
+    Whole(Plan),
+    Other(usize, u8, u8),
+}
+
+impl Read {
+    fn take(self, plan: &mut Plan) {
+        match self {
+            Read::Whole(whole) => *plan = whole,
+            Read::Other(cell, field, value) => {
+                let Some(cell) = plan.get_mut(&cell) else { return };
+                match field {
+                    0 => cell.0 = value,
+                    1 => cell.1 = usize::from(value % 3),
+                    2 => cell.2 = usize::from(value % 3),
+                    3 => cell.3 = value % 3,
+                    4 => cell.4 = value % 3,
+                    _ => cell.5 = value,
+                }
+            }
+        }
+    }
+}
+
+fn any_read() -> impl Strategy<Value = Read> {
+    prop_oneof![
+        1 => any_plan().prop_map(Read::Whole),
+        4 => (0usize..3, 0u8..6, 0u8..6).prop_map(|(cell, field, value)| Read::Other(cell, field, value)),
+    ]
 }
 
 /// One round: of which stations there is a new read, and what is approved of the first cell of the judged one.
-type Round = (BTreeMap<usize, Plan>, Option<u8>);
+type Round = (BTreeMap<usize, Read>, Option<u8>);
 
 fn any_round() -> impl Strategy<Value = Round> {
-    (prop::collection::btree_map(0usize..3, any_plan(), 0..3), prop::option::of(0u8..4))
+    (prop::collection::btree_map(0usize..3, any_read(), 0..3), prop::option::of(0u8..2))
 }
 
 fn approved(pci: Option<u8>) -> ApprovedState {
@@ -122,21 +171,25 @@ fn approved(pci: Option<u8>) -> ApprovedState {
 
 proptest! {
     #[test]
-    fn judging_again_is_judging_afresh(rounds in prop::collection::vec(any_round(), 1..6)) {
-        let (set, agreement) = (rules(), agreement());
+    fn judging_again_is_judging_afresh(
+        first in prop::collection::btree_map(0usize..3, any_plan(), 3),
+        rounds in prop::collection::vec(any_round(), 1..9),
+    ) {
+        let (sets, agreement) = (sets(), agreement());
         let mut index = NetworkIndex::default();
-        let mut plans: BTreeMap<usize, Plan> = BTreeMap::new();
+        let mut plans: BTreeMap<usize, Plan> = first;
         let mut newest: BTreeMap<usize, Arc<Snapshot>> = BTreeMap::new();
-        let (mut last, mut previous): (Option<Evaluated>, Option<Arc<Snapshot>>) = (None, None);
+        let (mut last, mut previous): ([Option<Evaluated>; 3], Option<Arc<Snapshot>>) = (Default::default(), None);
         let mut standing: Option<(Option<u8>, Arc<ApprovedState>)> = None;
         for (reads, pci) in rounds {
             let read: BTreeSet<usize> = reads.keys().copied().chain([0]).collect();
-            plans.extend(reads);
-            plans.entry(0).or_default();
+            for (n, read) in reads {
+                read.take(plans.entry(n).or_default());
+            }
             // An index that has seen no round before says the same.
             let mut fresh = NetworkIndex::default();
             for (n, plan) in &plans {
-                if read.contains(n) {
+                if read.contains(n) || !newest.contains_key(n) {
                     let read = snapshot(*n, plan, newest.get(n).map(|last| &**last));
                     newest.insert(*n, read);
                 }
@@ -157,12 +210,14 @@ proptest! {
                 approved: Some(&approved),
                 neighbours,
             };
-            let again = set.evaluate_station(&case(&index), last.as_ref());
-            let afresh = set.evaluate_station(&case(&fresh), None);
-            let results = |of: &Evaluated| of.results().cloned().collect::<Vec<RuleResult>>();
-            prop_assert_eq!(results(&again), results(&afresh));
+            for (set, last) in sets.iter().zip(&mut last) {
+                let again = set.evaluate_station(&case(&index), last.as_ref());
+                let afresh = set.evaluate_station(&case(&fresh), None);
+                let results = |of: &Evaluated| of.results().cloned().collect::<Vec<RuleResult>>();
+                prop_assert_eq!(results(&again), results(&afresh));
+                *last = Some(again);
+            }
             previous = Some(Arc::clone(&current));
-            last = Some(again);
         }
     }
 }
@@ -178,7 +233,7 @@ fn a_change_that_no_rule_reads_is_none_to_the_object_and_to_its_neighbours() {
         ])
     };
     let (first, second, agreement) = (words("first"), words("second"), agreement());
-    let plan = |pci, label| BTreeMap::from([(0, (pci, 1, 0, 0, label))]);
+    let plan = |pci, label| BTreeMap::from([(0, (pci, 1, 0, 0, label, 0))]);
     let judged = |set: &PolicySet, own: &Plan, near: &Plan, last: Option<&Evaluated>| {
         let mut index = NetworkIndex::default();
         let (current, approved) = (snapshot(0, own, None), Arc::new(ApprovedState::default()));

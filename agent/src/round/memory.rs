@@ -175,7 +175,12 @@ impl Memory {
         }
         let newest = &self.newest;
         self.replies.retain(|element, _| newest.contains_key(element));
+        let known = self.stations.len();
         self.stations.retain(|element, _| newest.contains_key(element));
+        if self.stations.len() < known {
+            // What they saw of the ones that were dropped would stay.
+            self.stations.values_mut().for_each(|station| station.rules.forget_sight());
+        }
     }
 }
 

@@ -206,6 +206,11 @@ impl<'a, 'p: 'a> Builder<'a, 'p> {
         (draft.pattern && draft.offset == start && named && !above).then_some(place)
     }
 
+    /// Values that wait for the elements around them to end.
+    pub(super) fn waiting(&self) -> usize {
+        self.values.len()
+    }
+
     /// Whether the innermost open element is the `attributes` of an object.
     pub(super) fn in_attributes(&self) -> bool {
         self.frames.last().is_some_and(|frame| frame.kind == Kind::Attributes)

@@ -80,7 +80,7 @@ pub(super) fn finish(
     Ok(Some(Finished { objects, findings, spent }))
 }
 
-/// The object of one draft, if it has this name below the one around it.
+/// The object of one draft, if its class and id are those of this name.
 pub(super) fn one(built: Built<'_, '_>, draft: usize, dn: &Dn, context: &ReadContext<'_>) -> Option<Object> {
     let draft = built.drafts.into_iter().nth(draft)?;
     let Identity::Id(id) = &draft.identity else { return None };

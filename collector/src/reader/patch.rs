@@ -5,8 +5,8 @@
 //! was, with other attributes: of the same name, declaring the same namespaces, without a word to be said of it. Everything
 //! else is read the long way, which says the same of what is read here.
 //!
-//! A shell is only part of its object's element. That the rest adds nothing to the object but what stands in it, which is
-//! the same, shows in the last document's: read by itself it must give the object that it was.
+//! A shell is only part of its object's element. Nothing in the rest of it was part of the object but what stands in it, or it
+//! were none (`xml.rs`), and the rest is the same. What its last text gives by itself must be the object that it was.
 
 use std::sync::Arc;
 

@@ -163,7 +163,11 @@ pub(super) fn settle(spaces: &Spaces<'_>, fields: &mut [Field<'_>]) {
         return;
     }
     fields.sort_by(|a, b| {
-        let names = (a.name.space, a.name.local).cmp(&(b.name.space, b.name.local));
+        // By what namespaces are and not by when they were met: two may have one short name.
+        let spaces = || spaces.uri(a.name.space).cmp(spaces.uri(b.name.space));
+        let same = a.name.space == b.name.space;
+        let names =
+            if same { Ordering::Equal } else { spaces() }.then_with(|| a.name.local.cmp(b.name.local));
         names.then_with(|| match unordered(table, a.node) {
             Some(keys) if a.node == b.node => by_keys(keys, &a.value, &b.value),
             _ => Ordering::Equal,

@@ -72,9 +72,10 @@ struct Noting<'a, 'p> {
 /// An element that is open: where it began, and what was there then.
 struct Open {
     start: usize,
-    /// Where its start tag ended, and its `attributes`.
+    /// Where its start tag ended.
     inside: usize,
-    attributes: Option<usize>,
+    /// Where its `attributes` ended, and how many values waited then.
+    attributes: Option<(usize, usize)>,
     context: Context,
     mark: build::Mark,
 }
@@ -175,7 +176,7 @@ impl<'a, 'p: 'a> Walk<'a, 'p> {
     }
 
     fn close(&mut self) -> Result<(), Fault> {
-        let attributes = self.builder.in_attributes();
+        let (attributes, waiting) = (self.builder.in_attributes(), self.builder.waiting());
         if self.builder.at_top() {
             self.envelope.pop();
         } else {
@@ -184,17 +185,18 @@ impl<'a, 'p: 'a> Walk<'a, 'p> {
         if let Some(mark) = self.marks.pop() {
             self.scope.restore(mark);
         }
-        self.note_piece(attributes);
+        self.note_piece(attributes, waiting);
         Ok(())
     }
 
-    /// The element that has just ended may be found again in the next document; `attributes`: it was those of an object.
-    fn note_piece(&mut self, attributes: bool) {
+    /// The element that has just ended may be found again in the next document. `attributes`: it was those of an object;
+    /// `waiting`: values that waited before it ended.
+    fn note_piece(&mut self, attributes: bool, waiting: usize) {
         let Some(noting) = &mut self.noting else { return };
         let Some(ended) = noting.open.pop() else { return };
         let (start, end) = (ended.start, self.tokens.position());
         if let Some(object) = noting.open.last_mut().filter(|_| attributes) {
-            object.attributes = Some(end);
+            object.attributes = Some((end, self.builder.waiting()));
         }
         if !self.builder.takes_objects() {
             return;
@@ -202,7 +204,9 @@ impl<'a, 'p: 'a> Walk<'a, 'p> {
         let (context, prefix) = (noting.context(), noting.prefix);
         if let Some((draft, cost)) = self.builder.single_since(&ended.mark, start, prefix) {
             noting.again.note((start, end), context, cost, draft);
-        } else if let Some(attributes) = ended.attributes
+        } else if let Some((attributes, then)) = ended.attributes
+            // Nothing behind its `attributes` is part of it.
+            && then == waiting
             && let Some(draft) = self.builder.shell_since(&ended.mark, start, prefix)
         {
             noting.again.note_shell([start, ended.inside, attributes], context, draft);

@@ -24,12 +24,12 @@ use super::yang;
 use crate::reader::{ReadContext, ReadLimits, read_json, read_xml};
 
 /// A schema in this process.
-struct Compiled {
+pub(super) struct Compiled {
     context: Context,
-    table: SchemaTable,
+    pub(super) table: SchemaTable,
 }
 
-fn load(set: &ModuleSet) -> Compiled {
+pub(super) fn load(set: &ModuleSet) -> Compiled {
     let set = SchemaSet::whole(set).unwrap();
     let (context, loaded) = yang::load(set.folder(), set.modules()).unwrap();
     assert_eq!(loaded.faults, vec![]);

@@ -24,6 +24,8 @@ mod library;
 mod paths;
 pub mod protocol;
 mod ready;
+#[cfg(test)]
+mod rereading;
 pub mod set;
 mod table;
 pub mod worker;
