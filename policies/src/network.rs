@@ -197,7 +197,7 @@ impl Station {
     }
 }
 
-/// Where the NRCellDU of an object stands.
+/// Where the NRCellDU of an object stands. A reference to an object of another class is none.
 fn cell_place(snapshot: &Snapshot, cells: &BTreeMap<String, usize>, object: &Object) -> Option<usize> {
     let place = |dn: &Dn| snapshot.objects().binary_search_by(|other| other.dn().cmp(dn)).ok();
     if object.class() == CELL_DU {
@@ -205,7 +205,9 @@ fn cell_place(snapshot: &Snapshot, cells: &BTreeMap<String, usize>, object: &Obj
     }
     let referenced = object
         .attribute(CELL_DU_REFERENCE)
-        .and_then(|value| place(&value.occurrences().first()?.as_text()?.parse().ok()?));
+        .and_then(|value| value.occurrences().first()?.as_text()?.parse::<Dn>().ok())
+        .filter(|dn| dn.class() == CELL_DU)
+        .and_then(|dn| place(&dn));
     referenced.or_else(|| cells.get(local_id(object)?).copied())
 }
 
@@ -231,11 +233,11 @@ fn refer_alike(old: &Object, new: &Object) -> bool {
     same(LOCAL_ID) && same(CELL_DU_REFERENCE)
 }
 
-/// Both snapshots fit one layout: whether anybody who looks at cells through it sees the same in both. Objects of any class
-/// count, since a reference may lead to any.
+/// Both snapshots fit one layout: whether anybody who looks at cells through it sees the same in both.
 pub(crate) fn look_alike(old: &Snapshot, new: &Snapshot, attributes: &Attributes) -> bool {
     let alike = |(old, new): (&Arc<Object>, &Arc<Object>)| {
-        Arc::ptr_eq(old, new) || (refer_alike(old, new) && attributes.alike(old, new))
+        Arc::ptr_eq(old, new)
+            || (refer_alike(old, new) && (new.class() != CELL_DU || attributes.alike(old, new)))
     };
     old.objects().iter().zip(new.objects()).all(alike)
 }

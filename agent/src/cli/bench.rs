@@ -82,6 +82,7 @@ pub struct Measured {
 
 #[derive(Debug, Serialize)]
 struct Report {
+    change: Change,
     /// Size of the reply.
     bytes: usize,
     objects: usize,
@@ -132,10 +133,10 @@ fn station(args: &StationArgs) -> Result<Report> {
     let peer = median(theirs);
     let ratio = peer.as_ref().map(|peer| peer.cpu_ms_per_station / ranproof.cpu_ms_per_station);
     let (bytes, changed_leaves) = (documents.previous(0).len(), documents::CHANGED);
-    Ok(Report { bytes, objects, changed_leaves, ranproof, peer, ratio })
+    Ok(Report { change: args.change, bytes, objects, changed_leaves, ranproof, peer, ratio })
 }
 
-/// The mean of a pass's rounds, which all find the same.
+/// The mean of a pass's rounds; what was found is the last one's.
 fn mean(rounds: Vec<Measured>) -> Measured {
     let count = rounds.len() as f64;
     let mut sum = Measured::default();

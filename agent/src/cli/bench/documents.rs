@@ -3,15 +3,17 @@
 use std::ops::Range;
 
 use clap::ValueEnum;
+use serde::Serialize;
 use sim::config::StationPlan;
 
 /// Leaves that differ from one document to the next.
 pub const CHANGED: usize = 3;
 
 /// Which leaves change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Change {
-    /// A number of three objects, one from each third of the document, others at each station
+    /// A number of three objects, one from each third of the document; others at each station, the same in each round
     #[default]
     Numbers,
     /// A power out of its range, the PCI of a cell, the identity of a neighbour, at each station the first: rules about

@@ -102,8 +102,7 @@ impl<'a> Ours<'a> {
         self.stations.first().map_or(0, |station| station.last.objects().len())
     }
 
-    /// One round over all stations, each with another reply than before. Step by step over all of them, because
-    /// the kernel counts a process's time in hundredths of a second.
+    /// One round over all stations, each with another reply than before. Step by step over all of them, as a round does it.
     pub async fn round(&mut self) -> Result<Measured> {
         let count = self.stations.len();
         let replies: Vec<_> = (0..count).map(|n| self.documents.current(n, self.rounds)).collect();

@@ -20,7 +20,7 @@ struct Printed {
     steps_ms: BTreeMap<String, f64>,
 }
 
-/// One pass, or `None` where the script or its interpreter is absent.
+/// One pass over the first station's first round, or `None` where the script or its interpreter is absent.
 pub fn measure(args: &StationArgs, documents: &Documents) -> Result<Option<Measured>> {
     if !args.python.exists() || !args.peer.exists() {
         return Ok(None);
