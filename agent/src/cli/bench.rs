@@ -23,7 +23,7 @@ use documents::{Change, Documents};
 use ours::Ours;
 
 /// Rounds of our side in one pass.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 12;
 
 /// Whose stations they are.
 const ORIGIN: &str = "telecom";
