@@ -42,12 +42,11 @@ const RULES: [(&str, &str, &str, &str); 8] = [
 
 /// All rules, those by which a station need not be walked as a whole, and those that ask for nothing but what is around.
 fn sets() -> [PolicySet; 3] {
-    let before = |rule: &(&str, &str, &str, &str)| rule.2.contains("previous");
-    let around = |rule: &(&str, &str, &str, &str)| rule.2.contains("neighbours") || rule.2.contains("cell.");
-    let of = |wanted: &dyn Fn(&(&str, &str, &str, &str)) -> bool| {
-        set(&RULES.iter().copied().filter(|rule| wanted(rule)).collect::<Vec<_>>())
+    let of = |wanted: fn(&str) -> bool| {
+        set(&RULES.into_iter().filter(|(_, _, expression, _)| wanted(expression)).collect::<Vec<_>>())
     };
-    [set(&RULES), of(&|rule| !before(rule)), of(&around)]
+    let around = |expression: &str| expression.contains("neighbours") || expression.contains("cell.");
+    [set(&RULES), of(|expression| !expression.contains("previous")), of(around)]
 }
 
 fn set(rules: &[(&str, &str, &str, &str)]) -> PolicySet {
